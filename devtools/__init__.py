@@ -1,0 +1,1 @@
+"""What a developer's commands are made of; nothing here is imported by the application."""

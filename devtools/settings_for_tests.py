@@ -1,0 +1,26 @@
+"""The whole environment of a test run; every value is made up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+SETTINGS: Mapping[str, str] = {
+    "ENV_FILE": "",  # a developer's own .env has no say
+    "DEBUG": "off",
+    "PORT": "3000",
+    "LOG_LEVEL": "",
+    "SECRET_KEY": "secret-key-of-the-tests-which-protects-nothing-at-all",
+    "JWT_SECRET": "jwt-secret-of-the-tests-which-protects-nothing-at-all",
+    "ALLOWED_HOSTS": "testserver,localhost,127.0.0.1",
+    "CORS_ALLOWED_ORIGINS": "",
+    "FRONTEND_URL": "http://testserver",
+    "STRIPE_SECRET_KEY": "sk_test_of_the_tests",
+    "STRIPE_PUBLISHABLE_KEY": "",
+    "STRIPE_WEBHOOK_SECRET": "whsec_of_the_tests",
+    "STRIPE_PRODUCT_PRICE_ID": "price_sandbox_premium",
+    "STRIPE_PRICES": "basic=price_basic,pro=price_pro",
+    "STRIPE_API_BASE": "",
+    "REDIS_URL": "",
+    # Sizes the connection pool: concurrency tests open one connection a thread.
+    "WEB_THREADS": "24",
+}
