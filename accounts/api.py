@@ -1,0 +1,86 @@
+"""`/api/auth/token`: a JWT for an email and a password, and a fresh one for a refresh token."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth import authenticate
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts import tokens
+from accounts.models import User
+
+
+class CredentialsSerializer(serializers.Serializer[Any]):
+    email = serializers.CharField(max_length=254)
+    password = serializers.CharField(max_length=128, trim_whitespace=False, write_only=True)
+
+
+class RefreshSerializer(serializers.Serializer[Any]):
+    refresh = serializers.CharField(max_length=2048, write_only=True)
+
+
+class TokenSerializer(serializers.Serializer[Any]):
+    access = serializers.CharField()
+    refresh = serializers.CharField()
+    tokenType = serializers.CharField()  # noqa: N815 - the API speaks camelCase
+    expiresIn = serializers.IntegerField(help_text="Seconds until `access` ends.")  # noqa: N815
+
+
+class _TokenView(APIView):
+    permission_classes = (AllowAny,)
+    authentication_classes = ()
+
+    def get_authenticate_header(self, request: Request) -> str:
+        return "Bearer"  # without authentication classes DRF would turn the 401 into a 403
+
+
+class TokenView(_TokenView):
+    @extend_schema(
+        request=CredentialsSerializer, responses=TokenSerializer, operation_id="token_create"
+    )
+    def post(self, request: Request) -> Response:
+        """Exchange an email address and a password for an access and a refresh token."""
+        body = CredentialsSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        user = authenticate(
+            request._request,
+            username=body.validated_data["email"],
+            password=body.validated_data["password"],
+        )
+        if not isinstance(user, User):
+            raise AuthenticationFailed("Email or password is wrong.")
+        return _tokens_for(user)
+
+
+class TokenRefreshView(_TokenView):
+    @extend_schema(
+        request=RefreshSerializer, responses=TokenSerializer, operation_id="token_refresh"
+    )
+    def post(self, request: Request) -> Response:
+        """Exchange a refresh token for a new pair."""
+        body = RefreshSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        try:
+            user = tokens.user_of_refresh(body.validated_data["refresh"])
+        except tokens.InvalidToken as error:
+            raise AuthenticationFailed(str(error)) from None
+        return _tokens_for(user)
+
+
+def _tokens_for(user: User) -> Response:
+    return Response(
+        {
+            "access": tokens.issue_access(user),
+            "refresh": tokens.issue_refresh(user),
+            "tokenType": "Bearer",
+            "expiresIn": int(tokens.ACCESS_LIFETIME.total_seconds()),
+        },
+        headers={"Cache-Control": "no-store"},
+    )

@@ -1,0 +1,70 @@
+"""Who uses payflow: a user is known by an email address, whatever its case."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import PermissionsMixin
+from django.db import models
+from django.db.models.functions import Lower, Now
+
+
+class UserManager(BaseUserManager["User"]):
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
+        """Create a user; without a password nobody can sign in as them. ValueError: no email."""
+        if not email.strip():
+            raise ValueError("A user needs an email address.")
+        user = self.model(email=email.strip().lower(), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> User:
+        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+
+    def get_by_natural_key(self, username: str | None) -> User:
+        """The user of this email address in any case (the comparison the index is made for)."""
+        return self.alias(lower_email=Lower("email")).get(
+            lower_email=Lower(models.Value((username or "").strip()))
+        )
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """Every column but `email` has its default in the database, for rows made by SQL."""
+
+    email = models.EmailField(max_length=254, unique=True)
+    name = models.CharField(max_length=200, blank=True, db_default="")
+    # "!" is a password that no input matches: a row made by SQL can hold tokens, not sign in.
+    password = models.CharField(max_length=128, db_default="!")
+    is_superuser = models.BooleanField("superuser", db_default=False)
+    is_staff = models.BooleanField("staff", db_default=False, help_text="May use the admin.")
+    is_active = models.BooleanField(
+        "active", db_default=True, help_text="Unset this instead of deleting a user."
+    )
+    date_joined = models.DateTimeField(db_default=Now(), editable=False)
+
+    objects: ClassVar[UserManager] = UserManager()
+
+    USERNAME_FIELD = "email"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    class Meta:
+        db_table = "users"
+        constraints = (
+            models.UniqueConstraint(
+                Lower("email"),
+                name="users_email_unique_in_any_case",
+                violation_error_message="A user with this email address exists already.",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.email
+
+    def get_full_name(self) -> str:
+        return self.name or self.email
+
+    def get_short_name(self) -> str:
+        return self.get_full_name()

@@ -1,0 +1,88 @@
+"""JSON Web Tokens: which claims they carry and when one is believed.
+
+An access token is HS256 over `JWT_SECRET` with `sub` (the user's id, a string) and `exp`. Nothing
+else is required, so any backend that shares the secret can mint one. A refresh token names its
+use and a fingerprint of the password, so it is no bearer token and ends when the password changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from datetime import timedelta
+from typing import Any
+
+import jwt
+from django.conf import settings
+
+from accounts.models import User
+
+ACCESS_LIFETIME = timedelta(hours=1)
+REFRESH_LIFETIME = timedelta(days=14)
+
+_ALGORITHM = "HS256"
+_USER_ID = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
+_REFRESH = "refresh"
+
+
+class InvalidToken(Exception):
+    """The token is malformed, expired, of another use, or its user cannot be signed in."""
+
+
+def issue_access(user: User, lifetime: timedelta = ACCESS_LIFETIME) -> str:
+    return _encode({"sub": str(user.pk)}, lifetime)
+
+
+def issue_refresh(user: User) -> str:
+    claims = {"sub": str(user.pk), "use": _REFRESH, "pwd": _password_fingerprint(user)}
+    return _encode(claims, REFRESH_LIFETIME)
+
+
+def user_of_access(token: str) -> User:
+    """The active user an access token speaks for. Raises InvalidToken."""
+    claims = _decode(token)
+    if claims.get("use") == _REFRESH:
+        raise InvalidToken("A refresh token is no bearer token.")
+    return _active_user(claims)
+
+
+def user_of_refresh(token: str) -> User:
+    """The active user a refresh token was issued to. Raises InvalidToken."""
+    claims = _decode(token)
+    user = _active_user(claims)
+    if claims.get("use") != _REFRESH or claims.get("pwd") != _password_fingerprint(user):
+        raise InvalidToken("The refresh token is no longer valid.")
+    return user
+
+
+def _encode(claims: dict[str, Any], lifetime: timedelta) -> str:
+    now = int(time.time())
+    claims = {**claims, "iat": now, "exp": now + int(lifetime.total_seconds())}
+    return jwt.encode(claims, settings.JWT_SECRET, algorithm=_ALGORITHM)
+
+
+def _decode(token: str) -> dict[str, Any]:
+    try:
+        claims: dict[str, Any] = jwt.decode(
+            token,
+            settings.JWT_SECRET,
+            algorithms=[_ALGORITHM],  # pinned: the token's own header never chooses
+            options={"require": ["sub", "exp"]},
+        )
+    except (jwt.InvalidTokenError, UnicodeError, ValueError, OverflowError, RecursionError):
+        raise InvalidToken("The token is invalid or has expired.") from None
+    return claims
+
+
+def _active_user(claims: dict[str, Any]) -> User:
+    subject = str(claims["sub"])
+    if _USER_ID.fullmatch(subject):
+        user = User.objects.filter(pk=int(subject), is_active=True).first()
+        if user is not None:
+            return user
+    raise InvalidToken("The token's user does not exist or is not active.")
+
+
+def _password_fingerprint(user: User) -> str:
+    return hashlib.sha256(user.get_session_auth_hash().encode()).hexdigest()[:16]

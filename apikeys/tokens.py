@@ -1,0 +1,35 @@
+"""API keys as text: how one is made, recognised, hashed and abbreviated. Pure functions.
+
+A key is `sk_` and 64 hexadecimal digits, 256 bits from the operating system. It has as much
+entropy as its SHA-256 digest, so a plain digest (no salt, no stretching) is safe at rest and lets
+a lookup use a unique index.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+
+SCHEME = "sk_"
+PREFIX_LENGTH = 20
+
+_KEY = re.compile(r"sk_[0-9a-f]{64}", re.ASCII)
+
+
+def generate() -> str:
+    return SCHEME + secrets.token_hex(32)
+
+
+def is_well_formed(text: str) -> bool:
+    return _KEY.fullmatch(text) is not None
+
+
+def digest(key: str) -> str:
+    """SHA-256 of the key, 64 hexadecimal digits: what is stored and looked up."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def prefix(key: str) -> str:
+    """The first 20 characters: enough to tell keys apart, 188 bits short of one."""
+    return key[:PREFIX_LENGTH]

@@ -1,0 +1,166 @@
+"""Checkout: handing out a payment link, and looking a session up when its customer returns.
+
+No database transaction and no lock is open while Stripe is asked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
+from django.db import transaction
+
+from billing import facts, fulfilment, gateway
+from billing.models import Order, OrderStatus
+from conversations.models import Conversation, PaymentStatus
+
+logger = logging.getLogger(__name__)
+
+SESSION_ID = re.compile(r"cs_[A-Za-z0-9_]{1,200}", re.ASCII)
+
+
+class ConversationNotFound(Exception):
+    """No such conversation of this user."""
+
+
+class AlreadyPaid(Exception):
+    """The conversation is paid."""
+
+
+class UnknownTier(Exception):
+    """No price is configured for this tier."""
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """Who pays: the user's id, and the email address that Checkout is filled in with."""
+
+    id: int
+    email: str
+
+    @classmethod
+    def of(cls, user: AbstractBaseUser | AnonymousUser) -> Customer:
+        return cls(int(user.pk or 0), getattr(user, "email", ""))
+
+
+def start_checkout(
+    customer: Customer,
+    conversation_id: int,
+    *,
+    tier: str = facts.DEFAULT_TIER,
+    idempotency_key: str | None = None,
+) -> gateway.CreatedSession:
+    """Create the Checkout Session to pay a conversation with, and make it the payable one.
+
+    The session it replaces is expired, so that one conversation is not paid twice. Raises
+    ConversationNotFound, AlreadyPaid, UnknownTier and gateway.StripeFailed.
+    """
+    if tier not in settings.STRIPE_PRICES:
+        raise UnknownTier(tier)
+    conversation = _own(customer, conversation_id)
+    if conversation.is_paid:
+        raise AlreadyPaid
+    session = gateway.create_session(
+        _session_params(customer, conversation, tier),
+        idempotency_key=_scoped(customer, idempotency_key),
+    )
+    if session.replayed and not _is_open(session.id):
+        return session  # a newer link has replaced it since: the repeat changes nothing
+    _make_payable(customer, conversation_id, session.id)
+    return session
+
+
+def confirm(user_id: int | None, session_id: str) -> Order | None:
+    """The order of a session whose customer came back, fulfilled here if the webhook is late.
+
+    None while there is no order. Raises ConversationNotFound for a session that is not the
+    user's, and gateway.StripeFailed.
+    """
+    order = Order.objects.owned_by(user_id).filter(stripe_session_id=session_id).first()
+    if order is not None and order.status != OrderStatus.PENDING:
+        return order
+    if not SESSION_ID.fullmatch(session_id):
+        raise ConversationNotFound
+    session = facts.checkout_session(gateway.retrieve_session(session_id) or {})
+    if session is None or session.reference.user_id != user_id:
+        raise ConversationNotFound
+    try:
+        with transaction.atomic():
+            return fulfilment.apply(session).order
+    except fulfilment.Unmatched:
+        raise ConversationNotFound from None
+
+
+def _own(customer: Customer, conversation_id: int) -> Conversation:
+    try:
+        return Conversation.objects.owned_by(customer.id).get(pk=conversation_id)
+    except Conversation.DoesNotExist:
+        raise ConversationNotFound from None
+
+
+def _session_params(customer: Customer, conversation: Conversation, tier: str) -> dict[str, Any]:
+    metadata = {
+        "user_id": str(customer.id),
+        "conversation_id": str(conversation.pk),
+        "tier": tier,
+    }
+    return {
+        "mode": "payment",
+        "line_items": [{"price": settings.STRIPE_PRICES[tier], "quantity": 1}],
+        # Stripe fills the placeholder in; it must reach it unencoded.
+        "success_url": (
+            f"{settings.FRONTEND_URL}/payments/success?session_id={{CHECKOUT_SESSION_ID}}"
+        ),
+        "cancel_url": f"{settings.FRONTEND_URL}/payments/cancel",
+        "customer_email": customer.email,
+        "client_reference_id": str(conversation.pk),
+        # Session metadata is only on checkout.session.* events; failures, charges and refunds
+        # are joined by the PaymentIntent's own.
+        "metadata": metadata,
+        "payment_intent_data": {"metadata": metadata},
+    }
+
+
+def _scoped(customer: Customer, idempotency_key: str | None) -> str | None:
+    """The client's key as sent to Stripe, where all our users share one namespace."""
+    if idempotency_key is None:
+        return None
+    digest = hashlib.sha256(idempotency_key.encode()).hexdigest()
+    return f"payflow-user-{customer.id}-{digest}"
+
+
+def _is_open(session_id: str) -> bool:
+    session = gateway.retrieve_session(session_id)
+    return session is not None and session.get("status") == "open"
+
+
+def _make_payable(customer: Customer, conversation_id: int, session_id: str) -> None:
+    """Hang the session on its conversation and expire the one that hung there.
+
+    Raises AlreadyPaid when a payment arrived while Stripe was asked for the new session.
+    """
+    with transaction.atomic():
+        own = Conversation.objects.owned_by(customer.id)
+        conversation = own.locked().get(pk=conversation_id)
+        replaced = conversation.stripe_session_id
+        was_pending = conversation.payment_status == PaymentStatus.PENDING
+        conversation.await_payment(session_id)
+    if conversation.is_paid:
+        _expire_quietly(session_id)
+        raise AlreadyPaid
+    if was_pending and replaced and replaced != session_id:
+        _expire_quietly(replaced)
+
+
+def _expire_quietly(session_id: str) -> None:
+    """Best effort: a session that is being paid right now becomes a duplicate order, not a loss."""
+    try:
+        gateway.expire_session(session_id)
+    except gateway.StripeFailed:
+        logger.warning("Session %s could not be expired", session_id)

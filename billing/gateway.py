@@ -1,0 +1,164 @@
+"""The only door to Stripe: the SDK is imported here and nowhere else.
+
+What comes back is plain JSON, never an SDK object (those are not dicts, and pickled they contain
+the API key). Facts about the SDK are of stripe-python 16.1.0, tried.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import time
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import stripe
+from django.conf import settings
+
+logger = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+
+CONNECT_TIMEOUT, READ_TIMEOUT = 2, 15  # seconds, per try
+RETRIES = 2
+TOLERANCE = 300  # seconds a signature's timestamp may be off, in either direction
+
+stripe.enable_telemetry = False  # it would write a file below the home folder
+
+
+class InvalidSignature(Exception):
+    """The body is not one that Stripe signed for us just now. The text says why."""
+
+
+class StripeFailed(Exception):
+    """Stripe refused, did not answer, or answered nonsense. The cause is logged."""
+
+
+class IdempotencyKeyReused(StripeFailed):
+    """The caller's idempotency key was used before for a different request."""
+
+
+class IdempotencyKeyInUse(StripeFailed):
+    """A request with the same idempotency key is still under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedSession:
+    """A Checkout Session just created, or replayed for a repeated idempotency key."""
+
+    id: str
+    url: str
+    replayed: bool
+
+
+def verify(body: bytes, signature: str) -> Json:
+    """The event in `body`, if one of our webhook secrets signed it within five minutes of now.
+
+    `signature` is the Stripe-Signature header. Raises InvalidSignature, and ValueError when the
+    body is signed but is not a JSON object. The SDK's construct_event would cost 25 times as
+    much; its verifier is the same.
+    """
+    if not signature.isascii():  # the SDK's comparison raises TypeError
+        raise InvalidSignature("The Stripe-Signature header is malformed.")
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        raise InvalidSignature("The body is not UTF-8.") from None
+    _check_signature(text, signature)
+    event = json.loads(text, parse_constant=_no_constant)
+    if not isinstance(event, dict):
+        raise ValueError("The body is not a JSON object.")  # noqa: TRY004 - it is the body's value
+    return event
+
+
+def _check_signature(text: str, signature: str) -> None:
+    cause = "No secret is configured."
+    for secret in settings.STRIPE_WEBHOOK_SECRETS:
+        try:
+            stripe.WebhookSignature.verify_header(text, signature, secret, TOLERANCE)
+        except stripe.SignatureVerificationError as error:
+            cause = str(error.user_message or "The signature does not match.")
+        else:
+            return _refuse_the_future(signature)
+    raise InvalidSignature(cause)
+
+
+def _refuse_the_future(signature: str) -> None:
+    """The SDK checks only that a timestamp is not too old."""
+    timestamp = next(part[2:] for part in signature.split(",") if part.startswith("t="))
+    if int(timestamp) > time.time() + TOLERANCE:
+        raise InvalidSignature("The signature's timestamp is in the future.")
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON.")
+
+
+def create_session(params: Json, *, idempotency_key: str | None) -> CreatedSession:
+    """Create a Checkout Session. Raises StripeFailed and its two kinds about idempotency."""
+    options: Json = {"idempotency_key": idempotency_key} if idempotency_key else {}
+    try:
+        session = _client().v1.checkout.sessions.create(params, options)  # type: ignore[arg-type]
+        plain = _plain(session)
+    except Exception as error:  # not all of the SDK's failures are StripeErrors
+        _fail("create a Checkout Session", error)
+    session_id, url = plain.get("id"), plain.get("url")
+    if not (isinstance(session_id, str) and session_id and isinstance(url, str) and url):
+        _fail("create a Checkout Session", ValueError("Stripe's answer has no id and url"))
+    headers = session.last_response.headers if session.last_response else {}
+    replayed = str(headers.get("Idempotent-Replayed", "")).lower() == "true"
+    return CreatedSession(session_id, url, replayed)
+
+
+def retrieve_session(session_id: str) -> Json | None:
+    """A Checkout Session as it is now, None where Stripe knows none. Raises StripeFailed."""
+    try:
+        return _plain(_client().v1.checkout.sessions.retrieve(session_id))
+    except stripe.InvalidRequestError as error:
+        if error.http_status == 404 or error.code == "resource_missing":
+            return None
+        _fail("retrieve a Checkout Session", error)
+    except Exception as error:
+        _fail("retrieve a Checkout Session", error)
+
+
+def expire_session(session_id: str) -> None:
+    """Make an open session unpayable. Raises StripeFailed, also when it is not open any more."""
+    try:
+        _client().v1.checkout.sessions.expire(session_id)
+    except Exception as error:
+        _fail("expire a Checkout Session", error)
+
+
+def _client() -> stripe.StripeClient:
+    return _client_for(settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE)
+
+
+@functools.lru_cache(maxsize=4)
+def _client_for(key: str, base: str) -> stripe.StripeClient:
+    """One client for a process: it is thread-safe and keeps its connections.
+
+    The SDK's own defaults are no retry and a timeout of 80 seconds.
+    """
+    return stripe.StripeClient(
+        key,
+        base_addresses={"api": base} if base else {},
+        max_network_retries=RETRIES,
+        http_client=stripe.RequestsClient(timeout=(CONNECT_TIMEOUT, READ_TIMEOUT)),
+    )
+
+
+def _plain(stripe_object: stripe.StripeObject) -> Json:
+    return dict(stripe_object.to_dict())
+
+
+def _fail(what: str, error: Exception) -> NoReturn:
+    """Log the cause and raise the StripeFailed that tells callers what they may know."""
+    logger.error("Stripe failed to %s: %s: %s", what, type(error).__name__, error)
+    code = getattr(error, "code", None)
+    if code == "idempotency_key_in_use":
+        raise IdempotencyKeyInUse(what) from error
+    if isinstance(error, stripe.IdempotencyError):
+        raise IdempotencyKeyReused(what) from error
+    raise StripeFailed(what) from error

@@ -1,0 +1,78 @@
+"""Which event does what. A handler runs in the ledger's transaction and returns its outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from billing import facts, fulfilment
+from billing.models import EventStatus
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an event is settled, what it did in words, and the conversation it is about."""
+
+    status: EventStatus
+    text: str
+    conversation_id: int | None = None
+
+
+def handle(event: Json) -> Outcome:
+    """Act on a verified event. Whatever it raises rolls everything back and is retried."""
+    handler = HANDLERS.get(event["type"])
+    if handler is None:
+        return Outcome(EventStatus.IGNORED, "of a type that is not handled")
+    try:
+        return handler(event["data"]["object"])
+    except fulfilment.Unmatched as reason:
+        return Outcome(EventStatus.UNMATCHED, str(reason))
+
+
+def _for_session(act: Callable[[facts.CheckoutSession], fulfilment.Result]) -> Handler:
+    """A handler that applies `act` to the event's Checkout Session, if it is ours."""
+
+    def handler(stripe_object: Json) -> Outcome:
+        session = facts.checkout_session(stripe_object)
+        if session is None:
+            return _foreign()
+        result = act(session)
+        return Outcome(EventStatus.PROCESSED, result.text, session.reference.conversation_id)
+
+    return handler
+
+
+def _completed(session: facts.CheckoutSession) -> fulfilment.Result:
+    act = fulfilment.fulfil if session.money_is_there else fulfilment.await_money
+    return act(session)
+
+
+def _payment_failed(payment_intent: Json) -> Outcome:
+    """A declined attempt ends nothing: the session stays open and the customer may try again."""
+    reference = facts.reference_in(payment_intent)
+    if reference is None:
+        return _foreign()
+    livemode = bool(payment_intent.get("livemode"))
+    conversation_id = fulfilment.find_conversation(reference, livemode=livemode)
+    reason = facts.decline_reason(payment_intent)
+    return Outcome(EventStatus.PROCESSED, reason, conversation_id)
+
+
+def _foreign() -> Outcome:
+    return Outcome(EventStatus.IGNORED, "of another product: it has no metadata of ours")
+
+
+Handler = Callable[[Json], Outcome]
+
+HANDLERS: Mapping[str, Handler] = {
+    "checkout.session.completed": _for_session(_completed),
+    "checkout.session.async_payment_succeeded": _for_session(fulfilment.fulfil),
+    "checkout.session.async_payment_failed": _for_session(fulfilment.fail),
+    "checkout.session.expired": _for_session(fulfilment.expire),
+    "payment_intent.payment_failed": _payment_failed,
+    # Not a name that Stripe uses; some senders do.
+    "payment_intent.failed": _payment_failed,
+}

@@ -1,0 +1,104 @@
+"""The webhook endpoint, and the pages around a payment."""
+
+from __future__ import annotations
+
+import logging
+
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import RequestDataTooBig
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_GET, require_POST
+from rest_framework.exceptions import APIException, MethodNotAllowed, ParseError
+
+from billing import checkout, gateway, ledger
+from billing.facts import DEFAULT_TIER
+from billing.models import Order, OrderStatus
+
+logger = logging.getLogger(__name__)
+
+
+class NotProcessed(APIException):
+    default_code = "event_not_processed"
+    default_detail = "The event is stored, but processing it failed: send it again."
+
+
+@csrf_exempt
+def webhook(request: HttpRequest) -> JsonResponse:
+    """`POST /api/webhooks/stripe`: verify the raw bytes, store, process, answer."""
+    if request.method != "POST":
+        raise MethodNotAllowed(request.method or "")
+    event_id = _stored_event(request)
+    try:
+        ledger.process(event_id)
+    except ledger.ProcessingFailed:
+        raise NotProcessed from None
+    return JsonResponse({"received": True})
+
+
+def _stored_event(request: HttpRequest) -> str:
+    """The id of the request's event, which is in the ledger now. Raises ParseError."""
+    try:
+        event = gateway.verify(request.body, request.headers.get("Stripe-Signature", ""))
+        ledger.record(event)
+    except RequestDataTooBig:
+        raise ParseError("The body is larger than 1 MiB.", "body_too_large") from None
+    except gateway.InvalidSignature as reason:
+        logger.warning("A webhook was refused: %s", reason)
+        raise ParseError(str(reason), "invalid_signature") from None
+    except ledger.MalformedEvent as reason:
+        raise ParseError(str(reason), "malformed_event") from None
+    except (ValueError, RecursionError):
+        raise ParseError("The body is not readable JSON.", "malformed_event") from None
+    return str(event["id"])
+
+
+@login_required
+@require_POST
+def pay(request: HttpRequest, conversation_id: int) -> HttpResponse:
+    """The Pay button: off to the hosted page."""
+    customer = checkout.Customer.of(request.user)
+    try:
+        session = checkout.start_checkout(customer, conversation_id, tier=DEFAULT_TIER)
+    except checkout.ConversationNotFound:
+        raise Http404 from None
+    except checkout.AlreadyPaid:
+        return render(request, "payment_not_needed.html", status=409)
+    except gateway.StripeFailed:
+        return render(request, "payment_unavailable.html", status=502)
+    return HttpResponseRedirect(session.url)
+
+
+@login_required
+@never_cache
+@require_GET
+def success(request: HttpRequest) -> HttpResponse:
+    """Where Checkout returns to: waits for the order, then offers to reveal its key.
+
+    A GET reveals nothing, and the session id in its URL proves nothing: the order must be the
+    signed-in user's.
+    """
+    session_id = request.GET.get("session_id", "")
+    try:
+        order = checkout.confirm(request.user.pk, session_id)
+    except checkout.ConversationNotFound:
+        raise Http404 from None
+    except gateway.StripeFailed:
+        order = None  # the webhook will tell; the page asks again by itself
+    context = {"order": order, "state": _state(order)}
+    return render(request, "payment_success.html", context)
+
+
+def _state(order: Order | None) -> str:
+    if order is None:
+        return "confirming"
+    if order.status == OrderStatus.COMPLETED:
+        return "duplicate" if order.is_duplicate else "paid"
+    return str(order.status)
+
+
+@require_GET
+def cancel(request: HttpRequest) -> HttpResponse:
+    return render(request, "payment_cancel.html")

@@ -1,0 +1,60 @@
+"""Builds the virtual environment from a lock; run by the Makefile with the machine's own Python.
+
+Only the standard library is here: nothing is installed yet. What is missing is one line, no
+traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+VENV = ROOT / ".venv"
+
+NO_VENV = (
+    "payflow: this Python cannot make virtual environments. "
+    "On Debian or Ubuntu: apt-get install python3-venv"
+)
+
+
+def main() -> int:
+    arguments = parse_arguments()
+    if arguments.fresh:
+        if importlib.util.find_spec("ensurepip") is None:
+            print(NO_VENV, file=sys.stderr)
+            return 1
+        print(f"payflow: making {VENV.name} with Python {sys.version.split()[0]}", flush=True)
+        venv.create(VENV, clear=True, symlinks=True, with_pip=True)
+    return install(arguments.lock, arguments.stamp)
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("lock", type=Path, help="the requirements file with hashes")
+    parser.add_argument("stamp", type=Path, help="written when everything is installed")
+    parser.add_argument("--fresh", action="store_true", help="start from an empty environment")
+    return parser.parse_args()
+
+
+def install(lock: Path, stamp: Path) -> int:
+    """Install a lock and leave its stamp; the stamps of its older versions go."""
+    print(f"payflow: installing {lock}", flush=True)
+    pip = [str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    done = subprocess.run([*pip, "install", "--require-hashes", "-r", str(lock)], check=False)
+    if done.returncode:
+        print(f"payflow: pip could not install {lock}; see above", file=sys.stderr)
+        return 1
+    kind = stamp.name.split("-")[0]
+    for old in stamp.parent.glob(f"{kind}-*"):
+        old.unlink()
+    stamp.touch()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,182 @@
+"""`make run`: payflow and a local Stripe beside it, from nothing to a printed address.
+
+One process prepares and supervises. Ctrl-C, SIGTERM, SIGHUP or the end of either server ends
+everything that was started.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+from devtools import running
+from devtools.ports import LOOPBACK, free_port, is_free
+from devtools.service import ROOT, Service, ServiceError
+from payflow.configuration import Configuration, env_file, read_environment
+from payflow.development import secrets_for
+
+STRIPE_PORT = 12111
+CHECK_INTERVAL = 0.25
+LIVE_KEYS = ("sk_live_", "rk_live_")
+PYTHON = sys.executable
+
+BANNER = """
+payflow is running: {url}/
+Ctrl-C stops everything.
+
+  sign in    {email}
+  password   {password}
+  pay with   4242 4242 4242 4242 (4000 0000 0000 0002 is declined), any date ahead, any CVC
+  API        {url}/api/docs
+  Stripe     {stripe} (local: no account, no money)
+
+The whole way from the terminal: make demo. Or its first step, a payment link:
+
+  curl -sS {url}/api/payments/link -H 'Content-Type: application/json' \\
+    -H 'Authorization: Bearer {token}' \\
+    -d '{{"conversationId": {conversationId}}}'
+"""
+
+
+class CannotRunError(Exception):
+    """There is a reason not to start; the text is what to tell the developer."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where the two servers listen."""
+
+    port: int
+    stripe_port: int
+
+    @property
+    def url(self) -> str:
+        """For the browser: the name that the success page's address has, so the session holds."""
+        return f"http://localhost:{self.port}"
+
+    @property
+    def app(self) -> str:
+        return f"{LOOPBACK}:{self.port}"
+
+    @property
+    def stripe(self) -> str:
+        return f"http://{LOOPBACK}:{self.stripe_port}"
+
+
+def main() -> int:
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
+    try:
+        run()
+    except (CannotRunError, ServiceError) as error:
+        print(f"payflow: {str(error).rstrip()}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\npayflow: stopped")
+    return 0
+
+
+def interrupt(_number: int, _frame: FrameType | None) -> None:
+    """Let every way of being stopped end like Ctrl-C."""
+    raise KeyboardInterrupt
+
+
+def run() -> None:
+    plan = make_plan()
+    environment = environment_for(plan)
+    manage(environment, "migrate", "--verbosity=0")
+    demo = json.loads(manage(environment, "create_demo", "--json"))
+    token = manage(environment, "issue_token", demo["email"]).strip()
+    address = running.Address(plan.url, demo["email"], demo["password"])
+    with servers(plan, environment) as services, running.published(address):
+        print(BANNER.format(url=plan.url, stripe=plan.stripe, token=token, **demo), flush=True)
+        supervise(services)
+
+
+def make_plan() -> Plan:
+    """The ports; raise CannotRunError where ours is taken, step aside where only Stripe's is."""
+    env = read_environment(env_file(ROOT))
+    port = Configuration(env, {}).integer("PORT", 3000)
+    if not is_free(port):
+        raise CannotRunError(f"port {port} is in use; choose another: make run PORT={port + 1}")
+    if port != STRIPE_PORT and is_free(STRIPE_PORT):
+        return Plan(port, STRIPE_PORT)
+    plan = Plan(port, free_port())
+    print(f"payflow: port {STRIPE_PORT} is in use; the local Stripe takes {plan.stripe_port}")
+    return plan
+
+
+def environment_for(plan: Plan) -> dict[str, str]:
+    """The caller's variables and those of .env, completed for development and this plan."""
+    given = {name: value for name, value in os.environ.items() if value}
+    environment = {
+        **secrets_for(ROOT / ".run"),
+        **given,
+        "DEBUG": "on",
+        "PORT": str(plan.port),
+        "STRIPE_API_BASE": plan.stripe,
+    }
+    if environment["STRIPE_SECRET_KEY"].startswith(LIVE_KEYS):
+        raise CannotRunError("STRIPE_SECRET_KEY is a live key: this is no place for real money")
+    return environment
+
+
+def manage(environment: Mapping[str, str], *arguments: str) -> str:
+    """What a management command prints; raise CannotRunError with its complaint when it fails."""
+    done = subprocess.run(
+        [PYTHON, "manage.py", *arguments],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        complaint = (done.stderr or done.stdout).strip().removeprefix("payflow: ")
+        raise CannotRunError(f"manage.py {arguments[0]} failed: {complaint}")
+    return done.stdout
+
+
+@contextmanager
+def servers(plan: Plan, environment: Mapping[str, str]) -> Iterator[Sequence[Service]]:
+    """Both servers, answering; stopped on the way out, where a second Ctrl-C changes nothing."""
+    webhook = f"http://{plan.app}/api/webhooks/stripe"
+    sandbox = [PYTHON, "-m", "sandbox", f"--port={plan.stripe_port}", f"--webhook={webhook}"]
+    runserver = [PYTHON, "manage.py", "runserver", plan.app]
+    with ExitStack() as stack:
+        try:
+            stripe = stack.enter_context(Service("stripe", sandbox, environment))
+            app = stack.enter_context(Service("app", runserver, environment))
+            stripe.wait_for_line_with(plan.stripe)
+            app.wait_for(f"http://{plan.app}/healthz")
+            yield (stripe, app)
+        finally:
+            ignore_signals()
+
+
+def ignore_signals() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def supervise(services: Sequence[Service]) -> None:
+    """Pass on what the servers write until one of them ends, which raises ServiceError."""
+    for service in services:
+        service.aloud = True
+    while True:
+        for service in services:
+            service.check()
+        time.sleep(CHECK_INTERVAL)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

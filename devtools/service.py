@@ -1,0 +1,119 @@
+"""A server that runs beside us: started, read, waited for, and stopped with all that it started."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from http import HTTPStatus
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+ROOT = Path(__file__).resolve().parents[1]
+LAST_LINES = 20
+START_TIMEOUT = 30.0
+STOP_TIMEOUT = 10.0
+POLL_INTERVAL = 0.1
+
+
+class ServiceError(Exception):
+    """A service ended or stayed silent; the text names it and gives its last lines."""
+
+
+class Service:
+    """One child process in a session of its own, so that Ctrl-C is ours to pass on."""
+
+    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        self.name = name
+        self.aloud = False
+        self._lines: deque[str] = deque(maxlen=LAST_LINES)
+        self._process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**environment, "PYTHONUNBUFFERED": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+        self._reader = threading.Thread(target=self._read, name=f"read {name}", daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def output(self) -> str:
+        """The last lines that it has written."""
+        return "".join(self._lines)
+
+    def check(self) -> None:
+        """Raise ServiceError when it has ended."""
+        status = self._process.poll()
+        if status is not None:
+            self._reader.join(STOP_TIMEOUT)
+            raise ServiceError(f"{self.name} has ended with status {status}:\n{self.output}")
+
+    def wait_for(self, url: str) -> None:
+        """Return when a GET of the URL is answered with success."""
+        self._wait(lambda: answers(url), f"does not answer at {url}")
+
+    def wait_for_line_with(self, text: str) -> None:
+        """Return when the text is among the last lines written."""
+        self._wait(lambda: text in self.output, f"has not said {text}")
+
+    def _wait(self, condition: Callable[[], bool], complaint: str) -> None:
+        deadline = time.monotonic() + START_TIMEOUT
+        while not condition():
+            self.check()
+            if time.monotonic() > deadline:
+                raise ServiceError(f"{self.name} {complaint}:\n{self.output}")
+            time.sleep(POLL_INTERVAL)
+
+    def stop(self) -> None:
+        """End the process and whatever it has started. Harmless when repeated."""
+        self._signal(signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(STOP_TIMEOUT)
+        self._signal(signal.SIGKILL)
+        self._process.wait()
+        self._reader.join(STOP_TIMEOUT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, number)
+
+    def _read(self) -> None:
+        assert self._process.stdout
+        with self._process.stdout as lines:
+            for line in lines:
+                self._lines.append(line)
+                if self.aloud:
+                    print(f"{self.name:>6} | {line}", end="", flush=True)
+
+
+def answers(url: str) -> bool:
+    """Whether a GET of the URL succeeds now."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return bool(answer.status == HTTPStatus.OK)
+    except (urllib.error.URLError, OSError):
+        return False

@@ -1,0 +1,64 @@
+"""The API put together: which view stands where, and under which permission.
+
+Rules that span apps live here, because the apps do not know each other: a caller's API keys may
+be seen only once a payment of theirs was completed.
+"""
+
+from __future__ import annotations
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import include, path, re_path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from rest_framework.permissions import BasePermission, IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.routers import SimpleRouter
+from rest_framework.views import APIView
+
+from accounts.api import TokenRefreshView, TokenView
+from apikeys.api import ApiKeyViewSet
+from billing.api import OrderViewSet, PaymentLinkView
+from billing.models import Order
+from billing.views import webhook
+from conversations.api import ConversationViewSet
+
+
+class HasPaid(BasePermission):
+    """Has had a payment completed, whatever became of it later."""
+
+    message = "API keys come with a completed payment, and you have none yet."
+    code = "payment_required"
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        return Order.objects.owned_by(request.user.pk).completed().exists()
+
+
+class PaidApiKeyViewSet(ApiKeyViewSet):
+    def get_permissions(self) -> list[BasePermission]:
+        """Only the list depends on a payment: an id is a 404 unless it is the caller's own."""
+        permissions = super().get_permissions()
+        return [*permissions, HasPaid()] if self.action == "list" else permissions
+
+    permission_classes = (IsAuthenticated,)
+
+
+def unknown_route(request: HttpRequest, rest: str = "") -> HttpResponse:
+    """Also while DEBUG is on, when Django would answer with a page of its own."""
+    raise Http404
+
+
+router = SimpleRouter(trailing_slash=False)
+router.register("conversations", ConversationViewSet)
+router.register("orders", OrderViewSet)
+router.register("api-keys", PaidApiKeyViewSet)
+
+urlpatterns = [
+    path("auth/token", TokenView.as_view()),
+    path("auth/token/refresh", TokenRefreshView.as_view()),
+    path("payments/link", PaymentLinkView.as_view()),
+    re_path(r"^webhooks/stripe/?$", webhook, name="stripe-webhook"),
+    path("schema", SpectacularAPIView.as_view(), name="schema"),
+    path("docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
+    path("", include(router.urls)),
+    path("<path:rest>", unknown_route),
+    path("", unknown_route),
+]

@@ -1,0 +1,132 @@
+"""Reading the environment: what is missing or wrong stops the start with one line.
+
+Owns the decision how a bad value is refused. `payflow.settings` says which values there are.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+import dj_database_url
+import environ
+
+MIN_JWT_SECRET_BYTES = 32  # RFC 7518, 3.2: an HS256 key is at least as long as its hash
+STRIPE_KEY_PREFIXES = ("sk_test_", "rk_test_", "sk_live_", "rk_live_")
+
+
+def refuse(message: str) -> NoReturn:
+    """Stop the process with one line on stderr.
+
+    Exit status 3 is what gunicorn takes for "the worker cannot boot": its master then stops too,
+    where any other status would have it start workers for ever.
+    """
+    sys.stderr.write(f"payflow: {message}\n")
+    raise SystemExit(3)
+
+
+def read_environment(env_file: Path | None) -> environ.Env:
+    """The process environment, completed (never overridden) by `env_file` where there is one."""
+    if env_file is not None and env_file.is_file():
+        environ.Env.read_env(str(env_file))
+    return environ.Env()
+
+
+class Configuration:
+    """Typed, refusing access to the environment.
+
+    `fallback` holds values for variables that are missing (development secrets); it is empty
+    unless DEBUG is on.
+    """
+
+    def __init__(self, env: environ.Env, fallback: Mapping[str, str]) -> None:
+        self._env = env
+        self._fallback = fallback
+
+    def text(self, name: str, default: str = "") -> str:
+        # Not env.str(): it takes a value that begins with "$" for the name of another variable.
+        value = str(self._env.ENVIRON.get(name, "")).strip()
+        return value or self._fallback.get(name, default)
+
+    def items(self, name: str, default: str = "") -> list[str]:
+        return [item.strip() for item in self.text(name, default).split(",") if item.strip()]
+
+    def integer(self, name: str, default: int) -> int:
+        value = self.text(name, str(default))
+        if not (value.isascii() and value.isdigit()):
+            refuse(f"{name} must be a whole number.")
+        return int(value)
+
+    def required(self, name: str) -> str:
+        return self.text(name) or refuse(f"{name} is missing or empty: set it in the environment.")
+
+    def jwt_secret(self, name: str) -> str:
+        value = self.required(name)
+        if len(value.encode()) < MIN_JWT_SECRET_BYTES:
+            refuse(f"{name} is too short: HS256 needs at least {MIN_JWT_SECRET_BYTES} bytes.")
+        return value
+
+    def webhook_secrets(self, name: str) -> list[str]:
+        """Every secret that may have signed an event; several while one is being rotated."""
+        self.required(name)
+        return self.items(name) or refuse(f"{name} has no secret in it: set at least one.")
+
+    def stripe_key(self, name: str) -> str:
+        value = self.required(name)
+        if not value.startswith(STRIPE_KEY_PREFIXES):
+            refuse(f"{name} must begin with one of {', '.join(STRIPE_KEY_PREFIXES)}.")
+        return value
+
+    def publishable_key(self, name: str, *, live: bool) -> str:
+        value = self.text(name)
+        if value and value.startswith("pk_live_") is not live:
+            refuse(f"{name} and STRIPE_SECRET_KEY are not of the same mode (live or test).")
+        return value
+
+    def prices(self, premium: str, tiers: str) -> dict[str, str]:
+        """Stripe price id by tier: `premium` from the variable of that name, more from `tiers`."""
+        found = {"premium": self.required(premium)}
+        for pair in self.items(tiers):
+            tier, separator, price = (part.strip() for part in pair.partition("="))
+            if not (tier and separator and price):
+                refuse(f"{tiers} must read like basic=price_1,pro=price_2.")
+            found[tier] = price
+        return found
+
+    def url(self, name: str, default: str = "") -> str:
+        """An absolute http(s) URL without its trailing slash; empty where it is unset."""
+        value = self.text(name, default).rstrip("/")
+        try:
+            parts = urlsplit(value)
+            valid = parts.scheme in ("http", "https") and bool(parts.hostname)
+            valid = valid and not parts.query and not parts.fragment
+        except ValueError:
+            valid = False
+        if value and not valid:
+            refuse(f"{name} must be an absolute http or https URL.")
+        return value
+
+    def database(self, name: str, default: str) -> dj_database_url.DBConfig:
+        try:
+            return dj_database_url.parse(self.text(name, default))
+        except (ValueError, KeyError):  # its text may hold the password: not shown
+            refuse(f"{name} is not a database URL that dj-database-url can read.")
+
+
+def debug_is_on(env: environ.Env) -> bool:
+    value = str(env.ENVIRON.get("DEBUG", "")).strip().lower()
+    if value in ("1", "true", "yes", "on"):
+        return True
+    if value in ("", "0", "false", "no", "off"):
+        return False
+    refuse("DEBUG must be on or off.")
+
+
+def env_file(base_dir: Path) -> Path | None:
+    """The file named by ENV_FILE, by default `.env` beside manage.py; none when it is empty."""
+    name = os.environ.get("ENV_FILE", str(base_dir / ".env"))
+    return Path(name) if name else None

@@ -1,0 +1,37 @@
+"""`manage.py create_demo`: somebody to sign in as and something to pay for, made once."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from accounts.models import User
+from conversations.models import Conversation
+
+EMAIL = "demo@example.com"
+PASSWORD = "pay-with-4242"  # noqa: S105 - printed by `make run`, refused outside of DEBUG
+
+
+class Command(BaseCommand):
+    help = "Creates the demo user and conversation unless they exist. Only while DEBUG is on."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="print what a program reads")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not settings.DEBUG:
+            raise CommandError("A user with a published password is made only while DEBUG is on.")
+        user = User.objects.filter(email=EMAIL).first()
+        if user is None:
+            user = User.objects.create_superuser(EMAIL, PASSWORD, name="Demo User")
+        conversation = Conversation.objects.owned_by(user.pk).order_by("id").first()
+        if conversation is None:
+            conversation = Conversation.objects.create(user=user, title="My first conversation")
+        demo = {"email": EMAIL, "password": PASSWORD, "conversationId": conversation.pk}
+        if options["json"]:
+            self.stdout.write(json.dumps(demo))
+        else:
+            self.stdout.write(f"Sign in as {EMAIL} with password {PASSWORD}.")

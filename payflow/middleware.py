@@ -1,0 +1,66 @@
+"""What wraps every request: its id, its problem documents, its content security policy."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+
+from payflow import problems
+from payflow import request_id as request_ids
+
+logger = logging.getLogger(__name__)
+
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
+
+
+def request_id(get_response: GetResponse) -> GetResponse:
+    """Give the request an id and return it as `X-Request-Id`."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        chosen = request_ids.begin(request.headers.get("X-Request-Id", ""))
+        response = get_response(request)
+        response.headers["X-Request-Id"] = chosen
+        return response
+
+    return middleware
+
+
+class api_problems:  # noqa: N801 - Django's middleware setting reads like a list of functions
+    """Answer under /api with problem+json whatever goes wrong, and refuse absurd bodies early."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if problems.is_api(request) and _declared_length(request) > _largest_body():
+            return problems.problem(400, "body_too_large", "The body is larger than 1 MiB.")
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        """Views outside of DRF raise DRF's exceptions too; they become the same documents here."""
+        return problems.for_exception(error) if problems.is_api(request) else None
+
+
+def content_security_policy(get_response: GetResponse) -> GetResponse:
+    """Send `SECURE_CSP` (the name and shape of Django 6's setting) with every answer."""
+    policy = "; ".join(f"{name} {' '.join(values)}" for name, values in settings.SECURE_CSP.items())
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        response.headers.setdefault("Content-Security-Policy", policy)
+        return response
+
+    return middleware
+
+
+def _declared_length(request: HttpRequest) -> int:
+    length = request.headers.get("Content-Length", "")
+    return int(length) if length.isascii() and length.isdigit() else 0
+
+
+def _largest_body() -> int:
+    return int(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)

@@ -1,0 +1,31 @@
+"""One id per request: in its answer, in every log line it writes, in its problem document."""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+from contextvars import ContextVar
+
+_ACCEPTED = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+_current: ContextVar[str] = ContextVar("request_id", default="-")
+
+
+def begin(offered: str) -> str:
+    """Take the proxy's id when it is one we can safely repeat, else make one."""
+    chosen = offered if _ACCEPTED.fullmatch(offered) else secrets.token_hex(8)
+    _current.set(chosen)
+    return chosen
+
+
+def current() -> str:
+    """The id of the request being answered; "-" outside of one."""
+    return _current.get()
+
+
+class RequestIdFilter(logging.Filter):
+    """Puts `request_id` on every log record."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.request_id = current()
+        return True

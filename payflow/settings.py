@@ -1,0 +1,220 @@
+"""Every setting, read from the environment; `.env.example` lists the variables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import django_stubs_ext
+
+from payflow.configuration import (
+    Configuration,
+    debug_is_on,
+    env_file,
+    read_environment,
+    refuse,
+)
+from payflow.development import secrets_for
+
+# Makes Django's generic classes subscriptable at run time: `ModelAdmin[Order]`.
+django_stubs_ext.monkeypatch()
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+_env = read_environment(env_file(BASE_DIR))
+DEBUG = debug_is_on(_env)
+_config = Configuration(_env, secrets_for(BASE_DIR / ".run") if DEBUG else {})
+
+# --- Who may reach us -------------------------------------------------------------------------
+PORT = _config.integer("PORT", 3000)
+SECRET_KEY = _config.required("SECRET_KEY")
+JWT_SECRET = _config.jwt_secret("JWT_SECRET")
+ALLOWED_HOSTS = _config.items("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+CORS_ALLOWED_ORIGINS = _config.items("CORS_ALLOWED_ORIGINS")
+CORS_URLS_REGEX = r"^/api/"
+CORS_ALLOW_HEADERS = ("accept", "authorization", "content-type", "idempotency-key")
+CORS_EXPOSE_HEADERS = ("x-request-id",)
+FRONTEND_URL = _config.url("FRONTEND_URL", f"http://localhost:{PORT}")
+
+# --- Stripe -----------------------------------------------------------------------------------
+STRIPE_SECRET_KEY = _config.stripe_key("STRIPE_SECRET_KEY")
+STRIPE_LIVEMODE = STRIPE_SECRET_KEY[3:].startswith("live_")
+STRIPE_PUBLISHABLE_KEY = _config.publishable_key("STRIPE_PUBLISHABLE_KEY", live=STRIPE_LIVEMODE)
+STRIPE_WEBHOOK_SECRETS = _config.webhook_secrets("STRIPE_WEBHOOK_SECRET")
+STRIPE_PRICES = _config.prices("STRIPE_PRODUCT_PRICE_ID", "STRIPE_PRICES")
+STRIPE_API_BASE = _config.url("STRIPE_API_BASE")
+if STRIPE_API_BASE and STRIPE_LIVEMODE:
+    refuse("STRIPE_API_BASE is set: a live STRIPE_SECRET_KEY is only ever sent to Stripe itself.")
+
+# --- Django -----------------------------------------------------------------------------------
+ROOT_URLCONF = "payflow.urls"
+WSGI_APPLICATION = "payflow.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_USER_MODEL = "accounts.User"
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "home"
+LOGOUT_REDIRECT_URL = "login"
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_I18N = False
+USE_TZ = True
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "corsheaders",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "accounts",
+    "conversations",
+    "apikeys",
+    "billing",
+    "payflow",
+]
+
+MIDDLEWARE = [
+    "payflow.middleware.request_id",
+    "payflow.middleware.api_problems",
+    "django.middleware.security.SecurityMiddleware",
+    "payflow.middleware.content_security_policy",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+# --- Database ---------------------------------------------------------------------------------
+# Threads of one server process (gunicorn.conf.py reads the same variable).
+WEB_THREADS = _config.integer("WEB_THREADS", 4)
+DATABASES = {"default": _config.database("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}")}
+_database = DATABASES["default"]
+_options = _database.setdefault("OPTIONS", {})
+if _database["ENGINE"] == "django.db.backends.postgresql":
+    # A new connection costs twelve times the request: every process keeps a pool.
+    _options.setdefault("pool", {"min_size": 1, "max_size": WEB_THREADS + 1, "timeout": 10})
+    _database |= {"CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True}
+elif _database["ENGINE"] == "django.db.backends.sqlite3":
+    # Writers queue for up to 20 s instead of failing with "database is locked".
+    _options.setdefault("init_command", "PRAGMA journal_mode=WAL")
+    _options.setdefault("transaction_mode", "IMMEDIATE")
+    _options.setdefault("timeout", 20)
+else:
+    refuse("DATABASE_URL must name a PostgreSQL or an SQLite database.")
+
+# --- HTTP -------------------------------------------------------------------------------------
+# Stripe's events are far smaller; nothing else sent to us has a reason to be larger.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "apikeys.authentication.ApiKeyAuthentication",
+        "accounts.authentication.JWTAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "payflow.schema.ProblemAutoSchema",
+    "EXCEPTION_HANDLER": "payflow.problems.exception_handler",
+    "COERCE_DECIMAL_TO_STRING": False,
+    "UPLOADED_FILES_USE_URL": False,
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "payflow",
+    "DESCRIPTION": "From a payment to a working API key.",
+    "VERSION": "1.0.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SERVE_AUTHENTICATION": [],
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+}
+
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+# Served from the apps themselves: `gunicorn payflow.wsgi` needs no build step before it.
+WHITENOISE_USE_FINDERS = True
+
+# --- Security ---------------------------------------------------------------------------------
+# Cookies travel over TLS only, unless FRONTEND_URL itself says that this server is plain http.
+_plain_http = DEBUG or _config.text("FRONTEND_URL").startswith("http://")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not _plain_http
+SESSION_COOKIE_HTTPONLY = True
+CSRF_TRUSTED_ORIGINS = [FRONTEND_URL] if FRONTEND_URL.startswith("https://") else []
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_HSTS_SECONDS = 0 if _plain_http else 31_536_000
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+SILENCED_SYSTEM_CHECKS = [
+    # The proxy in front answers plain http (docs/operations.md). If we redirected, Stripe would
+    # take the redirect for a failed delivery, and a probe on loopback would never see /healthz.
+    "security.W008",
+    # Whether every subdomain is https, and whether to preload it, is the domain owner's to say.
+    "security.W005",
+    "security.W021",
+]
+_stripe_pages = {"https://checkout.stripe.com", STRIPE_API_BASE} - {""}
+SECURE_CSP = {
+    "default-src": ["'self'"],
+    "img-src": ["'self'", "data:"],
+    # Paying is a form of ours that redirects to the hosted page: both ends must be allowed.
+    "form-action": ["'self'", *sorted(_stripe_pages)],
+    "frame-ancestors": ["'none'"],
+    "base-uri": ["'none'"],
+    "object-src": ["'none'"],
+}
+
+# --- Logs -------------------------------------------------------------------------------------
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"request_id": {"()": "payflow.request_id.RequestIdFilter"}},
+    "formatters": {
+        "line": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"}
+    },
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": "line",
+            "filters": ["request_id"],
+        }
+    },
+    "root": {"handlers": ["console"], "level": _config.text("LOG_LEVEL", "INFO").upper()},
+    "loggers": {"django": {"handlers": [], "propagate": True}},
+}
