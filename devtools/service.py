@@ -7,15 +7,14 @@ import signal
 import subprocess
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+import requests
 
 ROOT = Path(__file__).resolve().parents[1]
 LAST_LINES = 20
@@ -96,24 +95,23 @@ class Service:
         self._signal(signal.SIGKILL)
         self._process.wait()
         self._reader.join(STOP_TIMEOUT)
+        if self._process.stdout:
+            self._process.stdout.close()
 
     def _signal(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, number)
 
     def _read(self) -> None:
-        assert self._process.stdout
-        with self._process.stdout as lines:
-            for line in lines:
-                self._lines.append(line)
-                if self.aloud:
-                    print(f"{self.name:>6} | {line}", end="", flush=True)
+        for line in self._process.stdout or ():
+            self._lines.append(line)
+            if self.aloud:
+                print(f"{self.name:>6} | {line}", end="", flush=True)
 
 
 def answers(url: str) -> bool:
     """Whether a GET of the URL succeeds now."""
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
-            return bool(answer.status == HTTPStatus.OK)
-    except (urllib.error.URLError, OSError):
+        return requests.get(url, timeout=2).ok
+    except requests.RequestException:
         return False
