@@ -29,7 +29,7 @@ test: install ## run the whole suite on PostgreSQL, then on SQLite
 
 e2e: $(E2E) ## run the browser tests in the machine's Chromium
 	@$(BIN)/python -m devtools.browser
-	$(BIN)/pytest e2e -p no:randomly
+	env -u DATABASE_URL $(BIN)/pytest e2e -p no:randomly
 
 check: install lint types migrations deploy-check test ## all that CI asks for, but the browser
 
@@ -70,13 +70,10 @@ clean: ## remove .venv, caches and screenshots; the database stays
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .run/screenshots
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(DEV): | python
+$(DEV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo "payflow: $(PYTHON) is not Python 3.11 or newer: make PYTHON=/usr/bin/python3.12" >&2; exit 1; }
 	@$(PYTHON) devtools/install.py requirements/dev.txt $@ --fresh
 
 $(E2E): | $(DEV)
 	@$(BIN)/python devtools/install.py requirements/e2e.txt $@
-
-.PHONY: python
-python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
-		{ echo "payflow: $(PYTHON) is not Python 3.11 or newer; name one: make PYTHON=/usr/bin/python3.12" >&2; exit 1; }

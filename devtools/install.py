@@ -10,7 +10,6 @@ import argparse
 import importlib.util
 import subprocess
 import sys
-import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,13 +23,19 @@ NO_VENV = (
 
 def main() -> int:
     arguments = parse_arguments()
-    if arguments.fresh:
-        if importlib.util.find_spec("ensurepip") is None:
-            print(NO_VENV, file=sys.stderr)
-            return 1
-        print(f"payflow: making {VENV.name} with Python {sys.version.split()[0]}", flush=True)
-        venv.create(VENV, clear=True, symlinks=True, with_pip=True)
+    if arguments.fresh and not make_environment():
+        return 1
     return install(arguments.lock, arguments.stamp)
+
+
+def make_environment() -> bool:
+    """An empty virtual environment in the place of whatever was there."""
+    if not all(map(importlib.util.find_spec, ("venv", "ensurepip"))):
+        print(NO_VENV, file=sys.stderr)
+        return False
+    print(f"payflow: making {VENV.name} with Python {sys.version.split()[0]}", flush=True)
+    made = subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)], check=False)
+    return made.returncode == 0
 
 
 def parse_arguments() -> argparse.Namespace:
