@@ -57,12 +57,42 @@ def reveal(*, user_id: int | None, key_id: int) -> tuple[ApiKey, str]:
 
 @transaction.atomic
 def revoke(*, user_id: int | None, key_id: int, reason: str) -> ApiKey:
-    """End a key for good; its row stays. Raises KeyNotFound, also for one revoked before."""
+    """End a user's key for good; its row stays. Raises KeyNotFound, also if revoked before."""
     key = _locked(user_id, key_id)
-    key.revoked_at = timezone.now()
-    key.revoked_reason = reason
-    key.save(update_fields=["revoked_at", "revoked_reason", "updated_at"])
+    _end(key, reason)
     return key
+
+
+@transaction.atomic
+def revoke_any(key_id: int, *, reason: str) -> bool:
+    """End a key whoever it belongs to: its payment went back. False if it had ended before."""
+    key = ApiKey.objects.locked().get(pk=key_id)
+    if key.revoked_at is not None:
+        return False
+    _end(key, reason)
+    return True
+
+
+@transaction.atomic
+def suspend(key_id: int) -> bool:
+    """Stop a key for now: its payment is disputed. False if it was suspended before."""
+    key = ApiKey.objects.locked().get(pk=key_id)
+    if key.suspended_at is not None:
+        return False
+    key.suspended_at = timezone.now()
+    key.save(update_fields=["suspended_at", "updated_at"])
+    return True
+
+
+@transaction.atomic
+def restore(key_id: int) -> bool:
+    """Lift a suspension; a revoked key stays revoked. False if it was not suspended."""
+    key = ApiKey.objects.locked().get(pk=key_id)
+    if key.suspended_at is None:
+        return False
+    key.suspended_at = None
+    key.save(update_fields=["suspended_at", "updated_at"])
+    return True
 
 
 def note_use(key: ApiKey) -> None:
@@ -80,6 +110,12 @@ def note_use(key: ApiKey) -> None:
         if connection.features.has_select_for_update_skip_locked:
             row = row.select_for_update(skip_locked=True, no_key=True)
         ApiKey.objects.filter(pk__in=row.values("pk")).update(last_used_at=now)
+
+
+def _end(key: ApiKey, reason: str) -> None:
+    key.revoked_at = timezone.now()
+    key.revoked_reason = reason
+    key.save(update_fields=["revoked_at", "revoked_reason", "updated_at"])
 
 
 def _locked(user_id: int | None, key_id: int) -> ApiKey:

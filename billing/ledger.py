@@ -6,7 +6,9 @@ it comes again, one that was settled does nothing.
 
 from __future__ import annotations
 
+import json
 import logging
+import re
 from typing import Any
 
 from django.db import DatabaseError, transaction
@@ -21,6 +23,8 @@ logger = logging.getLogger(__name__)
 Json = dict[str, Any]
 
 ERROR_LENGTH = 2000
+
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # an escaped NUL, not an escaped backslash and u0000
 
 
 class MalformedEvent(Exception):
@@ -113,3 +117,15 @@ def _check(event: Json) -> None:
     data = event.get("data")
     if not isinstance(data, dict) or not isinstance(data.get("object"), dict):
         raise MalformedEvent("The event has no data.object.")
+    _check_storable(event)
+
+
+def _check_storable(event: Json) -> None:
+    """PostgreSQL's jsonb holds neither NUL nor half a surrogate pair nor an infinite number."""
+    try:
+        text = json.dumps(event, ensure_ascii=False, allow_nan=False)
+        text.encode()
+    except ValueError:
+        raise MalformedEvent("The event holds a value that JSON cannot carry.") from None
+    if _NUL.search(text):
+        raise MalformedEvent("The event holds a NUL character.")

@@ -166,7 +166,6 @@ SPECTACULAR_SETTINGS = {
 }
 
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 # Served from the apps themselves: `gunicorn payflow.wsgi` needs no build step before it.
 WHITENOISE_USE_FINDERS = True

@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+from typing import Any
+
+import factory
+from factory.django import DjangoModelFactory
+
+from accounts.models import User
+
+PASSWORD = "a password of the tests"
+
+
+class UserFactory(DjangoModelFactory[User]):
+    """A customer; `UserFactory(password=PASSWORD)` is one who can sign in (hashing is slow)."""
+
+    class Meta:
+        model = User
+
+    email = factory.Sequence(lambda n: f"customer{n}@example.com")
+    name = "A Customer"
+
+    @classmethod
+    def _create(cls, model_class: type[User], *args: Any, **kwargs: Any) -> User:
+        return model_class.objects.create_user(*args, **kwargs)

@@ -1,0 +1,109 @@
+"""Builders of Stripe's objects and events, and the signature over them.
+
+Built, not recorded: a test states the facts that matter to it and gets the rest.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from typing import Any
+
+import stripe
+from django.conf import settings
+from django.http import HttpResponse
+from django.test import Client
+
+from conversations.models import Conversation
+
+Json = dict[str, Any]
+
+URL = "/api/webhooks/stripe"
+_numbers = itertools.count(1)
+
+
+def reference(conversation: Conversation) -> Json:
+    return {
+        "user_id": str(conversation.user_id),
+        "conversation_id": str(conversation.pk),
+        "tier": "premium",
+    }
+
+
+def session(conversation: Conversation, **facts: Any) -> Json:
+    """A Checkout Session that is complete and paid, unless `facts` say otherwise."""
+    number = next(_numbers)
+    return {
+        "id": f"cs_test_{number}",
+        "object": "checkout.session",
+        "mode": "payment",
+        "status": "complete",
+        "payment_status": "paid",
+        "payment_intent": f"pi_{number}",
+        "amount_total": 2000,
+        "currency": "usd",
+        "livemode": False,
+        "client_reference_id": str(conversation.pk),
+        "metadata": reference(conversation),
+        **facts,
+    }
+
+
+def declined_intent(conversation: Conversation, **facts: Any) -> Json:
+    """A PaymentIntent whose last attempt was declined."""
+    return {
+        "id": f"pi_{next(_numbers)}",
+        "object": "payment_intent",
+        "status": "requires_payment_method",
+        "livemode": False,
+        "last_payment_error": {
+            "type": "card_error",
+            "code": "card_declined",
+            "decline_code": "insufficient_funds",
+            "message": "Your card has insufficient funds.",
+        },
+        "metadata": reference(conversation),
+        **facts,
+    }
+
+
+def event(kind: str, stripe_object: Json, **facts: Any) -> Json:
+    return {
+        "id": f"evt_{next(_numbers)}",
+        "object": "event",
+        "api_version": "2026-10-28.endive",
+        "created": int(time.time()),
+        "livemode": False,
+        "pending_webhooks": 1,
+        "request": {"id": None, "idempotency_key": None},
+        "type": kind,
+        "data": {"object": stripe_object},
+        **facts,
+    }
+
+
+def completed(conversation: Conversation, **facts: Any) -> Json:
+    """`checkout.session.completed` for a paid session of this conversation."""
+    return event("checkout.session.completed", session(conversation, **facts))
+
+
+def signature(body: str, *, secret: str | None = None, at: float | None = None) -> str:
+    header: str = stripe.WebhookSignature.generate_signature_header(
+        body,
+        settings.STRIPE_WEBHOOK_SECRETS[0] if secret is None else secret,
+        timestamp=int(time.time() if at is None else at),
+    )
+    return header
+
+
+def deliver(payload: Json, *, client: Client | None = None) -> HttpResponse:
+    """Post the event, signed as Stripe signs it, to the real URL."""
+    body = json.dumps(payload, indent=2)
+    response: HttpResponse = (client or Client()).post(
+        URL,
+        body,
+        content_type="application/json; charset=utf-8",
+        headers={"Stripe-Signature": signature(body)},
+    )
+    return response
