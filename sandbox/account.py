@@ -1,0 +1,79 @@
+"""Decides what one Stripe account is: its objects, clock, schedule and settings, changed as a unit.
+
+Every change runs inside `Account.change`: all of it is kept, or none. What was announced and
+scheduled on the way is in the same transaction, so nothing is sent for a change that was undone.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sandbox.clock import Clock
+from sandbox.database import transaction
+from sandbox.errors import CardError
+from sandbox.options import Options
+from sandbox.schedule import Schedule
+from sandbox.store import Store
+from sandbox.webhooks.outbox import Outbox
+from sandbox.webhooks.switches import Switches
+
+API_VERSION = "2026-10-28.endive"
+ACCOUNT_ID = "acct_1PayflowSandbox"
+
+
+@dataclass(frozen=True)
+class Cause:
+    """The API request behind a change, as events name it; empty for what the customer does."""
+
+    request_id: str | None = None
+    idempotency_key: str | None = None
+
+
+class Account:
+    """One Stripe account in test mode."""
+
+    def __init__(self, connection: sqlite3.Connection, options: Options) -> None:
+        self.connection = connection
+        self.options = options
+        self.clock = Clock(float(self._fact("clock_offset") or 0.0))
+        self.store = Store(connection)
+        self.schedule = Schedule(connection, self.clock)
+        self.outbox = Outbox(connection)
+        self.switches = Switches.from_json(self._fact("switches"))
+        self.base_url = f"http://127.0.0.1:{options.port}"
+        self.listeners: set[str] = set()
+        """The `stripe listen` sessions that are to hear of every event."""
+        self.cause = Cause()
+
+    @contextmanager
+    def change(self, cause: Cause = Cause()) -> Iterator[None]:
+        """Make a change on behalf of `cause`; a declined payment's traces are kept."""
+        self.cause = cause
+        try:
+            with transaction(self.connection, keep_on=CardError):
+                yield
+        finally:
+            self.cause = Cause()
+
+    def advance_clock(self, seconds: float) -> None:
+        """Put the clock forward and let what has become due happen."""
+        self.clock.advance(seconds)
+        self._keep_fact("clock_offset", repr(self.clock.offset))
+        self.schedule.changed.set()
+
+    def set_switches(self, switches: Switches) -> None:
+        """Change how deliveries and API answers misbehave."""
+        self.switches = switches
+        self._keep_fact("switches", switches.to_json())
+
+    def _fact(self, name: str) -> str | None:
+        row = self.connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return str(row["value"]) if row else None
+
+    def _keep_fact(self, name: str, value: str) -> None:
+        self.connection.execute(
+            "INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)", (name, value)
+        )

@@ -1,0 +1,1 @@
+"""Stripe's HTTP API: how requests are read, answered and refused."""

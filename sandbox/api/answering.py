@@ -1,0 +1,216 @@
+"""Decides how one API request is answered: allowed, read, carried out once, put in words."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import json
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from sandbox.account import API_VERSION, Account, Cause
+from sandbox.api.expansion import expand
+from sandbox.api.forms import parse_form
+from sandbox.api.idempotency import Answer, Claim, Ledger, claim_for
+from sandbox.api.routing import Call, Router
+from sandbox.errors import ApiError, invalid
+from sandbox.identifiers import new_id
+from sandbox.params import Params
+from sandbox.shapes import JsonObject
+from sandbox.webhooks.listeners import Listeners
+
+_FORM = "application/x-www-form-urlencoded"
+_TEST_KEY = re.compile(r"(sk|rk)_test_\w+", re.ASCII)
+_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(\.[a-z]+)?(; [\w=.; ]+)?", re.ASCII)
+_SWITCHED_ERRORS = {
+    401: ("invalid_request_error", "Invalid API Key provided (made to fail by a switch)."),
+    403: ("invalid_request_error", "This key may not do that (made to fail by a switch)."),
+    429: ("invalid_request_error", "Too many requests (made to fail by a switch)."),
+}
+
+log = logging.getLogger("sandbox")
+
+
+@dataclass
+class Exchange:
+    """A request being answered: what is known of it so far."""
+
+    method: str
+    path: str
+    request_id: str = field(default_factory=lambda: new_id("request"))
+    version: str = API_VERSION
+    claim: Claim | None = None
+    replayed: str | None = None
+    """The request id of the first answer, when this one repeats it."""
+
+    def headers(self, status: int) -> dict[str, str]:
+        """What Stripe says beside the body."""
+        headers = {"Request-Id": self.request_id, "Stripe-Version": self.version}
+        if self.claim is not None:
+            headers["Idempotency-Key"] = self.claim.key
+            headers["Original-Request"] = self.replayed or self.request_id
+        if self.replayed is not None:
+            headers["Idempotent-Replayed"] = "true"
+        if status >= 400:
+            retry = status in {409, 429} or status >= 500
+            headers["Stripe-Should-Retry"] = "true" if retry else "false"
+        return headers
+
+
+class Api:
+    """Answers everything under /v1."""
+
+    def __init__(self, account: Account, router: Router, listeners: Listeners) -> None:
+        self._account = account
+        self._router = router
+        self._listeners = listeners
+        self._ledger = Ledger(account)
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """Answer one request; whatever goes wrong is worded as Stripe's error."""
+        exchange = Exchange(request.method, request.path)
+        try:
+            status, body = await self._answer(request, exchange)
+        except ApiError as refusal:
+            status, body = refusal.status, refusal.envelope(exchange.request_id)
+        except web.HTTPRequestEntityTooLarge:
+            too_large = ApiError(413, "The request body is too large.")
+            status, body = 413, too_large.envelope(exchange.request_id)
+        except Exception:
+            log.exception("%s %s failed", exchange.method, exchange.path)
+            status, body = 500, _unknown_error().envelope(exchange.request_id)
+        if self._listeners.wants_logs:
+            await self._listeners.report(self._log_entry(exchange, status, body))
+        return web.json_response(
+            body, status=status, headers=exchange.headers(status), dumps=_pretty
+        )
+
+    async def _answer(self, request: web.Request, exchange: Exchange) -> tuple[int, JsonObject]:
+        key = _api_key(request.headers)
+        version = _version(request.headers)
+        exchange.version = version or API_VERSION
+        body = await request.read()
+        values = _values(request, body)
+        exchange.claim = _claim(request, key, body)
+        with self._ledger.claimed(exchange.claim):
+            if first := self._ledger.recall(exchange.claim):
+                exchange.replayed = first.request_id
+                return first.status, first.body
+            await self._misbehave()
+            call = Call(self._account, Params(values).without("expand"), version)
+            return self._carry_out(call, exchange, Params(values).texts("expand"))
+
+    async def _misbehave(self) -> None:
+        switches = self._account.switches
+        if switches.api_delay:
+            await asyncio.sleep(switches.api_delay)
+        if status := switches.api_error:
+            kind, message = _SWITCHED_ERRORS.get(
+                status, ("api_error", "An error occurred (made to fail by a switch).")
+            )
+            raise ApiError(status, message, kind=kind)
+
+    def _carry_out(
+        self, call: Call, exchange: Exchange, paths: list[str]
+    ) -> tuple[int, JsonObject]:
+        endpoint, identifiers = self._router.find(exchange.method, exchange.path)
+        key = exchange.claim.key if exchange.claim else None
+        try:
+            with self._account.change(Cause(exchange.request_id, key)):
+                body = expand(self._account, endpoint(call, *identifiers), paths)
+            status = 200
+        except ApiError as refusal:
+            status, body = refusal.status, refusal.envelope(exchange.request_id)
+        with self._account.change():
+            self._ledger.keep(exchange.claim, Answer(exchange.request_id, status, body))
+        return status, body
+
+    def _log_entry(self, exchange: Exchange, status: int, body: JsonObject) -> JsonObject:
+        error = body.get("error") or {}
+        names = ("type", "charge", "code", "decline_code", "message", "param")
+        return {
+            "created_at": self._account.clock.timestamp(),
+            "error": {name: error.get(name, "") for name in names},
+            "livemode": False,
+            "method": exchange.method,
+            "request_id": exchange.request_id,
+            "status": status,
+            "url": exchange.path,
+        }
+
+
+def _api_key(headers: Mapping[str, str]) -> str:
+    scheme, _, credentials = headers.get("Authorization", "").partition(" ")
+    key = credentials.strip() if scheme.lower() == "bearer" else ""
+    if scheme.lower() == "basic":
+        key = _basic_user(credentials)
+    if not key:
+        raise ApiError(
+            401,
+            "You did not provide an API key. You need to provide your API key in the "
+            "Authorization header, using Bearer auth (e.g. 'Authorization: Bearer "
+            "YOUR_SECRET_KEY').",
+        )
+    if not _TEST_KEY.fullmatch(key):
+        raise ApiError(
+            401,
+            f"Invalid API Key provided: {_masked(key)}. "
+            "This sandbox accepts only test keys (sk_test_… or rk_test_…).",
+        )
+    return key
+
+
+def _basic_user(credentials: str) -> str:
+    try:
+        return base64.b64decode(credentials, validate=True).decode().partition(":")[0]
+    except (binascii.Error, ValueError):
+        return ""
+
+
+def _masked(key: str) -> str:
+    shown = key if key.isascii() and key.isprintable() else "?"
+    return f"{shown[:8]}{'*' * 8}{shown[-4:]}" if len(shown) > 16 else "*" * 8
+
+
+def _version(headers: Mapping[str, str]) -> str:
+    """The version asked for; empty when none is, as Stripe's CLI does."""
+    version = headers.get("Stripe-Version", "")
+    if version and not _VERSION.fullmatch(version):
+        raise invalid(f"Invalid Stripe API version: {version[:40]}")
+    return version
+
+
+def _values(request: web.Request, body: bytes) -> JsonObject:
+    values = parse_form(request.rel_url.raw_query_string)
+    if not body:
+        return values
+    if request.content_type not in {_FORM, "application/octet-stream"}:
+        raise invalid(
+            "Invalid request (check that your POST content type is "
+            f"{_FORM}). If you have any questions, we can help at https://support.stripe.com/."
+        )
+    return {**values, **parse_form(body)}
+
+
+def _claim(request: web.Request, api_key: str, body: bytes) -> Claim | None:
+    key = request.headers.get("Idempotency-Key")
+    if not key or request.method != "POST":
+        return None
+    return claim_for(api_key, key, request.method, request.path, body)
+
+
+def _unknown_error() -> ApiError:
+    return ApiError(
+        500,
+        "An unknown error occurred. Please see the sandbox's own log.",
+        kind="api_error",
+    )
+
+
+def _pretty(body: JsonObject) -> str:
+    return json.dumps(body, indent=2)

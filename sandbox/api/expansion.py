@@ -1,0 +1,93 @@
+"""Decides which ids can be shown as whole objects, and how deep.
+
+Stripe docs: https://docs.stripe.com/api/expanding_objects (four levels; `data.` for lists).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sandbox.account import Account
+from sandbox.api.listing import envelope
+from sandbox.errors import invalid
+from sandbox.shapes import JsonObject
+from sandbox.store import Query
+
+_DEEPEST = 4
+
+_REFERENCES: dict[str, frozenset[str]] = {
+    "balance_transaction": frozenset({"source"}),
+    "charge": frozenset({"balance_transaction", "customer", "payment_intent"}),
+    "checkout.session": frozenset({"customer", "payment_intent"}),
+    "dispute": frozenset({"charge", "payment_intent"}),
+    "payment_intent": frozenset({"customer", "latest_charge", "payment_method"}),
+    "payment_method": frozenset({"customer"}),
+    "price": frozenset({"product"}),
+    "product": frozenset({"default_price"}),
+    "refund": frozenset({"balance_transaction", "charge", "payment_intent"}),
+}
+
+
+def expand(account: Account, answer: JsonObject, paths: Sequence[str]) -> JsonObject:
+    """The answer with what was asked for shown whole. Raises a 400 for what cannot be."""
+    for path in paths:
+        names = path.split(".")
+        depth = len(names) - (names[0] == "data")
+        if depth > _DEEPEST:
+            raise invalid(
+                f"You cannot expand more than {_DEEPEST} levels of a property.", param="expand"
+            )
+        _expand_in(account, answer, names)
+    return answer
+
+
+def _expand_in(account: Account, value: Any, names: list[str]) -> None:
+    if not names or value is None:
+        return
+    if isinstance(value, list):
+        for each in value:
+            _expand_in(account, each, names)
+        return
+    name, rest = names[0], names[1:]
+    if not isinstance(value, dict):
+        raise _cannot_be_expanded(names)
+    _include(account, value, name)
+    if name not in value:
+        raise _cannot_be_expanded(names)
+    inner = value[name]
+    if isinstance(inner, str):
+        if name not in _REFERENCES.get(str(value.get("object")), ()):
+            raise _cannot_be_expanded(names)
+        value[name] = account.store.find(inner) or inner
+    elif inner is not None and not isinstance(inner, dict | list):
+        raise _cannot_be_expanded(names)
+    _expand_in(account, value[name], rest)
+
+
+def _include(account: Account, obj: JsonObject, name: str) -> None:
+    """Add a list that an object only carries when it is asked for."""
+    include = _INCLUDED.get((str(obj.get("object")), name))
+    if include is not None and name not in obj:
+        obj[name] = include(account, obj)
+
+
+def _line_items(account: Account, session: JsonObject) -> JsonObject:
+    items = account.store.private(session["id"])["line_items"]
+    return envelope(items, f"/v1/checkout/sessions/{session['id']}/line_items")
+
+
+def _refunds(account: Account, charge: JsonObject) -> JsonObject:
+    query = Query("refund")
+    query.where_equal("charge", charge["id"])
+    return envelope(account.store.select(query), f"/v1/charges/{charge['id']}/refunds")
+
+
+_INCLUDED: dict[tuple[str, str], Callable[[Account, JsonObject], JsonObject]] = {
+    ("checkout.session", "line_items"): _line_items,
+    ("charge", "refunds"): _refunds,
+}
+
+
+def _cannot_be_expanded(names: list[str]) -> Exception:
+    return invalid(f"This property cannot be expanded ({'.'.join(names)[:100]}).", param="expand")

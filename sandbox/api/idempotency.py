@@ -1,0 +1,129 @@
+"""Decides what a repeated `Idempotency-Key` gets: the first answer again, or a refusal.
+
+Stripe docs: https://docs.stripe.com/api/idempotent_requests. Answers are kept for 24 hours, and
+only those of requests that were carried out: a refused parameter does not use up a key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sandbox.account import Account
+from sandbox.errors import ApiError
+from sandbox.shapes import JsonObject
+
+_LONGEST_KEY = 255
+_KEPT_SECONDS = 24 * 3600
+_CARRIED_OUT = frozenset({200, 402})
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A request that is carried out under a key."""
+
+    scope: str
+    key: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a request was answered, and under which request id."""
+
+    request_id: str
+    status: int
+    body: JsonObject
+
+
+def claim_for(api_key: str, key: str, method: str, path: str, body: bytes) -> Claim:
+    """What makes two requests the same. Raises for a key that is too long."""
+    if len(key) > _LONGEST_KEY:
+        raise ApiError(
+            400,
+            f"Idempotency keys can be at most {_LONGEST_KEY} characters long.",
+            kind="idempotency_error",
+        )
+    content = hashlib.sha256(b"\0".join([method.encode(), path.encode(), body]))
+    scope = hashlib.sha256(api_key.encode()).hexdigest()
+    return Claim(scope, key, content.hexdigest())
+
+
+class Ledger:
+    """The keys that were used and what came of them."""
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self._in_flight: set[tuple[str, str]] = set()
+
+    @contextmanager
+    def claimed(self, claim: Claim | None) -> Iterator[None]:
+        """Carry out a request that no other may repeat meanwhile. Raises the 409."""
+        if claim is None:
+            yield
+            return
+        slot = (claim.scope, claim.key)
+        if slot in self._in_flight:
+            raise _in_use(claim.key)
+        self._in_flight.add(slot)
+        try:
+            yield
+        finally:
+            self._in_flight.discard(slot)
+
+    def recall(self, claim: Claim | None) -> Answer | None:
+        """The answer to the same request, if it was given. Raises when it was another request."""
+        if claim is None:
+            return None
+        row = self._account.connection.execute(
+            "SELECT fingerprint, request, status, body FROM idempotency"
+            " WHERE scope = ? AND key = ? AND at > ?",
+            (claim.scope, claim.key, self._account.clock.timestamp() - _KEPT_SECONDS),
+        ).fetchone()
+        if row is None:
+            return None
+        if row["fingerprint"] != claim.fingerprint:
+            raise _mismatch(claim.key)
+        return Answer(row["request"], row["status"], json.loads(row["body"]))
+
+    def keep(self, claim: Claim | None, answer: Answer) -> None:
+        """Keep an answer for repeats, if the request was carried out."""
+        if claim is None or answer.status not in _CARRIED_OUT:
+            return
+        self._account.connection.execute(
+            "INSERT OR REPLACE INTO idempotency"
+            " (scope, key, fingerprint, request, status, body, at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                claim.scope,
+                claim.key,
+                claim.fingerprint,
+                answer.request_id,
+                answer.status,
+                json.dumps(answer.body),
+                self._account.clock.timestamp(),
+            ),
+        )
+
+
+def _mismatch(key: str) -> ApiError:
+    return ApiError(
+        400,
+        "Keys for idempotent requests can only be used with the same parameters they were first "
+        f"used with. Try using a key other than '{key}' if you meant to execute a different "
+        "request.",
+        kind="idempotency_error",
+    )
+
+
+def _in_use(key: str) -> ApiError:
+    return ApiError(
+        409,
+        "There is currently another in-progress request using this Idempotent Key (that probably "
+        "means you submitted twice, and the other request is still going through): "
+        f"{key}. Please try again later.",
+        kind="idempotency_error",
+        code="idempotency_key_in_use",
+    )

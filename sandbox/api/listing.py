@@ -1,0 +1,118 @@
+"""Decides how lists are asked for and answered: filters, cursors and the envelope.
+
+Stripe docs: https://docs.stripe.com/api/pagination
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sandbox.account import Account
+from sandbox.errors import invalid, resource_missing
+from sandbox.params import Params
+from sandbox.shapes import JsonObject
+from sandbox.store import Query
+
+_PAGING = frozenset({"limit", "starting_after", "ending_before", "created"})
+_COMPARISONS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Something that can be listed: what it holds, where it is, and what it can be filtered by."""
+
+    kind: str
+    url: str
+    filters: tuple[str, ...] = ()
+    more: frozenset[str] = field(default_factory=frozenset)
+    """Parameters that are not plain fields: `active`, and what the route itself looks at."""
+
+
+def list_objects(
+    account: Account, collection: Collection, params: Params, query: Query | None = None
+) -> JsonObject:
+    """One page of a collection, newest first."""
+    params.allow_only(_PAGING | set(collection.filters) | collection.more)
+    query = query or Query(collection.kind)
+    for name in collection.filters:
+        if (wanted := params.text(name)) is not None:
+            query.where_equal(name, wanted)
+    if (active := _boolean(params, collection)) is not None:
+        query.where("json_extract(body, '$.active') = ?", int(active))
+    _narrow_by_time(query, params)
+    limit = page_size(params)
+    backwards = _move_to_cursor(account, query, params)
+    found = account.store.select(query, limit=limit + 1, oldest_first=backwards)
+    page = found[:limit]
+    if backwards:
+        page.reverse()
+    return envelope(page, collection.url, has_more=len(found) > limit)
+
+
+def envelope(data: list[JsonObject], url: str, *, has_more: bool = False) -> JsonObject:
+    """A list as it goes on the wire."""
+    return {"object": "list", "data": data, "has_more": has_more, "url": url}
+
+
+def list_fixed(items: list[JsonObject], url: str, params: Params) -> JsonObject:
+    """One page of a short list that is held whole, in its own order."""
+    params.allow_only(_PAGING)
+    ids = [item["id"] for item in items]
+    if (after := params.text("starting_after")) in ids:
+        items = items[ids.index(after) + 1 :]
+    limit = page_size(params)
+    return envelope(items[:limit], url, has_more=len(items) > limit)
+
+
+def page_size(params: Params) -> int:
+    """How many objects a page holds: 10 unless told, at most 100."""
+    limit = params.integer("limit")
+    if limit is None:
+        return 10
+    if not 1 <= limit <= 100:
+        raise invalid(
+            "This value must be between 1 and 100 (inclusive).",
+            param="limit",
+            code="parameter_invalid_integer",
+        )
+    return limit
+
+
+def _boolean(params: Params, collection: Collection) -> bool | None:
+    if "active" in collection.more and params.has("active"):
+        return params.boolean("active")
+    return None
+
+
+def _narrow_by_time(query: Query, params: Params) -> None:
+    if not params.has("created"):
+        return
+    if not params.is_object("created"):
+        query.where("created = ?", params.integer("created"))
+        return
+    bounds = params.child("created")
+    bounds.allow_only(_COMPARISONS)
+    for name, operator in _COMPARISONS.items():
+        if (moment := bounds.integer(name)) is not None:
+            query.where(f"created {operator} ?", moment)
+
+
+def _move_to_cursor(account: Account, query: Query, params: Params) -> bool:
+    """Start the query at the cursor; whether it then runs towards newer objects."""
+    after, before = params.text("starting_after"), params.text("ending_before")
+    if after and before:
+        raise invalid(
+            "You can't use both `starting_after` and `ending_before` in the same request."
+        )
+    if after:
+        query.where("seq < ?", _position(account, query.kind, after, "starting_after"))
+    if before:
+        query.where("seq > ?", _position(account, query.kind, before, "ending_before"))
+    return before is not None
+
+
+def _position(account: Account, kind: str, identifier: str, param: str) -> int:
+    position = account.store.position(kind, identifier)
+    if position is None:
+        raise resource_missing(kind, identifier, param=param)
+    return position

@@ -1,0 +1,90 @@
+"""Decides what refunds and disputes answer."""
+
+from __future__ import annotations
+
+from sandbox.api.listing import Collection, list_objects
+from sandbox.api.routing import Call, get, post
+from sandbox.errors import invalid, parameter_missing
+from sandbox.flows import disputes, refunds
+from sandbox.objects.returns import is_evidence
+from sandbox.params import merge_metadata
+from sandbox.shapes import JsonObject
+from sandbox.webhooks.events import emit
+
+_REFUNDS = Collection("refund", "/v1/refunds", filters=("payment_intent", "charge"))
+_DISPUTES = Collection("dispute", "/v1/disputes", filters=("payment_intent", "charge"))
+_REASONS = ("duplicate", "fraudulent", "requested_by_customer")
+
+
+def create_refund(call: Call) -> JsonObject:
+    """POST /v1/refunds for a payment intent or a charge."""
+    params = call.params
+    params.allow_only({"payment_intent", "charge", "amount", "reason", "metadata"})
+    reason = params.text("reason")
+    if reason is not None:
+        params.one_of("reason", _REASONS, default=reason)
+    return refunds.create_refund(
+        call.account,
+        _charge(call),
+        amount=params.positive("amount"),
+        reason=reason,
+        metadata=params.metadata(),
+    )
+
+
+def update_refund(call: Call, identifier: str) -> JsonObject:
+    """POST /v1/refunds/{}: metadata only."""
+    call.params.allow_only({"metadata"})
+    refund = call.account.store.get("refund", identifier)
+    previous = {"metadata": refund["metadata"]}
+    refund["metadata"] = merge_metadata(refund["metadata"], call.params.metadata())
+    refunds.announce_update(call.account, call.account.store.save(refund), previous)
+    return refund
+
+
+def update_dispute(call: Call, identifier: str) -> JsonObject:
+    """POST /v1/disputes/{}: give evidence, submitted unless told otherwise."""
+    params = call.params
+    params.allow_only({"evidence", "metadata", "submit"})
+    dispute = call.account.store.get("dispute", identifier)
+    if params.has("metadata"):
+        previous = {"metadata": dispute["metadata"]}
+        dispute["metadata"] = merge_metadata(dispute["metadata"], params.metadata())
+        call.account.store.save(dispute)
+        emit(call.account, "charge.dispute.updated", dispute, previous)
+    evidence = params.mapping("evidence")
+    if evidence is None:
+        return dispute
+    for name in evidence:
+        if not is_evidence(name):
+            raise invalid(f"Invalid evidence: {name[:60]}", param=f"evidence[{name[:60]}]")
+    submit = params.boolean("submit", default=True)
+    return disputes.answer(call.account, dispute, evidence, submit=submit)
+
+
+def close_dispute(call: Call, identifier: str) -> JsonObject:
+    """POST /v1/disputes/{}/close: concede it."""
+    dispute = call.account.store.get("dispute", identifier)
+    return disputes.close(call.account, dispute, won=False)
+
+
+def _charge(call: Call) -> str:
+    if intent_id := call.params.text("payment_intent"):
+        intent = call.account.store.get("payment_intent", intent_id, param="payment_intent")
+        return refunds.charge_to_refund(call.account, intent)
+    charge = call.params.text("charge")
+    if charge is None:
+        raise parameter_missing("payment_intent")
+    return charge
+
+
+ROUTES = [
+    post("/v1/refunds", create_refund),
+    get("/v1/refunds", lambda call: list_objects(call.account, _REFUNDS, call.params)),
+    get("/v1/refunds/{}", lambda call, i: call.account.store.get("refund", i)),
+    post("/v1/refunds/{}", update_refund),
+    get("/v1/disputes", lambda call: list_objects(call.account, _DISPUTES, call.params)),
+    get("/v1/disputes/{}", lambda call, i: call.account.store.get("dispute", i)),
+    post("/v1/disputes/{}", update_dispute),
+    post("/v1/disputes/{}/close", close_dispute),
+]

@@ -1,0 +1,31 @@
+"""Decides what Stripe's CLI is told when it asks for a session to listen on."""
+
+from __future__ import annotations
+
+from sandbox.account import ACCOUNT_ID, API_VERSION
+from sandbox.api.routing import Call, Route, post
+from sandbox.identifiers import random_text
+from sandbox.shapes import JsonObject
+from sandbox.webhooks.listeners import CLI_SECRET, Listeners
+
+
+def routes(listeners: Listeners) -> list[Route]:
+    """The CLI's private routes."""
+
+    def create_session(call: Call) -> JsonObject:
+        identifier, feature = listeners.open_session(call.params.texts("websocket_features"))
+        socket_base = call.account.base_url.replace("http://", "ws://", 1)
+        return {
+            "object": "stripecli_session",
+            "default_version": API_VERSION,
+            "device_token": random_text(24),
+            "display_connect_filter_warning": False,
+            "latest_version": API_VERSION,
+            "reconnect_delay": call.account.options.reconnect_delay,
+            "secret": CLI_SECRET,
+            "websocket_authorized_feature": feature,
+            "websocket_id": identifier,
+            "websocket_url": f"{socket_base}/subscribe/{ACCOUNT_ID}",
+        }
+
+    return [post("/v1/stripecli/sessions", create_session)]

@@ -1,0 +1,137 @@
+"""Decides what events and webhook endpoints answer."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from sandbox.api.listing import Collection, list_objects
+from sandbox.api.routing import Call, delete, get, post
+from sandbox.errors import invalid, parameter_missing
+from sandbox.params import Params
+from sandbox.shapes import JsonObject
+from sandbox.store import Query
+from sandbox.webhooks.delivery import resend
+from sandbox.webhooks.endpoints import create_endpoint, roll_secret
+
+_MOST_TYPES = 20
+_EVENTS_KEPT_SECONDS = 30 * 86400
+_EVENTS = Collection("event", "/v1/events", more=frozenset({"type", "types", "delivery_success"}))
+_ENDPOINTS = Collection("webhook_endpoint", "/v1/webhook_endpoints")
+
+
+def list_events(call: Call) -> JsonObject:
+    """GET /v1/events: the last thirty days, by type, by outcome of delivery, by time."""
+    query = Query("event")
+    query.where("created > ?", call.account.clock.timestamp() - _EVENTS_KEPT_SECONDS)
+    _narrow_by_type(query, call.params)
+    if call.params.has("delivery_success"):
+        negation = "NOT" if call.params.boolean("delivery_success") else ""
+        pending = "EXISTS (SELECT 1 FROM pending_deliveries WHERE event = objects.id)"
+        query.where(f"{negation} {pending}")
+    return list_objects(call.account, _EVENTS, call.params, query)
+
+
+def retry_event(call: Call, identifier: str) -> JsonObject:
+    """POST /v1/events/{}/retry: send it again, to one endpoint or to the CLI."""
+    event = call.account.store.get("event", identifier)
+    endpoint = call.params.text("webhook_endpoint")
+    if endpoint is not None:
+        call.account.store.get("webhook_endpoint", endpoint, param="webhook_endpoint")
+        resend(call.account, event, [endpoint])
+    elif call.params.boolean("for_stripecli"):
+        resend(call.account, event, sorted(call.account.listeners))
+    else:
+        resend(call.account, event)
+    return event
+
+
+def create_webhook_endpoint(call: Call) -> JsonObject:
+    """POST /v1/webhook_endpoints: the answer is the only one that has the secret."""
+    call.params.allow_only(
+        {"url", "enabled_events", "api_version", "description", "metadata", "connect"}
+    )
+    endpoint, secret = create_endpoint(
+        call.account,
+        _url(call.params),
+        _enabled_events(call.params),
+        api_version=call.params.text("api_version"),
+        description=call.params.text("description"),
+        metadata=call.params.metadata(),
+    )
+    return {**endpoint, "secret": secret}
+
+
+def update_webhook_endpoint(call: Call, identifier: str) -> JsonObject:
+    """POST /v1/webhook_endpoints/{}: where, what for, and whether at all."""
+    params = call.params
+    params.allow_only({"url", "enabled_events", "disabled", "description", "metadata"})
+    endpoint = call.account.store.get("webhook_endpoint", identifier)
+    if params.has("url"):
+        endpoint["url"] = _url(params)
+    if params.has("enabled_events"):
+        endpoint["enabled_events"] = _enabled_events(params)
+    if params.has("disabled"):
+        endpoint["status"] = "disabled" if params.boolean("disabled") else "enabled"
+    if params.has("description"):
+        endpoint["description"] = params.text("description")
+    return call.account.store.save(endpoint)
+
+
+def roll_webhook_endpoint(call: Call, identifier: str) -> JsonObject:
+    """POST /v1/webhook_endpoints/{}/roll_secret: a new secret, told once; the old one lingers."""
+    hours = call.params.integer("expires_in_hours")
+    overlap = 24 * 3600.0 if hours is None else 3600.0 * max(0, min(hours, 24))
+    secret = roll_secret(call.account, identifier, overlap=overlap)
+    return {**call.account.store.get("webhook_endpoint", identifier), "secret": secret}
+
+
+def delete_webhook_endpoint(call: Call, identifier: str) -> JsonObject:
+    """DELETE /v1/webhook_endpoints/{}."""
+    call.account.store.get("webhook_endpoint", identifier)
+    call.account.store.remove(identifier)
+    call.account.outbox.forget_target(identifier)
+    return {"id": identifier, "object": "webhook_endpoint", "deleted": True}
+
+
+def _narrow_by_type(query: Query, params: Params) -> None:
+    pattern, types = params.text("type"), params.texts("types")
+    if pattern and types:
+        raise invalid("You may only specify one of these parameters: type, types.", param="types")
+    if len(types) > _MOST_TYPES:
+        raise invalid(f"You can filter by up to {_MOST_TYPES} event types.", param="types")
+    if pattern:
+        # Only * is special at Stripe; GLOB knows more.
+        glob = pattern.replace("[", "[[]").replace("?", "[?]")
+        query.where("json_extract(body, '$.type') GLOB ?", glob)
+    if types:
+        marks = ", ".join("?" * len(types))
+        query.where(f"json_extract(body, '$.type') IN ({marks})", *types)
+
+
+def _url(params: Params) -> str:
+    url = params.required("url")
+    if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
+        raise invalid(
+            "Invalid URL: must be an absolute http(s) URL.", param="url", code="url_invalid"
+        )
+    return url
+
+
+def _enabled_events(params: Params) -> list[str]:
+    wanted = params.texts("enabled_events")
+    if not wanted:
+        raise parameter_missing("enabled_events")
+    return wanted
+
+
+ROUTES = [
+    get("/v1/events", list_events),
+    get("/v1/events/{}", lambda call, i: call.account.store.get("event", i)),
+    post("/v1/events/{}/retry", retry_event),
+    post("/v1/webhook_endpoints", create_webhook_endpoint),
+    get("/v1/webhook_endpoints", lambda call: list_objects(call.account, _ENDPOINTS, call.params)),
+    get("/v1/webhook_endpoints/{}", lambda call, i: call.account.store.get("webhook_endpoint", i)),
+    post("/v1/webhook_endpoints/{}", update_webhook_endpoint),
+    post("/v1/webhook_endpoints/{}/roll_secret", roll_webhook_endpoint),
+    delete("/v1/webhook_endpoints/{}", delete_webhook_endpoint),
+]

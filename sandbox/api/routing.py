@@ -1,0 +1,71 @@
+"""Decides which function answers a request: a table of methods and paths, as Stripe spells them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sandbox.account import Account
+from sandbox.errors import ApiError
+from sandbox.params import Params
+from sandbox.shapes import JsonObject
+
+
+@dataclass(frozen=True)
+class Call:
+    """One API request, read and allowed."""
+
+    account: Account
+    params: Params
+    version: str
+
+
+Endpoint = Callable[..., JsonObject]
+"""Takes the call and the ids in the path, gives the answer's body."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """A method, a path with `{}` for each id, and the function that answers."""
+
+    method: str
+    path: str
+    endpoint: Endpoint
+
+
+def get(path: str, endpoint: Endpoint) -> Route:
+    """A route that reads."""
+    return Route("GET", path, endpoint)
+
+
+def post(path: str, endpoint: Endpoint) -> Route:
+    """A route that changes."""
+    return Route("POST", path, endpoint)
+
+
+def delete(path: str, endpoint: Endpoint) -> Route:
+    """A route that removes."""
+    return Route("DELETE", path, endpoint)
+
+
+class Router:
+    """Finds the route of a request."""
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        self._routes = [(route, _pattern(route.path)) for route in routes]
+
+    def find(self, method: str, path: str) -> tuple[Endpoint, tuple[str, ...]]:
+        """The function and the ids. Raises Stripe's 404 for an unknown path or method."""
+        for route, pattern in self._routes:
+            if route.method == method and (match := pattern.fullmatch(path)):
+                return route.endpoint, match.groups()
+        raise ApiError(
+            404,
+            f"Unrecognized request URL ({method}: {path[:200]}). Please see "
+            "https://stripe.com/docs or we can help at https://support.stripe.com/.",
+        )
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    return re.compile(re.escape(path).replace(r"\{\}", r"([^/]{1,255})"))

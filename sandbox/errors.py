@@ -1,0 +1,92 @@
+"""Decides how a refusal is worded: Stripe's error types, codes and sentences.
+
+Stripe docs: https://docs.stripe.com/api/errors and https://docs.stripe.com/error-codes
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sandbox.shapes import JsonObject
+
+
+class ApiError(Exception):
+    """A refusal as Stripe's API words it."""
+
+    keeps_changes = False
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        kind: str = "invalid_request_error",
+        code: str | None = None,
+        param: str | None = None,
+        **details: Any,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.kind = kind
+        self.code = code
+        self.param = param
+        self.details = details
+
+    def envelope(self, request_id: str) -> JsonObject:
+        """The answer's body."""
+        error = {
+            "code": self.code,
+            "doc_url": doc_url(self.code) if self.code else None,
+            "message": self.message,
+            "param": self.param,
+            "request_log_url": f"https://dashboard.stripe.com/test/logs/{request_id}",
+            "type": self.kind,
+            **self.details,
+        }
+        return {"error": {name: value for name, value in error.items() if value is not None}}
+
+
+class CardError(ApiError):
+    """A payment that was refused; what was recorded on the way (charge, events) stays."""
+
+    keeps_changes = True
+
+    def __init__(self, message: str, code: str, **details: Any) -> None:
+        super().__init__(402, message, kind="card_error", code=code, **details)
+
+
+def doc_url(code: str) -> str:
+    """Where Stripe explains an error code."""
+    return f"https://stripe.com/docs/error-codes/{code.replace('_', '-')}"
+
+
+def invalid(message: str, *, param: str | None = None, code: str | None = None) -> ApiError:
+    """A request that cannot be carried out as it stands."""
+    return ApiError(400, message, param=param, code=code)
+
+
+def parameter_missing(param: str) -> ApiError:
+    """A required parameter that was not sent."""
+    return invalid(f"Missing required param: {param}.", param=param, code="parameter_missing")
+
+
+def parameter_unknown(param: str) -> ApiError:
+    """A parameter the route does not have."""
+    return invalid(f"Received unknown parameter: {param}", param=param, code="parameter_unknown")
+
+
+def not_covered(what: str, *, param: str | None = None) -> ApiError:
+    """Something Stripe has and this sandbox has not; said plainly rather than guessed."""
+    return invalid(f"The payflow sandbox does not cover {what}.", param=param)
+
+
+def resource_missing(kind: str, identifier: str, *, param: str = "id") -> ApiError:
+    """No such object: 404 when the path names it, 400 when a parameter does."""
+    name = kind if kind == "checkout.session" else kind.replace("_", " ")
+    return ApiError(
+        404 if param in {"id", "intent", "session"} else 400,
+        f"No such {name}: '{identifier}'",
+        code="resource_missing",
+        param=param,
+    )

@@ -1,0 +1,114 @@
+"""Decides how a dispute runs: opened, answered with evidence, closed as won, lost or inquiry.
+
+Stripe docs: https://docs.stripe.com/disputes/how-disputes-work and
+https://docs.stripe.com/testing#disputes (the evidence texts that decide a test dispute).
+"""
+
+from __future__ import annotations
+
+from sandbox.account import Account
+from sandbox.errors import invalid
+from sandbox.objects import returns
+from sandbox.objects.payments import balance_transaction
+from sandbox.shapes import JsonObject
+from sandbox.store import Query
+from sandbox.webhooks.events import emit
+
+_DISPUTE_FEE = 1500
+_DECIDING_EVIDENCE = {"winning_evidence": True, "losing_evidence": False}
+_CLOSED = frozenset({"won", "lost", "warning_closed"})
+
+
+def open_dispute(account: Account, charge_id: str, *, reason: str, status: str) -> JsonObject:
+    """Question a payment; the money leaves at once unless it is only an inquiry."""
+    paid = account.store.get("charge", charge_id, param="charge")
+    if paid["status"] != "succeeded" or paid["disputed"]:
+        raise invalid(f"Charge {charge_id} cannot be disputed.", param="charge")
+    opened = returns.dispute(paid, reason=reason, status=status, created=account.clock.timestamp())
+    account.store.add(opened)
+    paid["disputed"] = True
+    account.store.save(paid)
+    emit(account, "charge.dispute.created", opened)
+    if not is_inquiry(opened):
+        _move_funds(account, opened, -int(opened["amount"]), fee=_DISPUTE_FEE)
+        emit(account, "charge.dispute.funds_withdrawn", opened)
+    return opened
+
+
+def is_inquiry(disputed: JsonObject) -> bool:
+    """Whether a dispute is only a question so far; no money has moved."""
+    return str(disputed["status"]).startswith("warning_")
+
+
+def is_closed(disputed: JsonObject) -> bool:
+    """Whether a dispute has been decided."""
+    return disputed["status"] in _CLOSED
+
+
+def answer(
+    account: Account, disputed: JsonObject, evidence: JsonObject, *, submit: bool
+) -> JsonObject:
+    """Give evidence; submitting it leaves the decision to the bank."""
+    refuse_closed(disputed)
+    previous = {"evidence": {name: disputed["evidence"].get(name) for name in evidence}}
+    disputed["evidence"].update(evidence)
+    disputed["evidence_details"]["has_evidence"] = True
+    if submit:
+        previous["status"] = disputed["status"]
+        disputed["status"] = "warning_under_review" if is_inquiry(disputed) else "under_review"
+        disputed["evidence_details"]["submission_count"] += 1
+    emit(account, "charge.dispute.updated", account.store.save(disputed), previous)
+    won = _DECIDING_EVIDENCE.get(str(evidence.get("uncategorized_text")))
+    if submit and won is not None:
+        account.schedule.add(
+            "close_dispute", delay=account.options.settle_delay, dispute=disputed["id"], won=won
+        )
+    return disputed
+
+
+def close(account: Account, disputed: JsonObject, *, won: bool) -> JsonObject:
+    """Decide a dispute: won gives the money back, an inquiry just ends."""
+    refuse_closed(disputed)
+    previous = {"status": disputed["status"]}
+    inquiry = is_inquiry(disputed)
+    disputed["status"] = "warning_closed" if inquiry else "won" if won else "lost"
+    account.store.save(disputed)
+    if won and not inquiry:
+        _move_funds(account, disputed, int(disputed["amount"]), fee=0)
+        emit(account, "charge.dispute.funds_reinstated", disputed)
+    emit(account, "charge.dispute.closed", disputed, previous)
+    return disputed
+
+
+def close_when_decided(account: Account, dispute: str, won: bool) -> None:
+    """Decide a dispute once the bank has read the evidence."""
+    close(account, account.store.get("dispute", dispute), won=won)
+
+
+def refuse_closed(disputed: JsonObject) -> None:
+    """Raises Stripe's refusal when a dispute has been decided already."""
+    if is_closed(disputed):
+        raise invalid("This dispute is already closed.")
+
+
+def dispute_of(account: Account, charge_id: str) -> JsonObject | None:
+    """The dispute over a charge."""
+    query = Query("dispute")
+    query.where_equal("charge", charge_id)
+    found = account.store.select(query, limit=1)
+    return found[0] if found else None
+
+
+def _move_funds(account: Account, disputed: JsonObject, amount: int, *, fee: int) -> None:
+    moved = balance_transaction(
+        "adjustment",
+        amount=amount,
+        fee=fee,
+        currency=disputed["currency"],
+        source=disputed["id"],
+        created=account.clock.timestamp(),
+        category="dispute" if amount < 0 else "dispute_reversal",
+    )
+    account.store.add(moved)
+    disputed["balance_transactions"].append(moved)
+    account.store.save(disputed)

@@ -1,0 +1,259 @@
+"""Decides what a new Checkout Session is made of, and refuses what Stripe would refuse.
+
+Stripe docs: https://docs.stripe.com/api/checkout/sessions/create
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from sandbox.account import Account
+from sandbox.errors import invalid, not_covered, parameter_missing, parameter_unknown
+from sandbox.flows.catalog import create_price, create_product
+from sandbox.flows.instruments import DELAYED_METHOD_OF_CURRENCY
+from sandbox.money import amount_text
+from sandbox.objects.catalog import line_item
+from sandbox.objects.sessions import checkout_session
+from sandbox.params import Params
+from sandbox.shapes import JsonObject
+
+_TYPES_REMOVED_IN = "2026-09-30"
+_MINIMUM_AMOUNT = 50
+_MAXIMUM_AMOUNT = 99999999
+_SHORTEST_LIFE = 30 * 60
+_LONGEST_LIFE = 24 * 3600
+_LEEWAY = 60
+_MOST_ITEMS = 100
+
+_COVERED = frozenset(
+    {
+        "mode", "line_items", "success_url", "cancel_url", "customer", "customer_email",
+        "client_reference_id", "metadata", "payment_intent_data", "payment_method_types",
+        "allowed_payment_method_types", "excluded_payment_method_types", "discounts",
+        "expires_at", "locale", "submit_type", "ui_mode", "currency",
+        "payment_method_collection", "billing_address_collection", "customer_creation",
+        "allow_promotion_codes", "integration_identifier",
+    }
+)  # fmt: skip
+
+_KNOWN_ELSEWHERE = frozenset(
+    {
+        "adaptive_pricing", "after_expiration", "automatic_tax", "branding_settings",
+        "consent_collection", "custom_fields", "custom_text", "customer_account",
+        "customer_update", "invoice_creation", "managed_payments", "name_collection",
+        "optional_items", "origin_context", "payment_method_configuration",
+        "payment_method_data", "payment_method_options", "permissions",
+        "phone_number_collection", "redirect_on_completion", "return_url",
+        "saved_payment_method_options", "setup_intent_data", "shipping_address_collection",
+        "shipping_options", "subscription_data", "tax_id_collection", "wallet_options",
+    }
+)  # fmt: skip
+
+_INTENT_TEXTS = (
+    "description", "receipt_email", "setup_future_usage", "statement_descriptor",
+    "statement_descriptor_suffix", "transfer_group",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Total:
+    """What a session's items come to."""
+
+    currency: str
+    subtotal: int
+    discount: int
+
+
+def compose_session(
+    account: Account, params: Params, *, version: str
+) -> tuple[JsonObject, JsonObject]:
+    """The new session and its private facts, neither of them kept yet."""
+    _refuse_unknown(params, version)
+    _refuse_uncovered(params)
+    items = _line_items(account, params)
+    total = _total(account, params, items)
+    created = account.clock.timestamp()
+    session = checkout_session(
+        subtotal=total.subtotal,
+        discount=total.discount,
+        currency=total.currency,
+        created=created,
+        url_base=account.base_url,
+        success_url=_url(params, "success_url", required=True),
+        cancel_url=_url(params, "cancel_url", required=False),
+        expires_at=_expires_at(params, created),
+        payment_method_types=_method_types(params, total.currency),
+        customer=_customer(account, params),
+        metadata=params.metadata(),
+        **_echoed(params),
+    )
+    private = {"line_items": items, "payment_intent_data": _intent_data(params)}
+    return session, private
+
+
+def _refuse_unknown(params: Params, version: str) -> None:
+    if params.has("payment_method_types") and version >= _TYPES_REMOVED_IN:
+        raise parameter_unknown("payment_method_types")
+    for name in _KNOWN_ELSEWHERE:
+        if params.has(name):
+            raise not_covered(f"`{name}` on Checkout Sessions", param=name)
+    params.allow_only(_COVERED)
+
+
+def _refuse_uncovered(params: Params) -> None:
+    mode = params.required("mode")
+    if mode in {"subscription", "setup"}:
+        raise not_covered(f"Checkout Sessions in {mode} mode", param="mode")
+    params.one_of("mode", ["payment", "setup", "subscription"], default="payment")
+    ui_mode = params.text("ui_mode") or "hosted_page"
+    if ui_mode not in {"hosted_page", "hosted"}:
+        raise not_covered(f"the {ui_mode} user interface", param="ui_mode")
+
+
+def _echoed(params: Params) -> JsonObject:
+    """What a session only repeats."""
+    reference = params.text("client_reference_id")
+    if reference is not None and len(reference) > 200:
+        raise invalid("Invalid string: must be at most 200 characters", param="client_reference_id")
+    email = params.text("customer_email")
+    if email is not None and "@" not in email.strip("@"):
+        raise invalid(
+            f"Invalid email address: {email}", param="customer_email", code="email_invalid"
+        )
+    names = ("locale", "submit_type", "billing_address_collection", "integration_identifier")
+    echoed: JsonObject = {name: params.text(name) for name in names}
+    return {**echoed, "client_reference_id": reference, "customer_email": email}
+
+
+def _line_items(account: Account, params: Params) -> list[JsonObject]:
+    asked = params.children("line_items")
+    if not asked:
+        raise parameter_missing("line_items")
+    if len(asked) > _MOST_ITEMS:
+        raise invalid(f"You can have up to {_MOST_ITEMS} line items.", param="line_items")
+    items = [_line_item(account, each) for each in asked]
+    if len({item["currency"] for item in items}) > 1:
+        raise invalid("All line items must have the same currency.", param="line_items")
+    return items
+
+
+def _line_item(account: Account, asked: Params) -> JsonObject:
+    asked.allow_only({"price", "price_data", "quantity", "adjustable_quantity", "metadata"})
+    quantity = asked.positive("quantity")
+    if quantity is None:
+        raise parameter_missing(asked.name_of("quantity"))
+    price = _price(account, asked)
+    product = account.store.get("product", price["product"])
+    return line_item(price, description=product["name"], quantity=quantity)
+
+
+def _price(account: Account, asked: Params) -> JsonObject:
+    if identifier := asked.text("price"):
+        price = account.store.get("price", identifier, param=asked.name_of("price"))
+        if not price["active"]:
+            raise invalid(
+                "The price specified is inactive. This field only accepts active prices.",
+                param=asked.name_of("price"),
+            )
+        return price
+    if asked.mapping("price_data") is None:
+        raise parameter_missing(asked.name_of("price"))
+    data = asked.child("price_data")
+    product = data.text("product")
+    if product is None:
+        product = create_product(account, data.child("product_data"))["id"]
+    return create_price(account, data, product, active=False)
+
+
+def _total(account: Account, params: Params, items: list[JsonObject]) -> Total:
+    currency = str(items[0]["currency"])
+    subtotal = sum(int(item["amount_subtotal"]) for item in items)
+    discount = _discount(account, params, subtotal)
+    due = subtotal - discount
+    if due > _MAXIMUM_AMOUNT:
+        raise invalid(
+            "The Checkout Session's total amount due must be no more than "
+            f"{amount_text(_MAXIMUM_AMOUNT, currency)}.",
+            code="amount_too_large",
+        )
+    if 0 < due < _MINIMUM_AMOUNT:
+        raise invalid(
+            "The Checkout Session's total amount due must add up to at least "
+            f"{amount_text(_MINIMUM_AMOUNT, currency)} {currency}",
+            code="amount_too_small",
+        )
+    return Total(currency, subtotal, discount)
+
+
+def _discount(account: Account, params: Params, subtotal: int) -> int:
+    discounts = params.children("discounts")
+    if not discounts:
+        return 0
+    if len(discounts) > 1:
+        raise invalid("You may only specify one discount.", param="discounts")
+    asked = discounts[0]
+    identifier = asked.required("coupon")
+    coupon = account.store.get("coupon", identifier, param=asked.name_of("coupon"))
+    if coupon["percent_off"] is not None:
+        return round(subtotal * float(coupon["percent_off"]) / 100)
+    return min(subtotal, int(coupon["amount_off"]))
+
+
+def _url(params: Params, name: str, *, required: bool) -> str | None:
+    url = params.required(name) if required else params.text(name)
+    if url is None:
+        return None
+    if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).netloc:
+        raise invalid("Not a valid URL", param=name, code="url_invalid")
+    return url
+
+
+def _expires_at(params: Params, created: int) -> int:
+    asked = params.integer("expires_at")
+    if asked is None:
+        return created + _LONGEST_LIFE
+    if not created + _SHORTEST_LIFE - _LEEWAY <= asked <= created + _LONGEST_LIFE + _LEEWAY:
+        raise invalid(
+            "The `expires_at` timestamp must be between 30 minutes and 24 hours "
+            "from Checkout Session creation.",
+            param="expires_at",
+        )
+    return asked
+
+
+def _method_types(params: Params, currency: str) -> list[str]:
+    offered = ["card"]
+    if delayed := DELAYED_METHOD_OF_CURRENCY.get(currency):
+        offered.append(delayed)
+    asked = params.texts("payment_method_types") or params.texts("allowed_payment_method_types")
+    excluded = params.texts("excluded_payment_method_types")
+    for name in asked:
+        if name not in {"card", "link", *DELAYED_METHOD_OF_CURRENCY.values()}:
+            raise not_covered(f"payment methods of type {name}", param="payment_method_types")
+        if name not in {"link", *offered}:
+            raise invalid(
+                f"The currency {currency} cannot be paid with {name}.", param="line_items"
+            )
+    return [name for name in asked or offered if name not in excluded]
+
+
+def _customer(account: Account, params: Params) -> str | None:
+    identifier = params.text("customer")
+    if identifier is None:
+        return None
+    if params.text("customer_email"):
+        raise invalid(
+            "You may only specify one of these parameters: customer, customer_email.",
+            param="customer_email",
+        )
+    return str(account.store.get("customer", identifier, param="customer")["id"])
+
+
+def _intent_data(params: Params) -> JsonObject:
+    asked = params.child("payment_intent_data")
+    asked.allow_only({*_INTENT_TEXTS, "metadata", "shipping", "capture_method"})
+    if (asked.text("capture_method") or "automatic_async") == "manual":
+        raise not_covered("manual capture", param=asked.name_of("capture_method"))
+    given: JsonObject = {name: asked.text(name) for name in _INTENT_TEXTS}
+    return {**given, "metadata": asked.metadata(), "shipping": asked.mapping("shipping")}

@@ -1,0 +1,205 @@
+"""Decides how a payment intent goes from confirmation to its end, with the events of each step.
+
+Stripe docs: https://docs.stripe.com/payments/paymentintents/lifecycle
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from sandbox.account import Account
+from sandbox.errors import CardError
+from sandbox.flows import disputes
+from sandbox.flows.declines import (
+    Decline,
+    approved,
+    authentication_error,
+    bank_refusal,
+)
+from sandbox.flows.instruments import Card
+from sandbox.flows.methods import bank_account_of, card_of
+from sandbox.objects import payments as objects
+from sandbox.shapes import JsonObject
+from sandbox.webhooks.events import emit
+
+_CARD_FEE = (0.029, 30)
+
+
+class Progress(StrEnum):
+    """How far a confirmation came; a refusal is an exception instead."""
+
+    SUCCEEDED = "succeeded"
+    PROCESSING = "processing"
+    REQUIRES_ACTION = "requires_action"
+
+
+def create_intent(account: Account, amount: int, currency: str, **fields: object) -> JsonObject:
+    """Record the intention to collect an amount."""
+    intent = objects.payment_intent(amount, currency, created=account.clock.timestamp(), **fields)
+    account.store.add(intent)
+    emit(account, "payment_intent.created", intent)
+    return intent
+
+
+def confirm(
+    account: Account, intent: JsonObject, method: JsonObject, *, authenticated: bool = False
+) -> Progress:
+    """Try to collect. Raises CardError when the bank refuses, with everything recorded."""
+    if method["type"] != "card":
+        return _start_debit(account, intent, method)
+    card = card_of(account, method)
+    if card.authenticate and not authenticated:
+        return _ask_for_authentication(account, intent, method)
+    if card.decline is not None:
+        raise _decline(account, intent, method, Decline(card.decline))
+    paid = account.store.add(objects.charge(intent, method, created=account.clock.timestamp()))
+    _collect(account, intent, method, paid)
+    _open_dispute(account, paid, card)
+    return Progress.SUCCEEDED
+
+
+def fail_authentication(account: Account, intent: JsonObject, method: JsonObject) -> None:
+    """Record that the cardholder did not pass 3D Secure; there is no charge."""
+    _fail(account, intent, authentication_error(method))
+
+
+def settle_debit(account: Account, intent: JsonObject) -> bool:
+    """Decide a bank debit that was processing: whether the money came."""
+    method = account.store.get("payment_method", intent["payment_method"])
+    debited = account.store.get("charge", intent["latest_charge"])
+    if bank_account_of(account, method).succeeds:
+        _collect(account, intent, method, debited)
+        return True
+    debited.update(
+        status="failed",
+        failure_code="insufficient_funds",
+        failure_message="The customer's account has insufficient funds to cover this payment.",
+        outcome=Decline("insufficient_funds").outcome(),
+    )
+    emit(account, "charge.failed", account.store.save(debited))
+    _fail(account, intent, bank_refusal(debited["id"], method))
+    return False
+
+
+def cancel(account: Account, intent: JsonObject, reason: str | None) -> None:
+    """Give up a payment intent that has not succeeded."""
+    intent.update(
+        status="canceled",
+        canceled_at=account.clock.timestamp(),
+        cancellation_reason=reason,
+        next_action=None,
+    )
+    emit(account, "payment_intent.canceled", account.store.save(intent))
+
+
+def book_charge(account: Account, charge: str) -> None:
+    """Put a successful charge on the balance, some seconds after it: `charge.updated`."""
+    paid = account.store.get("charge", charge)
+    rate, fixed = _CARD_FEE
+    booked = objects.balance_transaction(
+        "charge" if paid["id"].startswith("ch_") else "payment",
+        amount=paid["amount"],
+        fee=min(paid["amount"], round(paid["amount"] * rate) + fixed),
+        currency=paid["currency"],
+        source=paid["id"],
+        created=account.clock.timestamp(),
+        category="charge",
+    )
+    account.store.add(booked)
+    paid.update(
+        balance_transaction=booked["id"],
+        receipt_url=f"{account.base_url}/c/receipt/{paid['id']}",
+    )
+    previous = {"balance_transaction": None, "receipt_url": None}
+    emit(account, "charge.updated", account.store.save(paid), previous)
+
+
+def _collect(account: Account, intent: JsonObject, method: JsonObject, paid: JsonObject) -> None:
+    paid.update(
+        status="succeeded",
+        paid=True,
+        captured=True,
+        amount_captured=paid["amount"],
+        outcome=approved(),
+    )
+    intent.update(
+        status="succeeded",
+        amount_received=intent["amount"],
+        latest_charge=paid["id"],
+        payment_method=method["id"],
+        next_action=None,
+        last_payment_error=None,
+        processing=None,
+    )
+    emit(account, "charge.succeeded", account.store.save(paid))
+    emit(account, "payment_intent.succeeded", account.store.save(intent))
+    account.schedule.add("book_charge", delay=account.options.settle_delay, charge=paid["id"])
+
+
+def _open_dispute(account: Account, paid: JsonObject, card: Card) -> None:
+    if card.dispute is not None:
+        reason, status = card.dispute
+        disputes.open_dispute(account, paid["id"], reason=reason, status=status)
+
+
+def _start_debit(account: Account, intent: JsonObject, method: JsonObject) -> Progress:
+    debited = objects.charge(intent, method, created=account.clock.timestamp())
+    account.store.add(debited)
+    intent.update(
+        status="processing",
+        payment_method=method["id"],
+        latest_charge=debited["id"],
+        last_payment_error=None,
+    )
+    emit(account, "charge.pending", debited)
+    emit(account, "payment_intent.processing", account.store.save(intent))
+    delay = account.options.delayed_method_delay + 60 * bank_account_of(account, method).minutes
+    account.schedule.add("settle_debit", delay=delay, intent=intent["id"])
+    return Progress.PROCESSING
+
+
+def _ask_for_authentication(account: Account, intent: JsonObject, method: JsonObject) -> Progress:
+    intent.update(
+        status="requires_action",
+        payment_method=method["id"],
+        next_action={
+            "type": "use_stripe_sdk",
+            "use_stripe_sdk": {"type": "three_d_secure_redirect"},
+        },
+    )
+    emit(account, "payment_intent.requires_action", account.store.save(intent))
+    return Progress.REQUIRES_ACTION
+
+
+def _decline(
+    account: Account, intent: JsonObject, method: JsonObject, decline: Decline
+) -> CardError:
+    refused = objects.charge(intent, method, created=account.clock.timestamp())
+    refused.update(
+        status="failed",
+        failure_code=decline.code,
+        failure_message=decline.message,
+        outcome=decline.outcome(),
+    )
+    emit(account, "charge.failed", account.store.add(refused))
+    intent["latest_charge"] = refused["id"]
+    _fail(account, intent, decline.payment_error(refused["id"], method))
+    return CardError(
+        decline.message,
+        decline.code,
+        charge=refused["id"],
+        decline_code=decline.decline_code,
+        payment_intent=intent,
+        payment_method=method,
+    )
+
+
+def _fail(account: Account, intent: JsonObject, error: JsonObject) -> None:
+    intent.update(
+        status="requires_payment_method",
+        payment_method=None,
+        next_action=None,
+        processing=None,
+        last_payment_error=error,
+    )
+    emit(account, "payment_intent.payment_failed", account.store.save(intent))

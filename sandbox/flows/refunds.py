@@ -1,0 +1,153 @@
+"""Decides how money goes back: refunds, whole or in parts, at once, later, or failing afterwards.
+
+Stripe docs: https://docs.stripe.com/refunds and https://docs.stripe.com/testing#refunds
+"""
+
+from __future__ import annotations
+
+from sandbox.account import Account
+from sandbox.errors import invalid
+from sandbox.flows.disputes import dispute_of
+from sandbox.flows.instruments import CARDS
+from sandbox.money import amount_text
+from sandbox.objects import returns
+from sandbox.objects.payments import balance_transaction
+from sandbox.shapes import JsonObject
+from sandbox.webhooks.events import emit
+
+
+def charge_to_refund(account: Account, intent: JsonObject) -> str:
+    """The charge of a payment intent that has succeeded."""
+    if intent["status"] != "succeeded" or not intent["latest_charge"]:
+        raise invalid(
+            f"This PaymentIntent ({intent['id']}) does not have a successful charge to refund.",
+            param="payment_intent",
+        )
+    return str(intent["latest_charge"])
+
+
+def create_refund(
+    account: Account,
+    charge_id: str,
+    *,
+    amount: int | None,
+    reason: str | None,
+    metadata: JsonObject,
+) -> JsonObject:
+    """Give back an amount, or all that is left. Refuses more than there is."""
+    paid = account.store.get("charge", charge_id, param="charge")
+    amount = _refundable(account, paid, amount)
+    fate = _fate(account, paid)
+    made = returns.refund(
+        paid,
+        amount,
+        created=account.clock.timestamp(),
+        reason=reason,
+        metadata=metadata,
+        status="pending" if fate == "pending" else "succeeded",
+    )
+    made["balance_transaction"] = _book(account, made)
+    account.store.add(made)
+    emit(account, "refund.created", made)
+    _set_refunded(account, paid, int(paid["amount_refunded"]) + amount)
+    account.schedule.add(
+        "settle_refund", delay=account.options.settle_delay, refund=made["id"], fate=fate
+    )
+    return made
+
+
+def settle_refund(account: Account, refund: str, fate: str) -> None:
+    """Let a refund reach the bank, or come back from it."""
+    made = account.store.get("refund", refund)
+    if fate == "failed":
+        fail_refund(account, made)
+        return
+    method = made["destination_details"]["type"]
+    destination = made["destination_details"][method]
+    previous: JsonObject = {
+        "destination_details": {method: {"reference": None, "reference_status": "pending"}}
+    }
+    destination.update(reference="4215512345678901", reference_status="available")
+    if made["status"] == "pending":
+        previous["status"] = "pending"
+        made["status"] = "succeeded"
+    announce_update(account, account.store.save(made), previous)
+
+
+def fail_refund(account: Account, made: JsonObject) -> None:
+    """Undo a refund the bank has sent back: the charge holds the money again."""
+    previous = {"status": made["status"]}
+    made.update(
+        status="failed",
+        failure_reason="expired_or_canceled_card",
+        failure_balance_transaction=_book(account, made, reverse=True),
+    )
+    account.store.save(made)
+    paid = account.store.get("charge", made["charge"])
+    paid["amount_refunded"] -= made["amount"]
+    paid["refunded"] = False
+    account.store.save(paid)
+    emit(account, "refund.failed", made)
+    announce_update(account, made, previous)
+
+
+def announce_update(account: Account, made: JsonObject, previous: JsonObject) -> None:
+    """Tell of a changed refund under both of the names Stripe uses."""
+    emit(account, "refund.updated", made, previous)
+    emit(account, "charge.refund.updated", made, previous)
+
+
+def _refundable(account: Account, paid: JsonObject, wanted: int | None) -> int:
+    if paid["status"] != "succeeded":
+        raise invalid(f"Charge {paid['id']} has not succeeded and cannot be refunded.")
+    disputed = dispute_of(account, paid["id"]) if paid["disputed"] else None
+    if disputed is not None and not disputed["is_charge_refundable"]:
+        raise invalid(
+            f"Charge {paid['id']} has been charged back; cannot issue a refund.",
+            code="charge_disputed",
+        )
+    left = int(paid["amount"]) - int(paid["amount_refunded"])
+    if not left:
+        raise invalid(
+            f"Charge {paid['id']} has already been refunded.", code="charge_already_refunded"
+        )
+    amount = left if wanted is None else wanted
+    if amount < 1:
+        raise invalid("Invalid positive integer", param="amount", code="parameter_invalid_integer")
+    if amount > left:
+        raise invalid(_too_much(amount, left, str(paid["currency"])), param="amount")
+    return amount
+
+
+def _too_much(amount: int, left: int, currency: str) -> str:
+    return (
+        f"Refund amount ({amount_text(amount, currency)}) is greater than "
+        f"unrefunded amount on charge ({amount_text(left, currency)})"
+    )
+
+
+def _fate(account: Account, paid: JsonObject) -> str:
+    number = account.store.private(paid["payment_method"]).get("number", "")
+    card = CARDS.get(number)
+    return card.refund if card else "succeeded"
+
+
+def _set_refunded(account: Account, paid: JsonObject, total: int) -> None:
+    before = {"amount_refunded": paid["amount_refunded"], "refunded": paid["refunded"]}
+    paid["amount_refunded"] = total
+    paid["refunded"] = total == paid["amount"]
+    previous = {name: value for name, value in before.items() if paid[name] != value}
+    emit(account, "charge.refunded", account.store.save(paid), previous)
+
+
+def _book(account: Account, made: JsonObject, *, reverse: bool = False) -> str:
+    booked = balance_transaction(
+        "refund_failure" if reverse else "refund",
+        amount=int(made["amount"]) if reverse else -int(made["amount"]),
+        fee=0,
+        currency=made["currency"],
+        source=made["id"],
+        created=account.clock.timestamp(),
+        category="refund_failure" if reverse else "refund",
+    )
+    return str(account.store.add(booked)["id"])

@@ -1,0 +1,53 @@
+"""Decides what ids look like: Stripe's prefixes, then random letters and digits.
+
+The system's generator is used because test runners seed the shared one, which would repeat ids.
+"""
+
+from __future__ import annotations
+
+import random
+import string
+
+_ALPHABET = string.ascii_letters + string.digits
+_RANDOM = random.SystemRandom()
+
+_SHAPES: dict[str, tuple[str, int]] = {
+    "balance_transaction": ("txn_3", 23),
+    "charge": ("ch_3", 23),
+    "checkout.session": ("cs_test_a1", 56),
+    "customer": ("cus_", 14),
+    "coupon": ("", 8),
+    "dispute": ("du_1", 23),
+    "item": ("li_1", 23),
+    "payment_intent": ("pi_3", 23),
+    "payment_method": ("pm_1", 23),
+    "price": ("price_1", 23),
+    "product": ("prod_", 14),
+    "refund": ("re_3", 23),
+    "request": ("req_", 14),
+    "request_log": ("resp_", 14),
+    "stripecli_session": ("cliws_", 24),
+    "webhook_endpoint": ("we_1", 23),
+}
+
+
+def random_text(length: int) -> str:
+    """Letters and digits that cannot be guessed or repeated by seeding."""
+    return "".join(_RANDOM.choices(_ALPHABET, k=length))
+
+
+def new_id(kind: str) -> str:
+    """A fresh id for an object of this kind."""
+    prefix, length = _SHAPES[kind]
+    return prefix + random_text(length)
+
+
+def new_event_id(kind: str) -> str:
+    """A fresh event id; money objects' events start with evt_3, all others with evt_1."""
+    money = kind in {"payment_intent", "charge", "refund", "dispute"}
+    return ("evt_3" if money else "evt_1") + random_text(23)
+
+
+def new_signing_secret() -> str:
+    """A fresh webhook signing secret."""
+    return "whsec_" + random_text(32)

@@ -1,0 +1,20 @@
+"""Decides how amounts are written: minor units and a currency in, a price tag out."""
+
+from __future__ import annotations
+
+_SIGNS = {"usd": "$", "eur": "€", "gbp": "£", "jpy": "¥"}
+# Stripe docs: https://docs.stripe.com/currencies#zero-decimal
+_ZERO_DECIMAL = frozenset(
+    (
+        "bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga",
+        "pyg", "rwf", "ugx", "vnd", "vuv", "xaf", "xof", "xpf",
+    )
+)  # fmt: skip
+
+
+def amount_text(amount: int, currency: str) -> str:
+    """An amount as a customer reads it: $20.00, ¥500, 9.50 CHF."""
+    decimals = 0 if currency in _ZERO_DECIMAL else 2
+    number = f"{amount / 10**decimals:,.{decimals}f}"
+    sign = _SIGNS.get(currency)
+    return f"{sign}{number}" if sign else f"{number} {currency.upper()}"

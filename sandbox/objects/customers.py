@@ -1,0 +1,61 @@
+"""Decides how a customer and a customer's billing details look."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sandbox.identifiers import new_id, random_text
+from sandbox.shapes import JsonObject
+
+_ADDRESS_FIELDS = ("city", "country", "line1", "line2", "postal_code", "state")
+
+
+def address(given: JsonObject | None = None) -> JsonObject:
+    """An address with every field, None where nothing was given."""
+    return {name: (given or {}).get(name) for name in _ADDRESS_FIELDS}
+
+
+def billing_details(given: JsonObject | None = None) -> JsonObject:
+    """Who pays, as payment methods and charges carry it."""
+    details = given or {}
+    return {
+        "address": address(details.get("address")),
+        "email": details.get("email"),
+        "name": details.get("name"),
+        "phone": details.get("phone"),
+        "tax_id": None,
+    }
+
+
+def customer(*, created: int, **fields: Any) -> JsonObject:
+    """Somebody the account knows."""
+    return {
+        "id": new_id("customer"),
+        "object": "customer",
+        "address": None,
+        "balance": 0,
+        "created": created,
+        "currency": None,
+        "default_source": None,
+        "delinquent": False,
+        "description": None,
+        "discount": None,
+        "email": None,
+        "invoice_prefix": random_text(8).upper(),
+        "invoice_settings": {
+            "custom_fields": None,
+            "default_payment_method": None,
+            "footer": None,
+            "rendering_options": None,
+        },
+        "livemode": False,
+        "metadata": {},
+        "name": None,
+        "next_invoice_sequence": 1,
+        "phone": None,
+        "preferred_locales": [],
+        "shipping": None,
+        "tax_exempt": "none",
+        "test_clock": None,
+        **fields,
+    }

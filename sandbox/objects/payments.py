@@ -1,0 +1,210 @@
+"""Decides how payment methods, payment intents, charges and balance transactions look."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sandbox.identifiers import new_id, random_text
+from sandbox.objects.customers import billing_details
+from sandbox.shapes import JsonObject
+
+
+def payment_method(kind: str, details: JsonObject, *, created: int, **fields: Any) -> JsonObject:
+    """How somebody pays; `details` is the part that is named after the kind."""
+    return {
+        "id": new_id("payment_method"),
+        "object": "payment_method",
+        "allow_redisplay": "unspecified",
+        "billing_details": billing_details(),
+        kind: details,
+        "created": created,
+        "customer": None,
+        "customer_account": None,
+        "livemode": False,
+        "metadata": {},
+        "type": kind,
+        **fields,
+    }
+
+
+def payment_intent(amount: int, currency: str, *, created: int, **fields: Any) -> JsonObject:
+    """The intention to collect an amount, with no method yet."""
+    identifier = new_id("payment_intent")
+    return {
+        "id": identifier,
+        "object": "payment_intent",
+        "amount": amount,
+        "amount_capturable": 0,
+        "amount_details": {"tip": {}},
+        "amount_received": 0,
+        "application": None,
+        "application_fee_amount": None,
+        "automatic_payment_methods": None,
+        "canceled_at": None,
+        "cancellation_reason": None,
+        "capture_method": "automatic_async",
+        "client_secret": f"{identifier}_secret_{random_text(25)}",
+        "confirmation_method": "automatic",
+        "created": created,
+        "currency": currency,
+        **_NO_PAYMENT_YET,
+        "payment_method_options": {"card": {"request_three_d_secure": "automatic"}},
+        "payment_method_types": ["card"],
+        "livemode": False,
+        "metadata": {},
+        "status": "requires_payment_method",
+        **fields,
+    }
+
+
+_NO_PAYMENT_YET: JsonObject = {
+    "customer": None,
+    "customer_account": None,
+    "description": None,
+    "excluded_payment_method_types": None,
+    "last_payment_error": None,
+    "latest_charge": None,
+    "managed_payments": {"enabled": False},
+    "next_action": None,
+    "on_behalf_of": None,
+    "payment_method": None,
+    "payment_method_configuration_details": None,
+    "processing": None,
+    "receipt_email": None,
+    "review": None,
+    "setup_future_usage": None,
+    "shipping": None,
+    "source": None,
+    "statement_descriptor": None,
+    "statement_descriptor_suffix": None,
+    "transfer_data": None,
+    "transfer_group": None,
+}
+
+
+def charge(intent: JsonObject, method: JsonObject, *, created: int) -> JsonObject:
+    """One attempt to collect a payment intent's amount; pending until it is decided.
+
+    The intent's metadata and description are copied once, now, as Stripe does.
+    """
+    identifier = new_id("charge")
+    if method["type"] != "card":
+        identifier = identifier.replace("ch_", "py_", 1)
+    return {
+        "id": identifier,
+        "object": "charge",
+        "amount": intent["amount"],
+        "billing_details": method["billing_details"],
+        "created": created,
+        "currency": intent["currency"],
+        "customer": intent["customer"],
+        "description": intent["description"],
+        **_UNDECIDED,
+        "fraud_details": {},
+        "livemode": False,
+        "metadata": dict(intent["metadata"]),
+        "payment_intent": intent["id"],
+        "payment_method": method["id"],
+        "payment_method_details": _paid_with(method, int(intent["amount"])),
+        "receipt_email": intent["receipt_email"],
+        "shipping": intent["shipping"],
+        "statement_descriptor": intent["statement_descriptor"],
+        "statement_descriptor_suffix": intent["statement_descriptor_suffix"],
+    }
+
+
+_UNDECIDED: JsonObject = {
+    "amount_captured": 0,
+    "amount_refunded": 0,
+    "application": None,
+    "application_fee": None,
+    "application_fee_amount": None,
+    "balance_transaction": None,
+    "calculated_statement_descriptor": "PAYFLOW SANDBOX",
+    "captured": False,
+    "disputed": False,
+    "failure_balance_transaction": None,
+    "failure_code": None,
+    "failure_message": None,
+    "on_behalf_of": None,
+    "outcome": None,
+    "paid": False,
+    "receipt_number": None,
+    "receipt_url": None,
+    "refunded": False,
+    "review": None,
+    "source": None,
+    "source_transfer": None,
+    "status": "pending",
+    "transfer_data": None,
+    "transfer_group": None,
+}
+
+
+def _paid_with(method: JsonObject, amount: int) -> JsonObject:
+    kind = str(method["type"])
+    if kind != "card":
+        return {kind: {**method[kind], "mandate": None}, "type": kind}
+    card = {name: method["card"][name] for name in _CARD_FACTS_ON_CHARGES}
+    return {
+        "card": {
+            **card,
+            **_CARD_PROCESSING,
+            "amount_authorized": amount,
+            "network": card["brand"],
+            "overcapture": {"maximum_amount_capturable": amount, "status": "unavailable"},
+        },
+        "type": "card",
+    }
+
+
+_CARD_FACTS_ON_CHARGES = (
+    "brand", "checks", "country", "exp_month", "exp_year", "fingerprint", "funding", "last4",
+    "regulated_status", "wallet",
+)  # fmt: skip
+
+_CARD_PROCESSING: JsonObject = {
+    "authorization_code": None,
+    "extended_authorization": {"status": "disabled"},
+    "incremental_authorization": {"status": "unavailable"},
+    "installments": None,
+    "mandate": None,
+    "multicapture": {"status": "unavailable"},
+    "network_token": {"used": False},
+    "network_transaction_id": None,
+    "three_d_secure": None,
+    "transaction_link_id": None,
+}
+
+
+def balance_transaction(
+    kind: str, *, amount: int, fee: int, currency: str, source: str, created: int, category: str
+) -> JsonObject:
+    """What a payment, a refund or a dispute did to the account's balance."""
+    fees = [
+        {
+            "amount": fee,
+            "application": None,
+            "currency": currency,
+            "description": "Stripe processing fees",
+            "type": "stripe_fee",
+        }
+    ]
+    return {
+        "id": new_id("balance_transaction"),
+        "object": "balance_transaction",
+        "amount": amount,
+        "available_on": created,
+        "balance_type": "payments",
+        "created": created,
+        "currency": currency,
+        "description": None,
+        "exchange_rate": None,
+        "fee": fee,
+        "fee_details": fees if fee else [],
+        "net": amount - fee,
+        "reporting_category": category,
+        "source": source,
+        "status": "available",
+        "type": kind,
+    }

@@ -1,0 +1,97 @@
+"""Decides how a Checkout Session looks."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from sandbox.identifiers import new_id
+from sandbox.objects.customers import address
+from sandbox.shapes import JsonObject
+
+_UNSET: JsonObject = dict.fromkeys(
+    (
+        "after_expiration", "allow_promotion_codes", "billing_address_collection", "cancel_url",
+        "client_reference_id", "client_secret", "collected_information", "consent",
+        "consent_collection", "currency_conversion", "customer", "customer_account",
+        "customer_details", "customer_email", "discounts", "integration_identifier", "invoice",
+        "locale", "origin_context", "payment_intent", "payment_link",
+        "payment_method_configuration_details", "permissions", "recovered_from", "setup_intent",
+        "shipping_address_collection", "shipping_cost", "submit_type", "subscription",
+    )
+)  # fmt: skip
+
+_DEFAULTS: JsonObject = {
+    "adaptive_pricing": {"enabled": False},
+    "automatic_tax": {"enabled": False, "liability": None, "provider": None, "status": None},
+    "custom_fields": [],
+    "custom_text": {
+        "after_submit": None,
+        "shipping_address": None,
+        "submit": None,
+        "terms_of_service_acceptance": None,
+    },
+    "customer_creation": "if_required",
+    "invoice_creation": {
+        "enabled": False,
+        "invoice_data": {
+            "account_tax_ids": None,
+            "custom_fields": None,
+            "description": None,
+            "footer": None,
+            "issuer": None,
+            "metadata": {},
+            "rendering_options": None,
+        },
+    },
+    "livemode": False,
+    "managed_payments": {"enabled": False},
+    "metadata": {},
+    "mode": "payment",
+    "payment_method_collection": "if_required",
+    "payment_method_options": {},
+    "payment_method_types": ["card"],
+    "phone_number_collection": {"enabled": False},
+    "saved_payment_method_options": None,
+    "shipping_options": [],
+    "status": "open",
+    "ui_mode": "hosted_page",
+    "wallet_options": None,
+}
+
+
+def checkout_session(
+    *, subtotal: int, discount: int, currency: str, created: int, url_base: str, **fields: Any
+) -> JsonObject:
+    """An open session. There is no payment intent until the customer confirms."""
+    identifier = new_id("checkout.session")
+    total = subtotal - discount
+    return {
+        "id": identifier,
+        "object": "checkout.session",
+        **_UNSET,
+        **copy.deepcopy(_DEFAULTS),
+        "amount_subtotal": subtotal,
+        "amount_total": total,
+        "created": created,
+        "currency": currency,
+        "expires_at": created + 86400,
+        "payment_status": "unpaid" if total else "no_payment_required",
+        "total_details": {"amount_discount": discount, "amount_shipping": 0, "amount_tax": 0},
+        "url": f"{url_base}/c/pay/{identifier}",
+        **fields,
+    }
+
+
+def customer_details(email: str | None, billing: JsonObject) -> JsonObject:
+    """Who paid, as the session tells it afterwards."""
+    return {
+        "address": address(billing.get("address")),
+        "business_name": None,
+        "email": billing.get("email") or email,
+        "individual_name": None,
+        "name": billing.get("name"),
+        "phone": billing.get("phone"),
+        "tax_exempt": "none",
+        "tax_ids": [],
+    }

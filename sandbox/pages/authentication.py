@@ -1,0 +1,45 @@
+"""Decides how the 3D Secure page reads: the bank's question, answered either way."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from sandbox.money import amount_text
+from sandbox.pages.layout import render
+from sandbox.pages.markup import tag
+from sandbox.shapes import JsonObject
+
+
+def authentication_page(session: JsonObject) -> web.Response:
+    """The bank asks whether it is really you."""
+    total = amount_text(session["amount_total"], session["currency"])
+    return render(
+        "3D Secure test page",
+        tag("h1", "3D Secure test page"),
+        tag(
+            "div",
+            tag("p", f"Your bank would now ask you to confirm the payment of {total}."),
+            tag(
+                "form",
+                tag(
+                    "button",
+                    "Complete authentication",
+                    name="result",
+                    value="complete",
+                    class_="main",
+                    id="complete",
+                    autofocus=True,
+                ),
+                tag(
+                    "button",
+                    "Fail authentication",
+                    name="result",
+                    value="fail",
+                    class_="main plain",
+                    id="fail",
+                ),
+                method="post",
+            ),
+            class_="card",
+        ),
+    )

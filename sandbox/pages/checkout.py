@@ -1,0 +1,210 @@
+"""Decides how the hosted payment page reads: what is bought, how to pay, and what went wrong."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from sandbox.flows.instruments import CARDS
+from sandbox.money import amount_text
+from sandbox.pages.fields import Form
+from sandbox.pages.layout import message_page, render
+from sandbox.pages.markup import Markup, join, tag
+from sandbox.pages.payment_form import CARD, DEBIT, delayed_kind, method_chosen
+from sandbox.shapes import JsonObject
+
+_SUGGESTED = (
+    "4242424242424242", "4000000000000002", "4000000000009995", "4000000000000069",
+    "4000000000000127", "4000002500003155", "4000008400001629", "4000000000000259",
+    "4000000000001976", "4000000000007726", "4000000000005126",
+)  # fmt: skip
+
+
+def payment_page(
+    session: JsonObject,
+    items: list[JsonObject],
+    form: Form,
+    *,
+    message: str | None = None,
+    status: int = 200,
+) -> web.Response:
+    """The page of an open session."""
+    total = amount_text(session["amount_total"], session["currency"])
+    return render(
+        f"Pay {total}",
+        tag("h1", "Checkout"),
+        _summary(session, items, total),
+        form.alert(message),
+        tag("div", _form(session, form, total), class_="card"),
+        _hints(session),
+        _way_back(session),
+        status=status,
+    )
+
+
+def closed_page(session: JsonObject, return_to: str) -> web.Response:
+    """The page of a session that is over."""
+    if session["status"] == "complete":
+        link = tag("p", tag("a", "Return to the shop", href=return_to))
+        return message_page("All done", "This payment is complete.", link)
+    return message_page(
+        "Link expired",
+        "You were not charged. This payment link is no longer valid.",
+        _way_back(session),
+        status=410,
+    )
+
+
+def unknown_page() -> web.Response:
+    """The page of a session that does not exist."""
+    return message_page(
+        "Page not found",
+        "There is no such payment page. Sessions are forgotten when the sandbox stops, "
+        "unless it keeps them in a state file.",
+        status=404,
+    )
+
+
+def _summary(session: JsonObject, items: list[JsonObject], total: str) -> Markup:
+    lines = [
+        tag(
+            "li",
+            tag("span", f"{item['description']} \N{MULTIPLICATION SIGN} {item['quantity']}"),
+            tag("span", amount_text(item["amount_total"], item["currency"])),
+        )
+        for item in items
+    ]
+    if discount := session["total_details"]["amount_discount"]:
+        saved = amount_text(discount, session["currency"])
+        lines.append(tag("li", tag("span", "Discount"), tag("span", f"\N{MINUS SIGN}{saved}")))
+    return tag(
+        "section",
+        tag("p", total, class_="total", id="total"),
+        tag("ul", *lines, class_="items"),
+        class_="card",
+        aria_label="Your order",
+    )
+
+
+def _form(session: JsonObject, form: Form, total: str) -> Markup:
+    return tag(
+        "form",
+        form.text_field(
+            "email", "Email", type="email", autocomplete="email", inputmode="email", required=True
+        ),
+        _methods(session, form) if session["amount_total"] else None,
+        tag(
+            "button",
+            f"Pay {total}" if session["amount_total"] else "Complete order",
+            type="submit",
+            class_="main",
+            id="submit",
+        ),
+        method="post",
+        novalidate=True,
+    )
+
+
+def _methods(session: JsonObject, form: Form) -> Markup:
+    offers_card = "card" in session["payment_method_types"]
+    debit = delayed_kind(session)
+    return join(
+        _choice(session, form) if offers_card and debit else None,
+        _card_fields(form) if offers_card else None,
+        _debit_fields(debit, form) if debit else None,
+        form.text_field("billingName", "Name", autocomplete="name", required=True),
+    )
+
+
+def _choice(session: JsonObject, form: Form) -> Markup:
+    chosen = method_chosen(session, form.values)
+    labels = {CARD: "Card", DEBIT: "Bank debit (confirmed later)"}
+    options = [
+        tag(
+            "label",
+            tag(
+                "input",
+                type="radio",
+                name="paymentMethod",
+                value=value,
+                id=f"paymentMethod-{value}",
+                checked=value == chosen,
+            ),
+            label,
+            class_="choice",
+        )
+        for value, label in labels.items()
+    ]
+    return tag("fieldset", tag("legend", "Payment method"), *options, class_="methods")
+
+
+def _card_fields(form: Form) -> Markup:
+    number = form.text_field(
+        "cardNumber",
+        "Card number",
+        autocomplete="cc-number",
+        inputmode="numeric",
+        placeholder="4242 4242 4242 4242",
+        required=True,
+    )
+    expiry = form.text_field(
+        "cardExpiry",
+        "Expiration (MM/YY)",
+        autocomplete="cc-exp",
+        inputmode="numeric",
+        placeholder="12/34",
+        required=True,
+    )
+    cvc = form.text_field(
+        "cardCvc",
+        "Security code (CVC)",
+        autocomplete="cc-csc",
+        inputmode="numeric",
+        placeholder="123",
+        required=True,
+    )
+    return tag("div", number, tag("div", expiry, cvc, class_="pair"), class_="by-card")
+
+
+def _debit_fields(kind: str, form: Form) -> Markup:
+    if kind == "sepa_debit":
+        field = form.text_field(
+            "iban",
+            "IBAN",
+            autocomplete="off",
+            hint="AT611904300234573201 succeeds, AT861904300235473202 fails.",
+        )
+    else:
+        field = form.text_field(
+            "accountNumber",
+            "Account number",
+            autocomplete="off",
+            inputmode="numeric",
+            hint="000123456789 succeeds, 000222222227 fails. Routing number 110000000.",
+        )
+    return tag("div", field, class_="debit")
+
+
+def _hints(session: JsonObject) -> Markup | None:
+    if not session["amount_total"] or "card" not in session["payment_method_types"]:
+        return None
+    rows = [
+        tag("li", tag("code", _grouped(number)), tag("span", CARDS[number].meaning))
+        for number in _SUGGESTED
+    ]
+    return tag(
+        "details",
+        tag("summary", "Test cards"),
+        tag("p", "Any future date and any three digits will do.", class_="hint"),
+        tag("ul", *rows, class_="items"),
+        class_="card",
+    )
+
+
+def _grouped(number: str) -> str:
+    return " ".join(number[i : i + 4] for i in range(0, len(number), 4))
+
+
+def _way_back(session: JsonObject) -> Markup | None:
+    if not session["cancel_url"]:
+        return None
+    return tag("p", tag("a", "← Back without paying", href=session["cancel_url"], id="back"))

@@ -1,0 +1,50 @@
+"""Decides how a form field is labelled, explained and marked as wrong, to eyes and ears."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sandbox.pages.markup import Markup, join, tag
+
+
+@dataclass(frozen=True)
+class Form:
+    """What was typed, and what is wrong with it."""
+
+    values: dict[str, str] = field(default_factory=dict)
+    faults: dict[str, str] = field(default_factory=dict)
+    """Field name to sentence, in the order of the page."""
+
+    def text_field(
+        self, name: str, label: str, *, hint: str | None = None, **attributes: str | bool | None
+    ) -> Markup:
+        """A labelled input; the first one that is wrong takes the focus."""
+        fault = self.faults.get(name)
+        parts = (f"{name}-hint" if hint else "", f"{name}-fault" if fault else "")
+        control = tag(
+            "input",
+            id=name,
+            name=name,
+            value=self.values.get(name),
+            aria_invalid="true" if fault else None,
+            aria_describedby=" ".join(filter(None, parts)) or None,
+            autofocus=name == next(iter(self.faults), None),
+            **attributes,
+        )
+        return tag(
+            "div",
+            tag("label", label, for_=name),
+            control,
+            tag("p", hint, id=f"{name}-hint", class_="hint") if hint else None,
+            tag("p", fault, id=f"{name}-fault", class_="fault") if fault else None,
+        )
+
+    def alert(self, message: str | None) -> Markup | None:
+        """What went wrong, said at once by screen readers."""
+        sentences = [message] if message else list(self.faults.values())
+        if not sentences:
+            return None
+        if len(sentences) == 1:
+            return tag("div", sentences[0], role="alert", class_="alert")
+        listed = join(*(tag("div", sentence) for sentence in sentences))
+        return tag("div", listed, role="alert", class_="alert")

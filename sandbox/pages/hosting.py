@@ -1,0 +1,125 @@
+"""Decides how the hosted pages behave: show, pay, authenticate, wait for the webhook, redirect."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from sandbox.account import Account
+from sandbox.errors import ApiError
+from sandbox.flows import customer
+from sandbox.flows.customer import Outcome, return_url
+from sandbox.pages.authentication import authentication_page
+from sandbox.pages.checkout import closed_page, payment_page, unknown_page
+from sandbox.pages.fields import Form
+from sandbox.pages.layout import message_page
+from sandbox.pages.payment_form import (
+    faults_of,
+    payment_from,
+    refusal_faults,
+    shown_again,
+    typed,
+)
+from sandbox.shapes import JsonObject
+from sandbox.webhooks.delivery import Courier
+
+
+class Hosting:
+    """Serves the pages a customer sees."""
+
+    def __init__(self, account: Account, courier: Courier) -> None:
+        self._account = account
+        self._courier = courier
+
+    def routes(self) -> list[web.RouteDef]:
+        """Where the pages are."""
+        return [
+            web.get("/c/pay/{id}", self.show),
+            web.post("/c/pay/{id}", self.pay),
+            web.get("/c/pay/{id}/authenticate", self.ask),
+            web.post("/c/pay/{id}/authenticate", self.authenticate),
+            web.get("/c/receipt/{id}", self.receipt),
+        ]
+
+    async def show(self, request: web.Request) -> web.StreamResponse:
+        """GET: the payment page."""
+        session = self._session(request)
+        if session is None:
+            return unknown_page()
+        if session["status"] != "open":
+            return closed_page(session, return_url(session))
+        values = {"email": session["customer_email"] or ""}
+        return self._page(session, Form(values=values))
+
+    async def pay(self, request: web.Request) -> web.StreamResponse:
+        """POST: an attempt to pay."""
+        session = self._session(request)
+        if session is None:
+            return unknown_page()
+        if session["status"] != "open":
+            return self._over(session)
+        values = typed(await request.post())
+        shown = shown_again(values)
+        if faults := faults_of(session, values):
+            return self._page(session, Form(shown, faults), status=400)
+        try:
+            outcome = customer.pay(self._account, session["id"], payment_from(session, values))
+        except ApiError as refusal:
+            outcome = Outcome("declined", message=refusal.message, param=refusal.param)
+        if outcome.status == "declined":
+            return self._page(session, Form(shown, refusal_faults(outcome)), status=402)
+        if outcome.status == "requires_action":
+            raise web.HTTPSeeOther(f"/c/pay/{session['id']}/authenticate")
+        return await self._accepted(outcome)
+
+    async def ask(self, request: web.Request) -> web.StreamResponse:
+        """GET: the 3D Secure page."""
+        session = self._session(request)
+        if session is None:
+            return unknown_page()
+        if not customer.awaits_authentication(self._account, session):
+            raise web.HTTPSeeOther(f"/c/pay/{session['id']}")
+        return authentication_page(session)
+
+    async def authenticate(self, request: web.Request) -> web.StreamResponse:
+        """POST: the answer to the 3D Secure question."""
+        session = self._session(request)
+        if session is None:
+            return unknown_page()
+        if session["status"] != "open":
+            return self._over(session)
+        passed = (await request.post()).get("result") == "complete"
+        try:
+            outcome = customer.authenticate(self._account, session["id"], passed=passed)
+        except ApiError as refusal:
+            outcome = Outcome("declined", message=refusal.message)
+        if outcome.status == "declined":
+            values = {"email": session["customer_email"] or ""}
+            return self._page(session, Form(values, refusal_faults(outcome)), status=402)
+        return await self._accepted(outcome)
+
+    async def receipt(self, request: web.Request) -> web.StreamResponse:
+        """GET: the receipt of a charge."""
+        charge = self._account.store.find(request.match_info["id"])
+        if charge is None or charge["object"] != "charge" or not charge["paid"]:
+            return message_page("Page not found", "There is no such receipt.", status=404)
+        return message_page("Receipt", f"Charge {charge['id']} was paid. No money moved.")
+
+    async def _accepted(self, outcome: Outcome) -> web.StreamResponse:
+        """Send the customer back once the application knows, or after ten seconds."""
+        if outcome.event is not None:
+            await self._courier.acknowledged(outcome.event, self._account.options.ack_timeout)
+        raise web.HTTPSeeOther(outcome.redirect or "/")
+
+    def _over(self, session: JsonObject) -> web.StreamResponse:
+        """A second click after the payment leads where the first one did."""
+        if session["status"] == "complete":
+            raise web.HTTPSeeOther(return_url(session))
+        return closed_page(session, return_url(session))
+
+    def _page(self, session: JsonObject, form: Form, *, status: int = 200) -> web.Response:
+        items = self._account.store.private(session["id"])["line_items"]
+        return payment_page(session, items, form, status=status)
+
+    def _session(self, request: web.Request) -> JsonObject | None:
+        found = self._account.store.find(request.match_info["id"])
+        return found if found and found["object"] == "checkout.session" else None

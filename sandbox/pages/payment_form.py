@@ -1,0 +1,147 @@
+"""Decides what a customer types to pay, and in which words a slip is pointed out.
+
+The sentences are those of Stripe's own form. Fields are checked here, on the server, so that the
+page works without JavaScript.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from sandbox.flows.customer import Outcome, Payment
+from sandbox.flows.instruments import passes_luhn
+from sandbox.shapes import JsonObject
+
+CARD = "card"
+DEBIT = "debit"
+
+_NEVER_SHOWN_AGAIN = frozenset({"cardCvc"})
+_FIELD_OF_PARAM = {
+    "number": "cardNumber",
+    "exp_month": "cardExpiry",
+    "exp_year": "cardExpiry",
+    "cvc": "cardCvc",
+    "sepa_debit[iban]": "iban",
+    "us_bank_account[account_number]": "accountNumber",
+}
+_LONGEST = 200
+
+
+def typed(form: Mapping[str, object]) -> dict[str, str]:
+    """What was typed, trimmed; files and overlong texts count as nothing."""
+    texts = {name: value.strip() for name, value in form.items() if isinstance(value, str)}
+    return {name: text for name, text in texts.items() if text and len(text) <= _LONGEST}
+
+
+def shown_again(values: dict[str, str]) -> dict[str, str]:
+    """What may be filled in when the page comes back: never the security code."""
+    return {name: text for name, text in values.items() if name not in _NEVER_SHOWN_AGAIN}
+
+
+def faults_of(session: JsonObject, values: dict[str, str]) -> dict[str, str]:
+    """What is wrong with what was typed, in the order of the page."""
+    faults = {"email": _email_fault(values.get("email", ""))}
+    if session["amount_total"]:
+        chosen = _debit_faults if method_chosen(session, values) == DEBIT else _card_faults
+        faults.update(chosen(session, values))
+    return {name: fault for name, fault in faults.items() if fault}
+
+
+def payment_from(session: JsonObject, values: dict[str, str]) -> Payment:
+    """How the customer means to pay."""
+    email, name = values.get("email"), values.get("billingName")
+    if method_chosen(session, values) == DEBIT:
+        kind = delayed_kind(session) or "sepa_debit"
+        details: JsonObject = {
+            "iban": values.get("iban"),
+            "account_number": values.get("accountNumber"),
+        }
+        return Payment(kind, details, email=email, name=name)
+    month, year = _expiry(values.get("cardExpiry", "")) or ("", "")
+    number = re.sub(r"\D", "", values.get("cardNumber", ""))
+    details = {
+        "number": number,
+        "exp_month": month,
+        "exp_year": year,
+        "cvc": values.get("cardCvc"),
+    }
+    return Payment("card", details, email=email, name=name)
+
+
+def method_chosen(session: JsonObject, values: dict[str, str]) -> str:
+    """By card, unless a bank debit is offered and chosen."""
+    methods = session["payment_method_types"]
+    if delayed_kind(session) is None:
+        return CARD
+    only_debit = "card" not in methods
+    return DEBIT if only_debit or values.get("paymentMethod") == DEBIT else CARD
+
+
+def delayed_kind(session: JsonObject) -> str | None:
+    """The delayed method a session offers."""
+    for kind in ("sepa_debit", "us_bank_account"):
+        if kind in session["payment_method_types"]:
+            return kind
+    return None
+
+
+def refusal_faults(outcome: Outcome) -> dict[str, str]:
+    """A refusal as the fault of a field, where one is to blame."""
+    name = _FIELD_OF_PARAM.get(outcome.param or "", "cardNumber")
+    return {name: outcome.message or "Your card was declined."}
+
+
+def _email_fault(email: str) -> str | None:
+    if not email:
+        return "Your email is required."
+    if not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", email):
+        return "Your email is invalid."
+    return None
+
+
+def _card_faults(session: JsonObject, values: dict[str, str]) -> dict[str, str | None]:
+    return {
+        "cardNumber": _number_fault(values.get("cardNumber", "")),
+        "cardExpiry": _expiry_fault(values.get("cardExpiry", "")),
+        "cardCvc": _cvc_fault(values.get("cardCvc", "")),
+        "billingName": None if values.get("billingName") else "Your name is required.",
+    }
+
+
+def _debit_faults(session: JsonObject, values: dict[str, str]) -> dict[str, str | None]:
+    name = "iban" if delayed_kind(session) == "sepa_debit" else "accountNumber"
+    what = "IBAN" if name == "iban" else "account number"
+    return {
+        name: None if values.get(name) else f"Your {what} is incomplete.",
+        "billingName": None if values.get("billingName") else "Your name is required.",
+    }
+
+
+def _number_fault(written: str) -> str | None:
+    number = re.sub(r"[\s-]", "", written)
+    if not number.isascii() or (number and not number.isdigit()):
+        return "Your card number is invalid."
+    if len(number) < 13:
+        return "Your card number is incomplete."
+    return None if passes_luhn(number) else "Your card number is invalid."
+
+
+def _expiry(written: str) -> tuple[str, str] | None:
+    match = re.fullmatch(r"(\d{1,2})\s*[/ -]?\s*(\d{2}|\d{4})", written, re.ASCII)
+    return (match[1], match[2]) if match else None
+
+
+def _expiry_fault(written: str) -> str | None:
+    expiry = _expiry(written)
+    if expiry is None:
+        return "Your card's expiration date is incomplete."
+    if not 1 <= int(expiry[0]) <= 12:
+        return "Your card's expiration date is invalid."
+    return None
+
+
+def _cvc_fault(written: str) -> str | None:
+    if re.fullmatch(r"\d{3,4}", written, re.ASCII):
+        return None
+    return "Your card's security code is incomplete."

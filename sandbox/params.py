@@ -1,0 +1,175 @@
+"""Decides how a parameter's value is read, and how a wrong one is refused.
+
+Stripe docs: https://docs.stripe.com/error-codes and https://docs.stripe.com/api/metadata (limits).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from sandbox.errors import invalid, parameter_missing, parameter_unknown
+from sandbox.shapes import JsonObject
+
+_LONGEST_TEXT = 5000
+_METADATA_KEYS = 50
+_METADATA_KEY_LENGTH = 40
+_METADATA_VALUE_LENGTH = 500
+
+
+class Params:
+    """The parameters of a request, or of an object inside it."""
+
+    def __init__(self, values: JsonObject, path: str = "") -> None:
+        self._values = values
+        self._path = path
+
+    def name_of(self, key: str) -> str:
+        """The whole name of a parameter, as errors show it."""
+        return f"{self._path}[{key}]" if self._path else key
+
+    def has(self, key: str) -> bool:
+        """Whether a parameter was sent, even empty."""
+        return key in self._values
+
+    def is_object(self, key: str) -> bool:
+        """Whether a parameter was sent as an object."""
+        return isinstance(self._values.get(key), dict)
+
+    def without(self, *keys: str) -> Params:
+        """The same parameters but for these."""
+        kept = {name: value for name, value in self._values.items() if name not in keys}
+        return Params(kept, self._path)
+
+    def allow_only(self, allowed: Iterable[str]) -> None:
+        """Refuse parameters the route does not have."""
+        for key in self._values:
+            if key not in allowed:
+                raise parameter_unknown(self.name_of(key))
+
+    def text(self, key: str) -> str | None:
+        """A text; None when absent or empty."""
+        value = self._values.get(key)
+        if value is None or value == "":
+            return None
+        if not isinstance(value, str):
+            raise invalid("Invalid string", param=self.name_of(key))
+        if len(value) > _LONGEST_TEXT:
+            raise invalid(
+                f"Invalid string: must be at most {_LONGEST_TEXT} characters",
+                param=self.name_of(key),
+            )
+        return value
+
+    def required(self, key: str) -> str:
+        """A text that has to be there."""
+        value = self.text(key)
+        if value is None:
+            raise parameter_missing(self.name_of(key))
+        return value
+
+    def integer(self, key: str) -> int | None:
+        """A whole number of at most 15 digits; None when absent."""
+        value = self.text(key)
+        if value is None:
+            return None
+        if not re.fullmatch(r"-?\d{1,15}", value, re.ASCII):
+            raise invalid(
+                f"Invalid integer: {value[:40]}",
+                param=self.name_of(key),
+                code="parameter_invalid_integer",
+            )
+        return int(value)
+
+    def positive(self, key: str) -> int | None:
+        """A whole number above zero; None when absent."""
+        value = self.integer(key)
+        if value is not None and value < 1:
+            raise invalid(
+                "Invalid positive integer",
+                param=self.name_of(key),
+                code="parameter_invalid_integer",
+            )
+        return value
+
+    def boolean(self, key: str, *, default: bool = False) -> bool:
+        """A truth value; the default when absent."""
+        value = self.text(key)
+        if value is None:
+            return default
+        if value not in {"true", "false", "1", "0"}:
+            raise invalid(f"Invalid boolean: {value[:40]}", param=self.name_of(key))
+        return value in {"true", "1"}
+
+    def one_of(self, key: str, choices: Iterable[str], *, default: str) -> str:
+        """A text out of a few; the default when absent."""
+        value = self.text(key) or default
+        known = list(choices)
+        if value not in known:
+            raise invalid(
+                f"Invalid {key}: must be one of {', '.join(known[:-1])} or {known[-1]}"
+                if len(known) > 1
+                else f"Invalid {key}: must be {known[0]}",
+                param=self.name_of(key),
+            )
+        return value
+
+    def texts(self, key: str) -> list[str]:
+        """A list of texts; empty when absent. A lone text is a list of one."""
+        value = self._values.get(key) or []
+        items = [value] if isinstance(value, str) else value
+        if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+            raise invalid("Invalid array", param=self.name_of(key))
+        return items
+
+    def mapping(self, key: str) -> JsonObject | None:
+        """An object as it was sent; None when absent or empty."""
+        value = self._values.get(key)
+        if value is None or value == "":
+            return None
+        if not isinstance(value, dict):
+            raise invalid("Invalid object", param=self.name_of(key))
+        return value
+
+    def child(self, key: str) -> Params:
+        """The parameters inside an object; none when it is absent."""
+        return Params(self.mapping(key) or {}, self.name_of(key))
+
+    def children(self, key: str) -> list[Params]:
+        """The objects of a list; empty when absent."""
+        value = self._values.get(key) or []
+        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+            raise invalid("Invalid array", param=self.name_of(key))
+        return [Params(item, f"{self.name_of(key)}[{i}]") for i, item in enumerate(value)]
+
+    def metadata(self, key: str = "metadata") -> dict[str, str]:
+        """Metadata within Stripe's limits; an empty value asks for the key's removal."""
+        given = self.mapping(key) or {}
+        if len(given) > _METADATA_KEYS:
+            raise invalid(
+                f"You can only have up to {_METADATA_KEYS} metadata keys.", param=self.name_of(key)
+            )
+        for name, value in given.items():
+            self._check_metadata(f"{self.name_of(key)}[{name[:60]}]", name, value)
+        return given
+
+    def _check_metadata(self, param: str, name: str, value: object) -> None:
+        if not isinstance(value, str):
+            raise invalid("Metadata values must be strings.", param=param)
+        if len(name) > _METADATA_KEY_LENGTH:
+            raise invalid(
+                f"Metadata keys must be at most {_METADATA_KEY_LENGTH} characters long.",
+                param=param,
+            )
+        if len(value) > _METADATA_VALUE_LENGTH:
+            raise invalid(
+                f"Metadata values can have up to {_METADATA_VALUE_LENGTH} characters, "
+                f"but you passed in a value that is {len(value)} characters.",
+                param=param,
+            )
+
+
+def merge_metadata(current: JsonObject, changes: dict[str, str]) -> JsonObject:
+    """Metadata after an update: given keys replace, empty values remove."""
+    merged = {**current, **changes}
+    return {name: value for name, value in merged.items() if value != ""}

@@ -1,0 +1,248 @@
+"""Decides how tests use the sandbox: in a thread of its own, driven by plain method calls.
+
+with running(webhook=url, webhook_secret="whsec_test") as stripe:
+    session = client.v1.checkout.sessions.create(...)   # a client for stripe.url
+    assert stripe.pay(session.id).status == "succeeded"
+    stripe.wait_idle()
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypedDict, TypeVar, Unpack
+
+from sandbox.flows import customer, disputes, refunds
+from sandbox.flows.customer import Outcome, Payment
+from sandbox.options import Options
+from sandbox.server import Sandbox
+from sandbox.shapes import JsonObject
+from sandbox.webhooks.delivery import resend
+from sandbox.webhooks.endpoints import CONFIGURED_ENDPOINT, roll_secret
+from sandbox.webhooks.outbox import Delivery
+from sandbox.webhooks.switches import Switches
+
+T = TypeVar("T")
+
+TEST_SECRET = "whsec_sandbox_test_secret"  # noqa: S105 (protects nothing)
+_PATIENCE = 30.0
+
+
+class RunningSandbox:
+    """A local Stripe that a test can talk to directly. Safe to use from any thread."""
+
+    def __init__(self, sandbox: Sandbox, loop: asyncio.AbstractEventLoop) -> None:
+        self._sandbox = sandbox
+        self._loop = loop
+
+    @property
+    def url(self) -> str:
+        """The base URL, for `base_addresses={"api": …}`."""
+        return self._sandbox.account.base_url
+
+    @property
+    def webhook_secret(self) -> str | None:
+        """What the configured endpoint's payloads are signed with."""
+        return self._sandbox.signing_secret
+
+    def pay(
+        self,
+        session_id: str,
+        card: str = "4242424242424242",
+        *,
+        email: str = "customer@example.com",
+        name: str = "Test Customer",
+    ) -> Outcome:
+        """Pay as on the hosted page: returns when the page would redirect or show the refusal."""
+        payment = Payment("card", {"number": card}, email=email, name=name)
+        return self._run(self._pay(session_id, payment))
+
+    def pay_by_debit(self, session_id: str, *, succeeds: bool = True) -> Outcome:
+        """Pay by the delayed method of the session's currency."""
+        session = self.object(session_id)
+        if session["currency"] == "eur":
+            iban = "AT611904300234573201" if succeeds else "AT861904300235473202"
+            payment = Payment("sepa_debit", {"iban": iban}, email="customer@example.com")
+        else:
+            number = "000123456789" if succeeds else "000222222227"
+            details = {"account_number": number}
+            payment = Payment("us_bank_account", details, email="customer@example.com")
+        return self._run(self._pay(session_id, payment))
+
+    def authenticate(self, session_id: str, *, passed: bool = True) -> Outcome:
+        """Answer the 3D Secure question."""
+        return self._run(self._authenticate(session_id, passed))
+
+    def refund(self, charge_id: str, amount: int | None = None) -> JsonObject:
+        """Refund a charge as staff would in Stripe's dashboard."""
+        return self._change(
+            lambda: refunds.create_refund(
+                self._sandbox.account, charge_id, amount=amount, reason=None, metadata={}
+            )
+        )
+
+    def dispute(self, charge_id: str, *, inquiry: bool = False) -> JsonObject:
+        """Have a cardholder question a charge."""
+        status = "warning_needs_response" if inquiry else "needs_response"
+        return self._change(
+            lambda: disputes.open_dispute(
+                self._sandbox.account, charge_id, reason="fraudulent", status=status
+            )
+        )
+
+    def close_dispute(self, dispute_id: str, *, won: bool) -> JsonObject:
+        """Decide a dispute."""
+        account = self._sandbox.account
+        return self._change(
+            lambda: disputes.close(account, account.store.get("dispute", dispute_id), won=won)
+        )
+
+    def resend(self, event_id: str) -> None:
+        """Send an event again, once, to everyone who asks for its type."""
+        account = self._sandbox.account
+        self._change(lambda: resend(account, account.store.get("event", event_id)))
+
+    def roll_webhook_secret(self, *, overlap: float = 24 * 3600) -> str:
+        """Roll the configured endpoint's secret; both sign for `overlap` seconds."""
+        return self._change(
+            lambda: roll_secret(self._sandbox.account, CONFIGURED_ENDPOINT, overlap=overlap)
+        )
+
+    def advance_clock(self, seconds: float) -> None:
+        """Put the account's clock forward; what falls due happens."""
+        self._change(lambda: self._sandbox.account.advance_clock(seconds))
+
+    def set_switches(self, **switches: Any) -> None:
+        """Make deliveries or the API misbehave; see Switches. No argument: all off."""
+        self._change(lambda: self._sandbox.account.set_switches(Switches(**switches)))
+
+    def set_options(self, **options: Any) -> None:
+        """Change times while running; see Options."""
+        account = self._sandbox.account
+
+        def change() -> None:
+            account.options = replace(account.options, **options)
+
+        self._call(change)
+
+    def object(self, identifier: str) -> JsonObject:
+        """An object as the API would show it. Raises LookupError."""
+        found = self._call(lambda: self._sandbox.account.store.find(identifier))
+        if found is None:
+            raise LookupError(identifier)
+        return found
+
+    def events(self, kind: str | None = None) -> list[JsonObject]:
+        """What happened so far, oldest first; of one type, or all."""
+        found = self._call(lambda: list(self._sandbox.account.store.all("event")))
+        return [event for event in found if kind in (None, event["type"])]
+
+    def deliveries(self, event: str | None = None) -> list[Delivery]:
+        """Every attempt to deliver so far, oldest first; of one event, or all."""
+        return self._call(lambda: self._sandbox.account.outbox.deliveries(event))
+
+    def wait_idle(self, timeout: float = 10.0) -> None:
+        """Wait until nothing is under way or due within the timeout. Raises TimeoutError."""
+        deadline = time.monotonic() + timeout
+        while (left := deadline - time.monotonic()) > 0:
+            if self._call(lambda: self._sandbox.runner.is_idle(horizon=left)):
+                return
+            time.sleep(0.005)
+        raise TimeoutError(f"the sandbox is still busy after {timeout} s")
+
+    async def _pay(self, session_id: str, payment: Payment) -> Outcome:
+        return await self._acknowledged(customer.pay(self._sandbox.account, session_id, payment))
+
+    async def _authenticate(self, session_id: str, passed: bool) -> Outcome:
+        return await self._acknowledged(
+            customer.authenticate(self._sandbox.account, session_id, passed=passed)
+        )
+
+    async def _acknowledged(self, outcome: Outcome) -> Outcome:
+        if outcome.event is not None:
+            timeout = self._sandbox.account.options.ack_timeout
+            await self._sandbox.courier.acknowledged(outcome.event, timeout)
+        return outcome
+
+    def _change(self, work: Callable[[], T]) -> T:
+        def inside() -> T:
+            with self._sandbox.account.change():
+                return work()
+
+        return self._call(inside)
+
+    def _call(self, work: Callable[[], T]) -> T:
+        async def inside() -> T:
+            return work()
+
+        return self._run(inside())
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_PATIENCE)
+
+
+class Times(TypedDict, total=False):
+    """The times a test may set; see Options."""
+
+    retry_delays: tuple[float, ...]
+    ack_timeout: float
+    delivery_timeout: float
+    settle_delay: float
+    delayed_method_delay: float
+    reconnect_delay: int
+
+
+_SHORT = Options(
+    retry_delays=(0.05, 0.1, 0.2), ack_timeout=5.0, settle_delay=0.02, delayed_method_delay=0.05
+)
+
+
+@contextmanager
+def running(
+    *,
+    webhook: str | None,
+    webhook_secret: str = TEST_SECRET,
+    port: int = 0,
+    prices: Mapping[str, str] | None = None,
+    state: Path | None = None,
+    socket: Path | None = None,
+    **times: Unpack[Times],
+) -> Iterator[RunningSandbox]:
+    """Run a sandbox for as long as the block lasts; times are short unless they are given."""
+    options = replace(
+        replace(_SHORT, **times),
+        port=port,
+        webhook=webhook,
+        webhook_secret=webhook_secret,
+        prices=prices or {},
+        state=state,
+        socket=socket,
+    )
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="sandbox", daemon=True)
+    thread.start()
+    try:
+        sandbox = asyncio.run_coroutine_threadsafe(_started(options), loop).result(_PATIENCE)
+        try:
+            yield RunningSandbox(sandbox, loop)
+        finally:
+            asyncio.run_coroutine_threadsafe(sandbox.stop(), loop).result(_PATIENCE)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(_PATIENCE)
+        loop.close()
+
+
+async def _started(options: Options) -> Sandbox:
+    sandbox = Sandbox(options)
+    try:
+        await sandbox.start()
+    except BaseException:
+        await sandbox.stop()
+        raise
+    return sandbox

@@ -1,0 +1,136 @@
+"""Decides how the parts are put together and served: on loopback only, and on a socket if asked."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from sandbox import seeds
+from sandbox.account import Account
+from sandbox.api.answering import Api
+from sandbox.api.resources import catalog, checkout, payments, returns, stripecli, webhooks
+from sandbox.api.routing import Router
+from sandbox.database import open_database
+from sandbox.flows import checkout as checkout_flow
+from sandbox.flows import disputes, refunds
+from sandbox.flows import payments as payment_flow
+from sandbox.options import Options
+from sandbox.pages.hosting import Hosting
+from sandbox.pages.layout import message_page
+from sandbox.runner import Change, Runner
+from sandbox.webhooks.delivery import Courier
+from sandbox.webhooks.endpoints import configure_endpoint
+from sandbox.webhooks.listeners import Listeners
+
+_HOST = "127.0.0.1"
+_LARGEST_BODY = 2**20
+_GRACE_SECONDS = 0.5
+_LOCAL_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+class Sandbox:
+    """A running local Stripe."""
+
+    def __init__(self, options: Options) -> None:
+        self._connection: sqlite3.Connection = open_database(options.state)
+        self.account = Account(self._connection, options)
+        self.listeners = Listeners(self.account)
+        self.courier = Courier(self.account, self.listeners)
+        self.listeners.on_accepted = self.courier.settle
+        self.runner = Runner(self.account, _CHANGES, {"deliver": self.courier.deliver})
+        self._web = web.AppRunner(
+            self._application(),
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=_GRACE_SECONDS,
+        )
+        self.signing_secret: str | None = None
+
+    async def start(self) -> None:
+        """Serve. Raises OSError when the port or the socket is taken."""
+        options = self.account.options
+        await self._web.setup()
+        site = web.TCPSite(self._web, _HOST, options.port)
+        await site.start()
+        self.account.base_url = f"http://{_HOST}:{_bound_port(self._web)}"
+        if options.socket is not None:
+            await _serve_socket(self._web, options.socket)
+        with self.account.change():
+            self.account.outbox.forget_listeners()
+            self.signing_secret = configure_endpoint(
+                self.account, options.webhook, options.webhook_secret
+            )
+        seeds.plant(self.account, options.prices)
+        self.runner.start()
+
+    async def stop(self) -> None:
+        """Stop serving; what was not delivered is sent at the next start, if state is kept."""
+        await self.listeners.close()
+        await self.runner.stop()
+        await self.courier.close()
+        await self._web.cleanup()
+        if self.account.options.socket is not None:
+            self.account.options.socket.unlink(missing_ok=True)
+        self._connection.close()
+
+    def _application(self) -> web.Application:
+        application = web.Application(
+            client_max_size=_LARGEST_BODY, middlewares=[_refuse_other_sites, _say_not_found]
+        )
+        router = Router(
+            [
+                *checkout.ROUTES,
+                *payments.ROUTES,
+                *webhooks.ROUTES,
+                *returns.ROUTES,
+                *catalog.ROUTES,
+                *stripecli.routes(self.listeners),
+            ]
+        )
+        api = Api(self.account, router, self.listeners)
+        application.add_routes(Hosting(self.account, self.courier).routes())
+        application.router.add_get("/subscribe/{account}", self.listeners.serve)
+        application.router.add_route("*", "/{version:v[12]}{path:(/.*)?}", api.handle)
+        return application
+
+
+_CHANGES: dict[str, Change] = {
+    "book_charge": payment_flow.book_charge,
+    "close_dispute": disputes.close_when_decided,
+    "expire_session": checkout_flow.expire_when_due,
+    "settle_debit": checkout_flow.settle_debit,
+    "settle_refund": refunds.settle_refund,
+}
+
+
+@web.middleware
+async def _refuse_other_sites(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Keep other sites' pages, which a browser on this machine may show, from using the pages."""
+    origin = request.headers.get("Origin")
+    if origin is not None and origin != "null" and urlsplit(origin).hostname not in _LOCAL_NAMES:
+        return message_page("Refused", "Other sites may not use the sandbox.", status=403)
+    return await handler(request)
+
+
+@web.middleware
+async def _say_not_found(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except (web.HTTPNotFound, web.HTTPMethodNotAllowed) as error:
+        return message_page("Page not found", "There is nothing here.", status=error.status)
+    except web.HTTPRequestEntityTooLarge as error:
+        return message_page("Too large", "That was too much to read.", status=error.status)
+
+
+def _bound_port(runner: web.AppRunner) -> int:
+    return int(runner.addresses[0][1])
+
+
+async def _serve_socket(runner: web.AppRunner, path: Path) -> None:
+    if path.is_socket():
+        path.unlink()
+    await web.UnixSite(runner, path).start()

@@ -1,0 +1,175 @@
+"""Decides how an event reaches a target: signed per attempt, repeated until a 2xx, all logged.
+
+Stripe docs: https://docs.stripe.com/webhooks#retries. Deliveries run at the same time and arrive in
+any order. What is sent by hand is sent once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import aiohttp
+
+from sandbox.account import Account
+from sandbox.shapes import JsonObject
+from sandbox.webhooks.endpoints import active_secrets
+from sandbox.webhooks.events import interested_endpoints, settle_delivery
+from sandbox.webhooks.listeners import Listeners, is_listener
+from sandbox.webhooks.outbox import Delivery
+from sandbox.webhooks.signing import signature_header
+
+_AT_ONCE = 32
+_ANSWER_READ = 2000
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back from an endpoint."""
+
+    status: int | None = None
+    answer: str | None = None
+    error: str | None = None
+
+
+def payload_of(event: JsonObject) -> bytes:
+    """An event's bytes as they are signed and sent."""
+    return json.dumps(event, indent=2, ensure_ascii=False).encode()
+
+
+def resend(account: Account, event: JsonObject, targets: Sequence[str] | None = None) -> None:
+    """Send an event once more by hand, to these targets or to all that ask for its type."""
+    if targets is None:
+        targets = [*interested_endpoints(account, event["type"]), *sorted(account.listeners)]
+    for target in targets:
+        account.schedule.add("deliver", event=event["id"], target=target, by_hand=True)
+
+
+class Courier:
+    """Carries events to their targets."""
+
+    def __init__(self, account: Account, listeners: Listeners) -> None:
+        self._account = account
+        self._listeners = listeners
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._client: aiohttp.ClientSession | None = None
+        self._waiting: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        if self._client is not None:
+            await self._client.close()
+
+    async def deliver(
+        self, *, event: str, target: str, attempt: int = 1, by_hand: bool = False
+    ) -> None:
+        """Make one attempt, and schedule the next one when it fails."""
+        found = self._account.store.find(event)
+        if found is None:
+            return
+        if is_listener(target):
+            await self._listeners.push(target, payload_of(found))
+            return
+        endpoint = self._account.store.find(target)
+        if endpoint is None or endpoint["status"] != "enabled":
+            return
+        started = time.monotonic()
+        reply = await self._attempt(found, endpoint, attempt)
+        milliseconds = round(1000 * (time.monotonic() - started))
+        self._record(found, endpoint, attempt, reply, milliseconds, by_hand=by_hand)
+
+    def settle(self, event: str, target: str) -> None:
+        """Note that a target has accepted an event, and wake whoever waited for it."""
+        settle_delivery(self._account, event, target)
+        if event in self._waiting and not self._account.outbox.outstanding(event):
+            self._waiting[event].set()
+
+    async def acknowledged(self, event: str, timeout: float) -> bool:
+        """Wait until every target has accepted an event; False when time runs out."""
+        if not self._account.outbox.outstanding(event):
+            return True
+        try:
+            await asyncio.wait_for(self._waiting[event].wait(), timeout)
+        except TimeoutError:
+            return False
+        finally:
+            self._waiting.pop(event, None)
+        return True
+
+    async def _attempt(self, event: JsonObject, endpoint: JsonObject, attempt: int) -> Reply:
+        if self._account.switches.fails(event["type"], attempt):
+            return Reply(error="made to fail by a switch")
+        body = payload_of(event)
+        secrets = active_secrets(self._account, endpoint["id"])
+        async with self._slots:
+            try:
+                return await self._post(endpoint["url"], body, signature_header(body, secrets))
+            except TimeoutError:
+                return Reply(error="timed out")
+            except (aiohttp.ClientError, OSError, ValueError) as error:
+                return Reply(error=str(error) or type(error).__name__)
+
+    async def _post(self, url: str, body: bytes, signature: str) -> Reply:
+        headers = {
+            "Content-Type": "application/json; charset=utf-8",
+            "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
+            "Accept": "*/*; q=0.5, application/xml",
+            "Cache-Control": "no-cache",
+            "Stripe-Signature": signature,
+        }
+        timeout = aiohttp.ClientTimeout(total=self._account.options.delivery_timeout)
+        async with self._session().post(
+            url, data=body, headers=headers, allow_redirects=False, timeout=timeout
+        ) as response:
+            answer = await response.content.read(_ANSWER_READ)
+            return Reply(status=response.status, answer=answer.decode(errors="replace"))
+
+    def _session(self) -> aiohttp.ClientSession:
+        if self._client is None:
+            connector = aiohttp.TCPConnector(limit=_AT_ONCE)
+            self._client = aiohttp.ClientSession(connector=connector)
+        return self._client
+
+    def _record(
+        self,
+        event: JsonObject,
+        endpoint: JsonObject,
+        attempt: int,
+        reply: Reply,
+        milliseconds: int,
+        *,
+        by_hand: bool,
+    ) -> None:
+        delivery = Delivery(
+            event=event["id"],
+            type=event["type"],
+            target=endpoint["id"],
+            url=endpoint["url"],
+            attempt=attempt,
+            at=self._account.clock.now(),
+            status=reply.status,
+            error=reply.error,
+            answer=reply.answer,
+            milliseconds=milliseconds,
+        )
+        with self._account.change():
+            self._account.outbox.log(delivery)
+            if delivery.accepted:
+                self.settle(event["id"], endpoint["id"])
+            elif not by_hand:
+                self._try_again(event["id"], endpoint["id"], attempt)
+
+    def _try_again(self, event: str, target: str, attempt: int) -> None:
+        delays = self._account.options.retry_delays
+        if attempt <= len(delays):
+            self._account.schedule.add(
+                "deliver",
+                delay=delays[attempt - 1],
+                event=event,
+                target=target,
+                attempt=attempt + 1,
+            )
