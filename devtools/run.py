@@ -118,7 +118,7 @@ def environment_for(plan: Plan) -> dict[str, str]:
     """The caller's variables and those of .env, completed for development and this plan."""
     given = {name: value for name, value in os.environ.items() if value}
     environment = {
-        **secrets_for(ROOT / ".run"),
+        **secrets_for(running.DIRECTORY),
         **given,
         "DEBUG": "on",
         "PORT": str(plan.port),
@@ -149,8 +149,12 @@ def manage(environment: Mapping[str, str], *arguments: str) -> str:
 @contextmanager
 def servers(plan: Plan, environment: Mapping[str, str]) -> Iterator[Sequence[Service]]:
     """Both servers, answering; stopped on the way out, where a second Ctrl-C changes nothing."""
-    webhook = f"http://{plan.app}/api/webhooks/stripe"
-    sandbox = [PYTHON, "-m", "sandbox", f"--port={plan.stripe_port}", f"--webhook={webhook}"]
+    sandbox = [
+        *(PYTHON, "-m", "sandbox"),
+        f"--port={plan.stripe_port}",
+        f"--webhook=http://{plan.app}/api/webhooks/stripe",
+        f"--state={running.STRIPE_STATE}",
+    ]
     runserver = [PYTHON, "manage.py", "runserver", plan.app]
     with ExitStack() as stack:
         try:
