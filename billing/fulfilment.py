@@ -48,7 +48,7 @@ def fulfil(session: CheckoutSession) -> Result:
     order.is_duplicate = conversation.is_paid
     if not order.is_duplicate:
         conversation.settle_paid(session.id)
-        order.api_key = apikeys.issue(user_id=order.user_id, name=KEY_NAME)
+        order.api_key = apikeys.issue(user_id=order.user_id, name=KEY_NAME, tier=order.tier)
     order.save()
     if order.is_duplicate:
         return Result(order, f"order {order.pk} completed as a duplicate: refund it")

@@ -135,6 +135,27 @@ elif _database["ENGINE"] == "django.db.backends.sqlite3":
 else:
     refuse("DATABASE_URL must name a PostgreSQL or an SQLite database.")
 
+# --- Caches and limits ------------------------------------------------------------------------
+REDIS_URL = _config.text("REDIS_URL")
+_PER_PROCESS = {
+    "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+    # Counters that are thrown out early are limits that do not hold.
+    "OPTIONS": {"MAX_ENTRIES": 100_000},
+}
+_SHARED = {
+    "BACKEND": "django.core.cache.backends.redis.RedisCache",
+    "LOCATION": REDIS_URL,
+    "KEY_PREFIX": "payflow",
+    "OPTIONS": {"socket_timeout": 0.5, "socket_connect_timeout": 0.5},
+}
+CACHES = {
+    "default": _SHARED if REDIS_URL else _PER_PROCESS,
+    "process": {**_PER_PROCESS, "LOCATION": "process"},
+}
+# 0 is no limit.
+API_KEY_REQUESTS_PER_MINUTE = _config.integer("API_KEY_REQUESTS_PER_MINUTE", 6000)
+FAILED_AUTHENTICATIONS_PER_MINUTE = _config.integer("FAILED_AUTHENTICATIONS_PER_MINUTE", 60)
+
 # --- HTTP -------------------------------------------------------------------------------------
 # Stripe's events are far smaller; nothing else sent to us has a reason to be larger.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
@@ -145,6 +166,10 @@ REST_FRAMEWORK = {
         "accounts.authentication.JWTAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
+    "DEFAULT_THROTTLE_CLASSES": ["apikeys.throttles.KeyThrottle"],
+    # How many proxies of ours a request has passed: as many of X-Forwarded-For's last addresses
+    # are believed. What is left of them anybody can write.
+    "NUM_PROXIES": _config.integer("TRUSTED_PROXIES", 0),
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
@@ -203,7 +228,10 @@ SECURE_CSP = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"request_id": {"()": "payflow.request_id.RequestIdFilter"}},
+    "filters": {
+        "request_id": {"()": "payflow.request_id.RequestIdFilter"},
+        "redaction": {"()": "payflow.redaction.RedactionFilter"},
+    },
     "formatters": {
         "line": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"}
     },
@@ -211,9 +239,11 @@ LOGGING = {
         "console": {
             "class": "logging.StreamHandler",
             "formatter": "line",
-            "filters": ["request_id"],
+            "filters": ["request_id", "redaction"],
         }
     },
     "root": {"handlers": ["console"], "level": _config.text("LOG_LEVEL", "INFO").upper()},
-    "loggers": {"django": {"handlers": [], "propagate": True}},
+    # Django's own handlers know of no redaction: all that it logs goes through ours.
+    "loggers": {name: {"handlers": [], "propagate": True} for name in ("django", "django.server")},
 }
+DEFAULT_EXCEPTION_REPORTER_FILTER = "payflow.redaction.RedactingReporterFilter"
