@@ -61,7 +61,7 @@ def _write_on_postgres(key_id: int, now: datetime) -> bool:
         statement = statement.replace("set_config('synchronous_commit', 'off', true)", "1")
     with connection.cursor() as cursor:
         cursor.execute(statement, {"id": key_id, "now": now, "stale": now - RESOLUTION})
-        return cursor.rowcount > 0
+        return bool(cursor.rowcount)
 
 
 def _write_on_sqlite(key_id: int, now: datetime) -> bool:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import psycopg
 import pytest
@@ -154,7 +154,7 @@ def until(condition: Callable[[], bool], seconds: float = WITHIN) -> None:
 def by_sql(statement: str, *parameters: Any) -> None:
     """On a connection that Django knows nothing of, as with psql."""
     with psycopg.connect(**_direct()) as direct:
-        direct.execute(statement, parameters)  # type: ignore[arg-type]  # written in this file
+        direct.execute(statement, parameters)
 
 
 def _direct() -> dict[str, Any]:
@@ -192,7 +192,7 @@ def test_a_key_changed_by_sql_is_refused_within_a_second(
 ) -> None:
     key, secret = held
     with psycopg.connect(**_direct()) as direct:
-        direct.execute(statement, {"key": key.pk, "user": key.user_id})  # type: ignore[call-overload]  # one of the above
+        direct.execute(statement, {"key": key.pk, "user": key.user_id})
     until(lambda: status(secret) == 401)
 
 
@@ -235,7 +235,7 @@ def test_a_restored_key_works_and_a_new_name_is_told(held: tuple[ApiKey, str]) -
 
     def name() -> str:
         answer = Client().get(URL, headers={"Authorization": f"Bearer {secret}"})
-        return cast(str, answer.headers["X-Key-Name"])
+        return answer.headers["X-Key-Name"]
 
     until(lambda: name() == "office")
 
