@@ -8,13 +8,14 @@ microseconds and could be wrong.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 from django.db import connection
 from django.utils import timezone
 
 from apikeys import tokens
 from apikeys.cache import CACHE, LiveKey
-from apikeys.listener import LISTENER
+from apikeys.listener import LISTENER, NoAnswer
 
 _FIND = """
     SELECT id, user_id, name, tier, expires_at, last_used_at FROM api_keys AS k
@@ -40,8 +41,12 @@ def _select_and_keep(digest: str) -> LiveKey | None:
     ticket = CACHE.ticket()
     if ticket is None:
         LISTENER.ensure_running()
-    key = _select(digest)
-    if key is not None and ticket is not None:
+        return _select(digest)
+    try:
+        key = _made_of(LISTENER.ask(_FIND, (digest,)))
+    except NoAnswer:
+        key = _select(digest)
+    if key is not None:
         CACHE.put(digest, key, ticket)
     return key
 
@@ -49,7 +54,10 @@ def _select_and_keep(digest: str) -> LiveKey | None:
 def _select(digest: str) -> LiveKey | None:
     with connection.cursor() as cursor:
         cursor.execute(_FIND, (digest,))
-        row = cursor.fetchone()
+        return _made_of(cursor.fetchone())
+
+
+def _made_of(row: tuple[Any, ...] | None) -> LiveKey | None:
     if row is None:
         return None
     pk, user_id, name, tier, expires_at, last_used_at = row

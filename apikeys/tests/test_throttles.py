@@ -49,7 +49,7 @@ def redis(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
         absent(debian.missing("redis-server"))
     with tempfile.TemporaryDirectory(prefix="payflow-redis-") as directory:
         socket = Path(directory) / "socket"
-        options = ["--port", "0", "--unixsocket", socket, "--save", "", "--dir", directory]
+        options = ["--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", directory]
         server = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL)  # noqa: S603
         while not socket.exists():
             time.sleep(0.01)
@@ -68,9 +68,9 @@ def shared_cache(url: str) -> dict[str, Any]:
     }
 
 
-def fail(address: str = "192.0.2.1", door: str = VERIFY, **headers: str) -> Any:
-    return Client().get(
-        door, HTTP_AUTHORIZATION="Bearer sk_" + "0" * 64, REMOTE_ADDR=address, **headers
+def fail(address: str = "192.0.2.1", door: str = VERIFY, **headers: Any) -> Any:
+    return Client(REMOTE_ADDR=address, **headers).get(
+        door, headers={"Authorization": "Bearer sk_" + "0" * 64}
     )
 
 
@@ -102,7 +102,7 @@ def test_the_wait_ends_with_the_minute(stranger: User, monkeypatch: pytest.Monke
     for _ in range(4):
         last = client.get(VERIFY)
     later = time.time() + int(last.headers["Retry-After"])
-    monkeypatch.setattr(throttles.time, "time", lambda: later)
+    monkeypatch.setattr("time.time", lambda: later)
     assert client.get(VERIFY).status_code == 204
 
 
