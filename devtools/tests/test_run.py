@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,10 @@ class Run:
             )
 
     def start_and_wait(self) -> None:
+        with one_at_a_time():
+            self._start_and_wait()
+
+    def _start_and_wait(self) -> None:
         self.start()
         deadline = time.monotonic() + START_TIMEOUT
         while "curl" not in self.text:
@@ -98,6 +104,14 @@ class Run:
     def clean_up(self) -> None:
         if self._process and self._process.poll() is None:
             self.end()
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Among test workers: two that start together would both find Stripe's usual port free."""
+    with (Path(tempfile.gettempdir()) / f"payflow-test-run-{os.getuid()}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture
