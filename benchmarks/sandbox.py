@@ -1,6 +1,6 @@
 """Measures the local Stripe: how fast it starts, how many sessions a second it creates, its memory.
 
-    .venv/bin/python benchmarks/sandbox.py [--sessions 10000] [--state]
+    .venv/bin/python -m benchmarks.sandbox [--sessions 10000] [--state]
 
 The server is held to one core and the clients keep to the others, where there are others. Requests
 go over loopback as an SDK sends them: one kept-alive connection for each client.
