@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import include, path, re_path
+from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.request import Request
@@ -42,6 +43,7 @@ class PaidApiKeyViewSet(ApiKeyViewSet):
     permission_classes = (IsAuthenticated,)
 
 
+@csrf_exempt
 def unknown_route(request: HttpRequest, rest: str = "") -> HttpResponse:
     """Also while DEBUG is on, when Django would answer with a page of its own."""
     raise Http404

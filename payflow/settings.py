@@ -179,6 +179,7 @@ WHITENOISE_USE_FINDERS = True
 _plain_http = DEBUG or _config.text("FRONTEND_URL").startswith("http://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not _plain_http
 SESSION_COOKIE_HTTPONLY = True
+CSRF_FAILURE_VIEW = "payflow.problems.csrf_failed"
 CSRF_TRUSTED_ORIGINS = [FRONTEND_URL] if FRONTEND_URL.startswith("https://") else []
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_HSTS_SECONDS = 0 if _plain_http else 31_536_000

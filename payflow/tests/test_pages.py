@@ -103,7 +103,7 @@ def test_forms_need_the_csrf_token(conversation: Conversation) -> None:
     client.force_login(conversation.user)
     for path in (f"/keys/{key.pk}/reveal", f"/keys/{key.pk}/delete", "/"):
         assert client.post(path).status_code == 403
-    response = client.post(f"/api/api-keys/{key.pk}/reveal")
+    response = client.post(f"/api/api-keys/{key.pk}/reveal", content_type="application/json")
     assert response.status_code == 403
     assert response.headers["Content-Type"] == "application/problem+json"
     key.refresh_from_db()

@@ -29,8 +29,10 @@ def assert_problem(response: Any, status: int) -> dict[str, Any]:
     "path", ["/api/", "/api/nothing", "/api/conversations/", "/api/api-keys/x/y", "/api/%00"]
 )
 def test_an_unknown_route_is_a_404_problem(path: str, debug: bool) -> None:
+    client = Client(enforce_csrf_checks=True)
     with override_settings(DEBUG=debug):
-        assert assert_problem(Client().get(path), 404)["code"] == "not_found"
+        for method in (client.get, client.post, client.delete, client.options):
+            assert assert_problem(method(path), 404)["code"] == "not_found"
 
 
 @pytest.mark.django_db
