@@ -197,6 +197,15 @@ def test_what_cannot_work_is_refused_in_one_line(
     assert reason in run.complaint
 
 
+def test_the_env_file_is_heard(tmp_path: Path) -> None:
+    file = tmp_path / "env"
+    file.write_text("STRIPE_SECRET_KEY=sk_live_123\n")
+    run = Run(tmp_path, ENV_FILE=str(file))
+    run.start()
+    assert run.wait() == 1
+    assert "STRIPE_SECRET_KEY is a live key" in run.complaint
+
+
 def test_the_demo_without_a_server_says_how_to_start_one(run: Run) -> None:
     demo = run.demo()
     assert demo.returncode == 1
