@@ -63,31 +63,12 @@ def process(event_id: str) -> StripeEvent:
         with transaction.atomic():
             event = StripeEvent.objects.locked().get(event_id=event_id)
             if not event.is_settled:
-                _settle(event, handlers.handle(event.payload))
+                outcome = handlers.handle(event)
+                event.settle(outcome.status, outcome.text, outcome.conversation_id)
             return event
     except Exception as error:
         _note_failure(event_id, error)
         raise ProcessingFailed(event_id) from error
-
-
-def _settle(event: StripeEvent, outcome: handlers.Outcome) -> None:
-    event.status = outcome.status
-    event.outcome = outcome.text
-    event.conversation_id = outcome.conversation_id
-    event.attempts += 1
-    event.last_error = ""
-    event.settled_at = timezone.now() if event.is_settled else None
-    event.save(
-        update_fields=[
-            "status",
-            "outcome",
-            "conversation",
-            "attempts",
-            "last_error",
-            "settled_at",
-            "updated_at",
-        ]
-    )
 
 
 def _note_failure(event_id: str, error: Exception) -> None:
