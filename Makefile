@@ -23,9 +23,12 @@ run: install ## start payflow and the local Stripe; says what to open
 demo: install ## pay for and use a key from the terminal, against a running `make run`
 	@$(BIN)/python -m devtools.demo
 
-test: install ## run the whole suite on PostgreSQL, then on SQLite
+# The tests of these have a database.
+APPS = payflow accounts conversations apikeys billing
+
+test: install ## run the whole suite on PostgreSQL, then the applications' on SQLite
 	$(BIN)/pytest
-	$(BIN)/pytest --database=sqlite
+	$(BIN)/pytest --database=sqlite $(APPS)
 
 e2e: $(E2E) ## run the browser tests in the machine's Chromium
 	@$(BIN)/python -m devtools.browser

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_serializer
 from rest_framework import serializers, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.exceptions import APIException, NotFound
@@ -46,6 +46,7 @@ class ApiKeySerializer(serializers.ModelSerializer[ApiKey]):
         read_only_fields = fields
 
 
+@extend_schema_serializer(many=False)
 class ApiKeyListSerializer(serializers.Serializer[Any]):
     keys = ApiKeySerializer(many=True)
 
@@ -77,7 +78,7 @@ class ApiKeyViewSet(viewsets.GenericViewSet[ApiKey]):
         permissions = super().get_permissions()
         return [*permissions, NotByApiKey()] if self.action == "reveal" else list(permissions)
 
-    @extend_schema(responses={200: ApiKeyListSerializer(many=False)}, operation_id="api_keys_list")
+    @extend_schema(responses=ApiKeyListSerializer, operation_id="api_keys_list")
     def list(self, request: Request) -> Response:
         """The caller's keys, newest first; deleted ones are left out."""
         keys = self.get_queryset().order_by("-id")

@@ -31,10 +31,10 @@ CARD = {
     "cc-number": "4242 4242 4242 4242",
     "cc-exp": "12 / 34",
     "cc-csc": "123",
-    "cc-name": "Demo User",
+    "name": "Demo User",
     "email": "demo@example.com",
 }
-NOT_RUNNING = "payflow is not running here: start it with `make run` in another terminal"
+NOT_RUNNING = "nothing is running here: start it with `make run` in another terminal"
 
 
 class StepError(Exception):

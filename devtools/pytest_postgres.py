@@ -49,6 +49,11 @@ class RunDatabase:
         return is_postgres(self.url)
 
     @property
+    def is_foreign(self) -> bool:
+        """Whether it is a server that the caller named, with databases of other people's."""
+        return self.is_postgres and self.log is None
+
+    @property
     def environment(self) -> dict[str, str]:
         return {
             "DATABASE_URL": self.url,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 from devtools import running
+from devtools.management import CommandFailedError, manage
 from devtools.ports import LOOPBACK, free_port, is_free
 from devtools.service import ROOT, Service, ServiceError
 from payflow.configuration import Configuration, env_file, read_environment
@@ -76,7 +76,7 @@ def main() -> int:
         signal.signal(number, interrupt)
     try:
         run()
-    except (CannotRunError, ServiceError) as error:
+    except (CannotRunError, CommandFailedError, ServiceError) as error:
         print(f"payflow: {str(error).rstrip()}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -118,7 +118,7 @@ def environment_for(plan: Plan) -> dict[str, str]:
     """The caller's variables and those of .env, completed for development and this plan."""
     given = {name: value for name, value in os.environ.items() if value}
     environment = {
-        **secrets_for(ROOT / ".run"),
+        **secrets_for(running.DIRECTORY),
         **given,
         "DEBUG": "on",
         "PORT": str(plan.port),
@@ -129,28 +129,15 @@ def environment_for(plan: Plan) -> dict[str, str]:
     return environment
 
 
-def manage(environment: Mapping[str, str], *arguments: str) -> str:
-    """What a management command prints; raise CannotRunError with its complaint when it fails."""
-    done = subprocess.run(
-        [PYTHON, "manage.py", *arguments],
-        cwd=ROOT,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        complaint = (done.stderr or done.stdout).strip().removeprefix("payflow: ")
-        raise CannotRunError(f"manage.py {arguments[0]} failed: {complaint}")
-    return done.stdout
-
-
 @contextmanager
 def servers(plan: Plan, environment: Mapping[str, str]) -> Iterator[Sequence[Service]]:
     """Both servers, answering; stopped on the way out, where a second Ctrl-C changes nothing."""
-    webhook = f"http://{plan.app}/api/webhooks/stripe"
-    sandbox = [PYTHON, "-m", "sandbox", f"--port={plan.stripe_port}", f"--webhook={webhook}"]
+    sandbox = [
+        *(PYTHON, "-m", "sandbox"),
+        f"--port={plan.stripe_port}",
+        f"--webhook=http://{plan.app}/api/webhooks/stripe",
+        f"--state={running.STRIPE_STATE}",
+    ]
     runserver = [PYTHON, "manage.py", "runserver", plan.app]
     with ExitStack() as stack:
         try:

@@ -1,15 +1,20 @@
-"""Where a running `make run` can be found: a file in .run that is there as long as it runs."""
+"""What `make run` keeps beside the code, and how other commands find it while it runs."""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from devtools.service import ROOT
 
-FILE = ROOT / ".run" / "running.json"
+# Another directory for one who runs two of them from one checkout, as the tests do.
+DIRECTORY = Path(os.environ.get("PAYFLOW_RUN_DIRECTORY") or ROOT / ".run")
+FILE = DIRECTORY / "running.json"
+STRIPE_STATE = DIRECTORY / "stripe.sqlite3"
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,6 @@ class Address:
 @contextmanager
 def published(address: Address) -> Iterator[None]:
     """Let other commands of this checkout find the server."""
-    FILE.parent.mkdir(exist_ok=True)
     FILE.write_text(json.dumps(asdict(address)))
     try:
         yield

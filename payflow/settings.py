@@ -148,7 +148,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_SCHEMA_CLASS": "payflow.schema.ProblemAutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "payflow.problems.exception_handler",
     "COERCE_DECIMAL_TO_STRING": False,
     "UPLOADED_FILES_USE_URL": False,
@@ -159,6 +159,10 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "From a payment to a working API key.",
     "VERSION": "1.0.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "payflow.schema.add_problems",
+    ],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVE_AUTHENTICATION": [],
@@ -215,5 +219,9 @@ LOGGING = {
         }
     },
     "root": {"handlers": ["console"], "level": _config.text("LOG_LEVEL", "INFO").upper()},
-    "loggers": {"django": {"handlers": [], "propagate": True}},
+    "loggers": {
+        "django": {"handlers": [], "propagate": True},
+        # It tells of every request; what failed is logged where it is caught.
+        "stripe": {"level": "WARNING"},
+    },
 }

@@ -19,6 +19,7 @@ from sandbox.flows import checkout as checkout_flow
 from sandbox.flows import disputes, refunds
 from sandbox.flows import payments as payment_flow
 from sandbox.options import Options
+from sandbox.pages.controlling import Controlling
 from sandbox.pages.hosting import Hosting
 from sandbox.pages.layout import message_page
 from sandbox.runner import Change, Runner
@@ -93,6 +94,7 @@ class Sandbox:
         )
         api = Api(self.account, router, self.listeners)
         application.add_routes(Hosting(self.account, self.courier).routes())
+        application.add_routes(Controlling(self.account).routes())
         application.router.add_get("/subscribe/{account}", self.listeners.serve)
         application.router.add_route("*", "/{version:v[12]}{path:(/.*)?}", api.handle)
         return application

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import factory
+from factory.declarations import Sequence
 from factory.django import DjangoModelFactory
 
 from accounts.models import User
@@ -16,7 +16,7 @@ class UserFactory(DjangoModelFactory[User]):
     class Meta:
         model = User
 
-    email = factory.Sequence(lambda n: f"customer{n}@example.com")
+    email = Sequence(lambda n: f"customer{n}@example.com")
     name = "A Customer"
 
     @classmethod

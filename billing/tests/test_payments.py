@@ -213,7 +213,7 @@ def test_a_second_paid_session_is_a_duplicate_order_without_a_key(
         {"user_id": "0", "conversation_id": "0"},
         {"user_id": "-1", "conversation_id": "1"},
         {"user_id": "1" * 30, "conversation_id": "1"},
-        {"user_id": "１", "conversation_id": "1"},
+        {"user_id": "\uff11", "conversation_id": "1"},
         {"user_id": ["1"], "conversation_id": {"a": 1}},
     ],
 )

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import factory
+from factory.declarations import SubFactory
 from factory.django import DjangoModelFactory
 
 from accounts.tests.factories import UserFactory
@@ -11,5 +11,5 @@ class ConversationFactory(DjangoModelFactory[Conversation]):
     class Meta:
         model = Conversation
 
-    user = factory.SubFactory(UserFactory)
+    user = SubFactory(UserFactory)
     title = "A conversation"

@@ -36,7 +36,7 @@ def run_pytest(directory: Path, *arguments: str, ci: str = "") -> str:
     environment.pop("PYTEST_XDIST_WORKER", None)
     python_path = os.pathsep.join([str(directory), environment.get("PYTHONPATH", "")])
     environment |= {"CI": ci, "PYTHONPATH": python_path}
-    command = [sys.executable, "-m", "pytest", "-c", str(ROOT / "pytest.ini"), "-rA"]
+    command = [sys.executable, "-m", "pytest", "-c", str(ROOT / "pytest.ini")]
     run = subprocess.run(
         [*command, "-p", "no:cacheprovider", *arguments, str(directory)],
         cwd=ROOT,

@@ -35,8 +35,7 @@ def create_price(
     account: Account, params: Params, product_id: str, *, active: bool = True
 ) -> JsonObject:
     """Record what a unit of a product costs."""
-    if params.mapping("recurring"):
-        raise not_covered("recurring prices", param=params.name_of("recurring"))
+    recurring = _recurrence(params.child("recurring")) if params.mapping("recurring") else None
     product = account.store.get("product", product_id, param=params.name_of("product"))
     made = catalog.price(
         product["id"],
@@ -47,6 +46,8 @@ def create_price(
         lookup_key=params.text("lookup_key"),
         metadata=params.metadata(),
         nickname=params.text("nickname"),
+        recurring=recurring,
+        type="recurring" if recurring else "one_time",
     )
     account.store.add(made)
     if active:
@@ -98,6 +99,18 @@ def _unit_amount(params: Params) -> int:
             code="parameter_invalid_integer",
         )
     return amount
+
+
+def _recurrence(params: Params) -> JsonObject:
+    params.allow_only({"interval", "interval_count", "usage_type", "trial_period_days"})
+    params.required("interval")
+    return {
+        "interval": params.one_of("interval", ["day", "month", "week", "year"], default=""),
+        "interval_count": params.positive("interval_count") or 1,
+        "meter": None,
+        "trial_period_days": params.integer("trial_period_days"),
+        "usage_type": "licensed",
+    }
 
 
 def _percentage(written: str) -> float:

@@ -156,6 +156,12 @@ def _price(account: Account, asked: Params) -> JsonObject:
                 "The price specified is inactive. This field only accepts active prices.",
                 param=asked.name_of("price"),
             )
+        if price["recurring"]:
+            raise invalid(
+                "You specified `payment` mode but passed a recurring price. Either switch to "
+                "`subscription` mode or use only one-time prices.",
+                param=asked.name_of("price"),
+            )
         return price
     if asked.mapping("price_data") is None:
         raise parameter_missing(asked.name_of("price"))

@@ -23,8 +23,7 @@ from sandbox.webhooks.outbox import Delivery
 from sandbox.webhooks.signing import signature_header
 
 SUBPROTOCOL = "stripecli-devproxy-v1"
-CLI_SECRET = "whsec_" + "5a6d" * 16
-"""The same for every listener and every run, so that it can stand in an application's settings."""
+_SECRET_WITHOUT_CONFIGURATION = "whsec_" + "5a6d" * 16
 _REQUEST_LOGS = "request_logs"
 _GRACE_SECONDS = 15.0
 _PREFIX = "cliws_"
@@ -50,6 +49,9 @@ class Listeners:
 
     def __init__(self, account: Account) -> None:
         self._account = account
+        # The configured secret, so that an application set up for the endpoint accepts what the
+        # CLI forwards; else one that never changes, so that it can stand in its settings.
+        self.secret = account.options.webhook_secret or _SECRET_WITHOUT_CONFIGURATION
         self._sessions: dict[str, Listener] = {}
         self._leaving: dict[str, asyncio.TimerHandle] = {}
         self.on_accepted: Callable[[str, str], None] = lambda event, target: None
@@ -92,7 +94,7 @@ class Listeners:
                 "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
                 "Accept": "*/*; q=0.5, application/xml",
                 "Cache-Control": "no-cache",
-                "Stripe-Signature": signature_header(payload, [CLI_SECRET]),
+                "Stripe-Signature": signature_header(payload, [self.secret]),
             },
             "webhook_conversation_id": "wc_" + random_text(24),
             "webhook_id": "wh_" + random_text(24),

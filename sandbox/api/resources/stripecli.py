@@ -6,7 +6,7 @@ from sandbox.account import ACCOUNT_ID, API_VERSION
 from sandbox.api.routing import Call, Route, post
 from sandbox.identifiers import random_text
 from sandbox.shapes import JsonObject
-from sandbox.webhooks.listeners import CLI_SECRET, Listeners
+from sandbox.webhooks.listeners import Listeners
 
 
 def routes(listeners: Listeners) -> list[Route]:
@@ -22,7 +22,7 @@ def routes(listeners: Listeners) -> list[Route]:
             "display_connect_filter_warning": False,
             "latest_version": API_VERSION,
             "reconnect_delay": call.account.options.reconnect_delay,
-            "secret": CLI_SECRET,
+            "secret": listeners.secret,
             "websocket_authorized_feature": feature,
             "websocket_id": identifier,
             "websocket_url": f"{socket_base}/subscribe/{ACCOUNT_ID}",

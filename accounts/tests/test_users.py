@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import pytest
+from django.db import IntegrityError
+from django.test import Client
+
+from accounts.models import User
+from accounts.tests.factories import PASSWORD, UserFactory
+
+pytestmark = pytest.mark.django_db
+
+
+def test_an_email_is_unique_in_any_case() -> None:
+    User.objects.create(email="Ada@Example.com")
+    with pytest.raises(IntegrityError):
+        User.objects.create(email="ada@example.COM")
+
+
+def test_the_manager_stores_lower_case_and_needs_an_email() -> None:
+    assert User.objects.create_user(" Ada@Example.com ").email == "ada@example.com"
+    with pytest.raises(ValueError, match="email"):
+        User.objects.create_user("  ")
+
+
+def test_a_superuser_may_use_the_admin() -> None:
+    user = User.objects.create_superuser("root@example.com", PASSWORD)
+    client = Client()
+    assert client.login(username="ROOT@example.com", password=PASSWORD)
+    assert user.is_staff
+    for page in ("", "accounts/user/", "accounts/user/add/", f"accounts/user/{user.pk}/change/"):
+        assert client.get(f"/admin/{page}").status_code == 200
+
+
+def test_the_admin_adds_a_user_who_can_sign_in() -> None:
+    User.objects.create_superuser("root@example.com", PASSWORD)
+    client = Client()
+    client.login(username="root@example.com", password=PASSWORD)
+    form = {
+        "email": "New@example.com",
+        "name": "New",
+        "usable_password": "true",
+        "password1": PASSWORD,
+        "password2": PASSWORD,
+    }
+    assert client.post("/admin/accounts/user/add/", form).status_code == 302
+    assert Client().login(username="new@example.com", password=PASSWORD)
+
+
+def test_signing_in_leads_home_and_signing_out_back() -> None:
+    UserFactory.create(email="ada@example.com", password=PASSWORD)
+    client = Client()
+    assert client.get("/").headers["Location"] == "/accounts/login/?next=/"
+    form = {"username": "Ada@example.com", "password": PASSWORD}
+    assert client.post("/accounts/login/", form).headers["Location"] == "/"
+    assert client.get("/").status_code == 200
+    assert client.post("/accounts/logout/").headers["Location"] == "/accounts/login/"
+    assert client.get("/").status_code == 302
+
+
+def test_a_wrong_password_is_said_without_naming_which_was_wrong() -> None:
+    UserFactory.create(email="ada@example.com", password=PASSWORD)
+    form = {"username": "ada@example.com", "password": "wrong"}
+    response = Client().post("/accounts/login/", form)
+    assert response.status_code == 200
+    assert "Email or password is wrong." in response.content.decode()

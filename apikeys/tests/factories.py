@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils import timezone
+
+from accounts.models import User
+from apikeys import tokens
+from apikeys.models import ApiKey
+
+
+def revealed_key(user: User, **facts: Any) -> tuple[ApiKey, str]:
+    """A key of this user that was revealed, and its secret."""
+    secret = tokens.generate()
+    key = ApiKey.objects.create(
+        user=user,
+        name=facts.pop("name", "a key"),
+        key_hash=tokens.digest(secret),
+        key_prefix=tokens.prefix(secret),
+        revealed_at=timezone.now(),
+        **facts,
+    )
+    return key, secret

@@ -1,0 +1,150 @@
+"""Who a bearer of an API key is, and every way of being refused."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+import pytest
+from django.db import connection, transaction
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+from rest_framework.test import APIClient
+
+from accounts.models import User
+from apikeys import services
+from apikeys.models import ApiKey
+from apikeys.tests.factories import revealed_key
+from conftest import bearer
+
+pytestmark = pytest.mark.django_db
+
+URL = "/api/conversations"
+
+
+def assert_refused(client: APIClient) -> None:
+    response = client.get(URL)
+    assert response.status_code == 401
+    assert response.headers["WWW-Authenticate"] == "Bearer"
+    assert response.headers["Content-Type"] == "application/problem+json"
+
+
+def test_a_key_authenticates_its_user(stranger: User) -> None:
+    _, secret = revealed_key(stranger)
+    assert bearer(secret).get(URL).json() == {"conversations": [], "next": None}
+
+
+@pytest.mark.parametrize("header", ["bearer {}", "BEARER {}", "Bearer   {}", " Bearer {} "])
+def test_the_scheme_is_read_generously(stranger: User, header: str) -> None:
+    _, secret = revealed_key(stranger)
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=header.format(secret))
+    assert client.get(URL).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer sk_",
+        "Bearer sk_" + "0" * 64,
+        "Bearer sk_" + "0" * 100_000,
+        "Bearer sk_\xff\xfe",
+        "Bearer sk_" + "a" * 64 + " and more",
+        "Bearer\tsk_" + "a" * 64,
+        "sk_" + "a" * 64,
+        "Basic c2tfOg==",
+        "Token sk_" + "a" * 64,
+    ],
+)
+def test_a_header_without_a_good_key_is_refused(header: str) -> None:
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=header)
+    assert_refused(client)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"revoked_at": timezone.now()},
+        {"suspended_at": timezone.now()},
+        {"expires_at": timezone.now() - timedelta(seconds=1)},
+    ],
+    ids=["revoked", "suspended", "expired"],
+)
+def test_a_key_that_ended_is_refused(stranger: User, facts: dict[str, object]) -> None:
+    _, secret = revealed_key(stranger, **facts)
+    assert_refused(bearer(secret))
+
+
+def test_a_key_that_will_expire_still_authenticates(stranger: User) -> None:
+    _, secret = revealed_key(stranger, expires_at=timezone.now() + timedelta(minutes=1))
+    assert bearer(secret).get(URL).status_code == 200
+
+
+def test_the_key_of_an_inactive_user_is_refused(stranger: User) -> None:
+    _, secret = revealed_key(stranger)
+    User.objects.filter(pk=stranger.pk).update(is_active=False)
+    assert_refused(bearer(secret))
+
+
+def test_a_prefix_or_a_hash_opens_nothing(stranger: User) -> None:
+    key, _ = revealed_key(stranger)
+    assert_refused(bearer(key.key_prefix))
+    assert_refused(bearer(key.key_hash))
+    assert_refused(bearer(f"sk_{key.key_hash}"))
+
+
+def test_the_use_is_noted_at_most_once_a_minute(stranger: User) -> None:
+    key, secret = revealed_key(stranger)
+    bearer(secret).get(URL)
+    key.refresh_from_db()
+    first = key.last_used_at
+    assert first is not None
+    bearer(secret).get(URL)
+    key.refresh_from_db()
+    assert key.last_used_at == first
+    ApiKey.objects.filter(pk=key.pk).update(last_used_at=first - timedelta(seconds=61))
+    bearer(secret).get(URL)
+    key.refresh_from_db()
+    assert key.last_used_at is not None
+    assert key.last_used_at >= first
+
+
+def test_a_check_is_one_query_by_the_unique_hash(
+    stranger: User, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    _, secret = revealed_key(stranger, last_used_at=timezone.now())
+    with django_assert_num_queries(2) as captured:  # the key with its user; the view's own
+        assert bearer(secret).get(URL).status_code == 200
+    assert "key_hash" in captured[0]["sql"]
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_noting_the_use_waits_for_nobody(stranger: User) -> None:
+    key, _ = revealed_key(stranger)
+    locked, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with transaction.atomic():
+            ApiKey.objects.select_for_update().get(pk=key.pk)
+            locked.set()
+            done.wait(timeout=10)
+        connection.close()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    try:
+        assert locked.wait(timeout=10)
+        services.note_use(key)  # would hang here, and with it the customer's request
+        key.refresh_from_db()
+        assert key.last_used_at is None
+    finally:
+        done.set()
+        holder.join()
+    services.note_use(key)
+    key.refresh_from_db()
+    assert key.last_used_at is not None

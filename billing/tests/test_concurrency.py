@@ -1,0 +1,131 @@
+"""Deliveries at the same moment, on a real PostgreSQL: one order, one key, no deadlock."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from django.db import connections, transaction
+
+from apikeys import services
+from apikeys.models import ApiKey
+from billing import facts, fulfilment
+from billing.models import Order, StripeEvent
+from billing.tests import stripe_events as stripe
+from conversations.models import Conversation, PaymentStatus
+from conversations.tests.factories import ConversationFactory
+
+pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
+
+
+def at_once(*actions: Callable[[], Any]) -> list[Any]:
+    """Run every action in a thread of its own, released together; an exception is a result."""
+    barrier = threading.Barrier(len(actions))
+
+    def run(action: Callable[[], Any]) -> Any:
+        barrier.wait(timeout=10)
+        try:
+            return action()
+        except Exception as error:
+            return error
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(len(actions)) as pool:
+        return list(pool.map(run, actions))
+
+
+def assert_paid_once(conversation: Conversation) -> None:
+    order = Order.objects.get()
+    assert order.status == "completed"
+    assert ApiKey.objects.get() == order.api_key
+    conversation.refresh_from_db()
+    assert conversation.payment_status == PaymentStatus.PAID
+
+
+@pytest.mark.parametrize("round_", range(3))
+def test_one_event_delivered_eight_times_at_once(
+    conversation: Conversation, round_: int, deadlocks: Callable[[], list[str]]
+) -> None:
+    event = stripe.completed(conversation)
+    answers = at_once(*[lambda: stripe.deliver(event).status_code] * 8)
+    assert answers == [200] * 8
+    assert StripeEvent.objects.get().attempts == 1
+    assert_paid_once(conversation)
+    assert deadlocks() == []
+
+
+@pytest.mark.parametrize("round_", range(3))
+def test_two_different_events_for_one_payment_at_once(
+    conversation: Conversation, round_: int, deadlocks: Callable[[], list[str]]
+) -> None:
+    session = stripe.session(conversation)
+    events = [
+        stripe.event(kind, session)
+        for kind in ("checkout.session.completed", "checkout.session.async_payment_succeeded") * 4
+    ]
+    answers = at_once(*[lambda e=event: stripe.deliver(e).status_code for event in events])
+    assert answers == [200] * 8
+    assert_paid_once(conversation)
+    assert deadlocks() == []
+
+
+def test_the_success_page_and_the_webhook_at_once(
+    conversation: Conversation, deadlocks: Callable[[], list[str]]
+) -> None:
+    event = stripe.completed(conversation)
+    session = facts.checkout_session(event["data"]["object"])
+    assert session is not None
+
+    def success_page() -> None:
+        with transaction.atomic():
+            fulfilment.apply(session)
+
+    results = at_once(*[lambda: stripe.deliver(event).status_code, success_page] * 4)
+    assert results == [200, None] * 4
+    assert_paid_once(conversation)
+    assert deadlocks() == []
+
+
+def test_two_paid_sessions_of_one_conversation_at_once_make_one_key(
+    conversation: Conversation,
+) -> None:
+    events = [stripe.completed(conversation) for _ in range(6)]
+    answers = at_once(*[lambda e=event: stripe.deliver(e).status_code for event in events])
+    assert answers == [200] * 6
+    assert Order.objects.filter(is_duplicate=False).count() == 1
+    assert Order.objects.filter(is_duplicate=True).count() == 5
+    assert ApiKey.objects.count() == 1
+
+
+def test_success_and_failure_at_once_end_paid(db: None) -> None:
+    conversations = [ConversationFactory.create() for _ in range(4)]
+    actions = []
+    for conversation in conversations:
+        session = stripe.session(conversation)
+        for kind in ("completed", "async_payment_failed", "expired"):
+            event = stripe.event(f"checkout.session.{kind}", session)
+            actions.append(lambda e=event: stripe.deliver(e).status_code)
+    assert at_once(*actions) == [200] * 12
+    for conversation in conversations:
+        conversation.refresh_from_db()
+        assert conversation.payment_status == PaymentStatus.PAID
+
+
+def test_one_of_eight_reveals_at_once_wins(conversation: Conversation) -> None:
+    stripe.deliver(stripe.completed(conversation))
+    key = ApiKey.objects.get()
+
+    def reveal() -> str:
+        return services.reveal(user_id=conversation.user_id, key_id=key.pk)[1]
+
+    results = at_once(*[reveal] * 8)
+    secrets = [result for result in results if isinstance(result, str)]
+    assert len(secrets) == 1
+    losers = [result for result in results if not isinstance(result, str)]
+    assert all(isinstance(result, services.AlreadyRevealed) for result in losers)
+    key.refresh_from_db()
+    assert secrets[0].startswith(key.key_prefix)

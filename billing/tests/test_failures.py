@@ -1,0 +1,83 @@
+"""What happens when handling an event fails: an error on the row, a 500, and a second chance."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from django.db import connection
+
+from apikeys.models import ApiKey
+from billing.models import EventStatus, Order, StripeEvent
+from billing.tests import stripe_events as stripe
+from conversations.models import Conversation, PaymentStatus
+
+pytestmark = pytest.mark.django_db
+
+
+@contextmanager
+def no_key_can_be_stored() -> Iterator[None]:
+    """The last write of a fulfilment fails, in the database itself."""
+    constraint = "ALTER TABLE api_keys ADD CONSTRAINT full_up CHECK (false) NOT VALID"
+    with connection.cursor() as cursor:
+        cursor.execute(constraint)
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE api_keys DROP CONSTRAINT full_up")
+
+
+@pytest.mark.postgres
+def test_a_failure_changes_nothing_but_the_events_row(
+    conversation: Conversation, caplog: pytest.LogCaptureFixture
+) -> None:
+    event = stripe.completed(conversation)
+    with no_key_can_be_stored(), caplog.at_level(logging.ERROR):
+        response = stripe.deliver(event)
+    assert response.status_code == 500
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert response.json()["code"] == "event_not_processed"
+    stored = StripeEvent.objects.get()
+    assert stored.status == EventStatus.FAILED
+    assert stored.attempts == 1
+    assert "IntegrityError" in stored.last_error
+    assert "full_up" in stored.last_error
+    assert stored.settled_at is None
+    assert not Order.objects.exists()
+    assert not ApiKey.objects.exists()
+    conversation.refresh_from_db()
+    assert conversation.payment_status == PaymentStatus.UNPAID
+    assert event["id"] in caplog.text
+
+
+@pytest.mark.postgres
+def test_delivered_again_once_the_cause_is_gone_it_is_done_once(
+    conversation: Conversation,
+) -> None:
+    event = stripe.completed(conversation)
+    with no_key_can_be_stored():
+        assert stripe.deliver(event).status_code == 500
+        assert stripe.deliver(event).status_code == 500
+    assert StripeEvent.objects.get().attempts == 2
+    assert stripe.deliver(event).status_code == 200
+    assert stripe.deliver(event).status_code == 200
+    stored = StripeEvent.objects.get()
+    assert stored.status == EventStatus.PROCESSED
+    assert stored.attempts == 3
+    assert stored.last_error == ""
+    assert Order.objects.count() == 1
+    assert ApiKey.objects.count() == 1
+
+
+def test_a_session_whose_amount_cannot_be_read_fails_and_is_kept(
+    conversation: Conversation,
+) -> None:
+    response = stripe.deliver(stripe.completed(conversation, amount_total="a lot"))
+    assert response.status_code == 500
+    stored = StripeEvent.objects.get()
+    assert stored.status == EventStatus.FAILED
+    assert "no readable amount_total" in stored.last_error
+    assert not Order.objects.exists()

@@ -1,0 +1,194 @@
+"""`make run` and `make demo` as a developer meets them: from a start to nothing left behind."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from devtools.ports import LOOPBACK, free_port, is_free
+from devtools.service import ROOT
+from devtools.settings_for_tests import SETTINGS
+
+pytestmark = [pytest.mark.http, pytest.mark.timeout(120)]
+
+START_TIMEOUT = 60.0
+
+
+class Run:
+    """One `make run` with files and a port of its own."""
+
+    def __init__(self, directory: Path, **variables: str) -> None:
+        self.port = free_port()
+        self.output = directory / "output"
+        own = {
+            "ENV_FILE": "",
+            "PORT": str(self.port),
+            "DATABASE_URL": f"sqlite:///{directory / 'db.sqlite3'}",
+            "PAYFLOW_RUN_DIRECTORY": str(directory),
+        }
+        shell = {name: value for name, value in os.environ.items() if name not in SETTINGS}
+        self.environment = shell | own | variables
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        with self.output.open("w") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "devtools.run"],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+
+    def start_and_wait(self) -> None:
+        with one_at_a_time():
+            self._start_and_wait()
+
+    def _start_and_wait(self) -> None:
+        self.start()
+        deadline = time.monotonic() + START_TIMEOUT
+        while "curl" not in self.text:
+            assert self._process
+            assert self._process.poll() is None, self.text
+            assert time.monotonic() < deadline, self.text
+            time.sleep(0.1)
+
+    @property
+    def text(self) -> str:
+        return self.output.read_text()
+
+    @property
+    def complaint(self) -> str:
+        """What it said, being refused: one line."""
+        assert self.text.count("\n") == 1
+        return self.text
+
+    @property
+    def processes(self) -> dict[int, str]:
+        """The servers that are there, whoever is their parent: command lines by process id."""
+        found = {}
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(OSError):
+                line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                if f"{LOOPBACK}:{self.port}" in line:
+                    found[int(path.parent.name)] = line
+        return found
+
+    def end(self, by: signal.Signals = signal.SIGTERM) -> int:
+        assert self._process
+        self._process.send_signal(by)
+        return self.wait()
+
+    def wait(self) -> int:
+        assert self._process
+        return self._process.wait(START_TIMEOUT)
+
+    def demo(self) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "devtools.demo"]
+        return subprocess.run(
+            command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False
+        )
+
+    def clean_up(self) -> None:
+        if self._process and self._process.poll() is None:
+            self.end()
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Among test workers: two that start together would both find Stripe's usual port free."""
+    with (Path(tempfile.gettempdir()) / f"payflow-test-run-{os.getuid()}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Run]:
+    run = Run(tmp_path)
+    yield run
+    run.clean_up()
+
+
+def test_the_curl_works_as_pasted_and_the_demo_walks_the_whole_way(run: Run) -> None:
+    run.start_and_wait()
+
+    curl = run.text[run.text.index("curl") :].split("\n\n")[0]
+    answer = subprocess.run(["sh", "-c", curl], capture_output=True, text=True, check=True)
+    assert '"sessionId":"cs_test_' in answer.stdout
+
+    demo = run.demo()
+    assert demo.returncode == 0, demo.stdout + demo.stderr
+    assert demo.stdout.splitlines()[-3].split() == ["401", "GET", "/api/conversations"]
+    again = run.demo()
+    assert again.returncode == 0, again.stdout + again.stderr
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_every_way_to_stop_it_stops_everything(run: Run, end: signal.Signals) -> None:
+    run.start_and_wait()
+    assert run.processes
+
+    assert run.end(end) == 0
+
+    assert run.processes == {}
+    assert is_free(run.port)
+    assert run.text.endswith("\npayflow: stopped\n")
+    assert "Traceback" not in run.text
+    assert "nothing is running here" in run.demo().stderr
+
+
+def test_a_server_that_dies_takes_the_rest_with_it_and_is_named(run: Run) -> None:
+    run.start_and_wait()
+    stripe = next(pid for pid, line in run.processes.items() if "sandbox" in line)
+    os.kill(stripe, signal.SIGKILL)
+
+    assert run.wait() == 1
+
+    assert run.processes == {}
+    assert "payflow: stripe has ended with status -9" in run.text
+
+
+def test_a_port_in_use_is_one_line_that_says_what_to_do(run: Run) -> None:
+    with socket.create_server((LOOPBACK, run.port)):
+        run.start()
+        assert run.wait() == 1
+    assert run.complaint == (
+        f"payflow: port {run.port} is in use; choose another: make run PORT={run.port + 1}\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("variables", "reason"),
+    [
+        ({"STRIPE_SECRET_KEY": "sk_live_123"}, "STRIPE_SECRET_KEY is a live key"),
+        ({"PORT": "many"}, "PORT must be a whole number"),
+        ({"JWT_SECRET": "short"}, "JWT_SECRET is too short"),
+    ],
+)
+def test_what_cannot_work_is_refused_in_one_line(
+    tmp_path: Path, variables: dict[str, str], reason: str
+) -> None:
+    run = Run(tmp_path, **variables)
+    run.start()
+    assert run.wait() != 0
+    assert reason in run.complaint
+
+
+def test_the_demo_without_a_server_says_how_to_start_one(run: Run) -> None:
+    demo = run.demo()
+    assert demo.returncode == 1
+    assert demo.stderr == (
+        "payflow: nothing is running here: start it with `make run` in another terminal\n"
+    )

@@ -1,0 +1,50 @@
+"""The real thing for a browser: payflow under gunicorn, a local Stripe, and a user."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from devtools.management import manage
+from devtools.ports import LOOPBACK, free_port
+from devtools.service import Service
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Where it runs, and the demo user's credentials."""
+
+    url: str
+    stripe: str
+    email: str
+    password: str
+
+
+@contextmanager
+def running_stack() -> Iterator[Stack]:
+    """Both servers on free ports and the database of the test run; stopped afterwards."""
+    port, stripe_port = free_port(), free_port()
+    url, stripe = f"http://{LOOPBACK}:{port}", f"http://{LOOPBACK}:{stripe_port}"
+    environment = {
+        **os.environ,  # the test run's settings: DEBUG is off, as in production
+        "PORT": str(port),
+        "FRONTEND_URL": url,
+        "STRIPE_API_BASE": stripe,
+        "WEB_CONCURRENCY": "1",
+        "WEB_THREADS": "8",
+    }
+    manage(environment, "migrate", "--verbosity=0")
+    demo = json.loads(manage({**environment, "DEBUG": "on"}, "create_demo", "--json"))
+    sandbox = ["-m", "sandbox", f"--port={stripe_port}", f"--webhook={url}/api/webhooks/stripe"]
+    gunicorn = ["-m", "gunicorn", "payflow.wsgi", f"--bind={LOOPBACK}:{port}"]
+    with (
+        Service("stripe", [sys.executable, *sandbox], environment) as local_stripe,
+        Service("app", [sys.executable, *gunicorn], environment) as app,
+    ):
+        local_stripe.wait_for_line_with(stripe)
+        app.wait_for(f"{url}/healthz")
+        yield Stack(url, stripe, demo["email"], demo["password"])

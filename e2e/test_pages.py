@@ -1,0 +1,74 @@
+"""Every page is usable on a phone and by everybody, and asks nothing of anybody else's server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, ViewportSize, expect
+
+from e2e.conftest import DESKTOP, PHONE
+from e2e.customer import DECLINED_CARD, GOOD_CARD, SCREENSHOTS, Customer
+
+WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+SMALLEST_TARGET = 24  # CSS pixels: WCAG 2.2, 2.5.8
+
+Check = Callable[[Page], None]
+
+
+def has_no_barriers(page: Page) -> None:
+    """What axe holds against the page by WCAG: nothing."""
+    results = Axe().run(page, options={"runOnly": WCAG})
+    assert results.violations_count == 0, f"{page.url}\n{results.generate_report()}"
+
+
+def fits(page: Page) -> None:
+    """Nothing sticks out to the side, and what is to be touched can be hit."""
+    width = page.evaluate("document.documentElement.scrollWidth")
+    assert width <= (page.viewport_size or DESKTOP)["width"], f"{page.url} is {width} pixels wide"
+    for button in page.get_by_role("button").all():
+        box = button.bounding_box()
+        assert box
+        assert min(box["width"], box["height"]) >= SMALLEST_TARGET, button.inner_text()
+
+
+def walk(customer: Customer, title: str, check: Check) -> None:
+    """Past every page from signing in to the list of keys."""
+    page = customer.page
+    page.goto("/")
+    check(page)
+    customer.sign_in()
+    customer.start_conversation(title)
+    check(page)
+    customer.go_to_checkout(title)
+    check(page)
+    customer.enter_card(DECLINED_CARD)
+    check(page)
+    customer.enter_card(GOOD_CARD)
+    customer.is_thanked()
+    check(page)
+    customer.reveal_key()
+    check(page)
+    for path in ("/keys", "/payments/cancel", "/nowhere"):
+        page.goto(path)
+        check(page)
+
+
+@pytest.mark.parametrize("viewport", [PHONE], ids=["phone"])
+def test_every_page_fits_on_a_phone(customer: Customer, viewport: ViewportSize) -> None:
+    walk(customer, "On the train", fits)
+    customer.page.goto("/")
+    customer.shoot("phone-conversations")
+    customer.page.goto("/keys")
+    customer.shoot("phone-keys")
+
+
+def test_no_page_has_barriers(customer: Customer) -> None:
+    walk(customer, "For everybody", has_no_barriers)
+
+
+def test_the_api_documentation_works_with_nothing_from_elsewhere(page: Page) -> None:
+    page.goto("/api/docs")
+    expect(page.get_by_text("/api/payments/link")).to_be_visible()
+    page.screenshot(path=SCREENSHOTS / "api-docs.png")
