@@ -38,6 +38,8 @@ class CheckoutSession:
     amount_cents: int
     currency: str
     livemode: bool
+    # Known only where the API was asked; events carry no more than the PaymentIntent's id.
+    payment_failed: bool = False
 
     @property
     def money_is_there(self) -> bool:
@@ -109,6 +111,7 @@ def checkout_session(stripe_object: Json) -> CheckoutSession | None:
         amount_cents=_amount(stripe_object, "amount_total"),
         currency=_currency(stripe_object),
         livemode=bool(stripe_object.get("livemode")),
+        payment_failed=_payment_failed(stripe_object.get("payment_intent")),
     )
 
 
@@ -188,6 +191,13 @@ def decline_reason(payment_intent: Json) -> str:
     message = str(error.get("message") or "The payment failed.")
     code = error.get("decline_code") or error.get("code")
     return f"{message} ({code})" if code else message
+
+
+def _payment_failed(payment_intent: object) -> bool:
+    """Whether a PaymentIntent, where it is expanded, has nothing under way any more."""
+    if not isinstance(payment_intent, dict):
+        return False
+    return payment_intent.get("status") in ("requires_payment_method", "canceled")
 
 
 def _object_id(stripe_object: Json) -> str:

@@ -121,7 +121,7 @@ def apply(session: CheckoutSession) -> Result:
     if session.money_is_there and session.status == "complete":
         return fulfil(session)
     if session.status == "complete":
-        return await_money(session)
+        return fail(session) if session.payment_failed else await_money(session)
     if session.status == "expired":
         return expire(session)
     return Result(None, "the session is still open")

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from django.utils import timezone
+
 from billing import facts, fulfilment
-from billing.models import EventStatus, StripeEvent
+from billing.models import FOREIGN_AFTER, EventStatus, StripeEvent
 from billing.returns import Told
 
 
@@ -68,7 +70,12 @@ def _money_back(event: StripeEvent) -> Outcome:
     said = facts.MONEY_BACK[event.type](event.stripe_object)
     if said is None:
         return Outcome(EventStatus.IGNORED, "of another product: it has no PaymentIntent")
-    result = fulfilment.take_back(said, Told.by_event(event))
+    try:
+        result = fulfilment.take_back(said, Told.by_event(event))
+    except fulfilment.Unmatched:
+        if event.created_at > timezone.now() - FOREIGN_AFTER:
+            raise
+        return Outcome(EventStatus.IGNORED, "of another product: its order never came")
     return Outcome(EventStatus.PROCESSED, result.text, result.conversation_id)
 
 

@@ -200,6 +200,11 @@ class EventStatus(models.TextChoices):
 
 SETTLED = (EventStatus.PROCESSED, EventStatus.IGNORED)
 
+# Tried again after 15 s, 30 s, 1 min … at most 1 h: 12 attempts are some four hours.
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=15), timedelta(hours=1)
+MOST_ATTEMPTS = 12
+ERROR_LENGTH = 2000
+
 # A refund or dispute may come before its payment, but not by more than Stripe's hours of retries.
 FOREIGN_AFTER = timedelta(days=1)
 
@@ -207,6 +212,13 @@ FOREIGN_AFTER = timedelta(days=1)
 class StripeEventQuerySet(models.QuerySet["StripeEvent"]):
     def unsettled(self) -> StripeEventQuerySet:
         return self.exclude(status__in=SETTLED)
+
+    def stuck(self, *, for_longer_than: timedelta) -> StripeEventQuerySet:
+        """Neither settled nor waiting for anything but another attempt."""
+        return self.filter(
+            status__in=(EventStatus.RECEIVED, EventStatus.FAILED),
+            created_at__lt=timezone.now() - for_longer_than,
+        )
 
     def of_payment(self, payment_intent_id: str) -> StripeEventQuerySet:
         return self.filter(payment_intent_id=payment_intent_id)
@@ -289,6 +301,10 @@ class StripeEvent(models.Model):
         found: dict[str, Any] = self.payload["data"]["object"]
         return found
 
+    @property
+    def is_parked(self) -> bool:
+        return self.parked_at is not None
+
     def settle(self, status: EventStatus, text: str, conversation_id: int | None) -> None:
         """Record what was done about it, in the transaction that does it."""
         self.status = status
@@ -300,7 +316,22 @@ class StripeEvent(models.Model):
         self.next_attempt_at = self.parked_at = None
         self.save(update_fields=_SETTLEMENT)
 
+    def fail(self, error: Exception) -> None:
+        """Record that its handler raised, and when to try again; too often, and it is parked."""
+        now = timezone.now()
+        self.status = EventStatus.FAILED
+        self.attempts += 1
+        self.last_error = f"{type(error).__name__}: {error}"[:ERROR_LENGTH]
+        if self.attempts >= MOST_ATTEMPTS:
+            self.parked_at = self.parked_at or now
+            self.next_attempt_at = None
+        else:
+            pause: timedelta = FIRST_PAUSE * 2 ** (self.attempts - 1)
+            self.next_attempt_at = now + min(pause, LONGEST_PAUSE)
+        self.save(update_fields=_FAILURE)
 
+
+_FAILURE = ("status", "attempts", "last_error", "next_attempt_at", "parked_at", "updated_at")
 _SETTLEMENT = (
     "status",
     "outcome",
