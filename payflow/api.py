@@ -20,6 +20,7 @@ from billing.api import OrderViewSet, PaymentLinkView
 from billing.models import Order
 from billing.views import webhook
 from conversations.api import ConversationViewSet
+from payflow import schema  # noqa: F401 - registers how the authentication is described
 
 
 class HasPaid(BasePermission):

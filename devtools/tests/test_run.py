@@ -149,15 +149,26 @@ def test_every_way_to_stop_it_stops_everything(run: Run, end: signal.Signals) ->
     assert "nothing is running here" in run.demo().stderr
 
 
+def test_even_killed_it_leaves_nothing_behind(run: Run) -> None:
+    run.start_and_wait()
+
+    run.end(signal.SIGKILL)
+
+    deadline = time.monotonic() + START_TIMEOUT
+    while run.processes and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert run.processes == {}
+
+
 def test_a_server_that_dies_takes_the_rest_with_it_and_is_named(run: Run) -> None:
     run.start_and_wait()
-    stripe = next(pid for pid, line in run.processes.items() if "sandbox" in line)
+    stripe = next(pid for pid, line in run.processes.items() if " -m sandbox" in line)
     os.kill(stripe, signal.SIGKILL)
 
     assert run.wait() == 1
 
     assert run.processes == {}
-    assert "payflow: stripe has ended with status -9" in run.text
+    assert "payflow: stripe has ended with status 137" in run.text
 
 
 def test_a_port_in_use_is_one_line_that_says_what_to_do(run: Run) -> None:
