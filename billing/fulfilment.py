@@ -56,7 +56,7 @@ def fulfil(session: CheckoutSession) -> Result:
         conversation.settle_paid(session.id)
         order.api_key = apikeys.issue(user_id=order.user_id, name=KEY_NAME)
     order.save()
-    _apply_waiting(order, conversation)
+    _catch_up(order, conversation)
     if order.is_duplicate:
         return Result(order, f"order {order.pk} completed as a duplicate: refund it")
     return Result(order, f"order {order.pk} completed, key {order.api_key_id} issued")
@@ -70,7 +70,7 @@ def await_money(session: CheckoutSession) -> Result:
     order.status = OrderStatus.PENDING
     order.save()
     conversation.await_payment(session.id)
-    _apply_waiting(order, conversation)
+    _catch_up(order, conversation)
     return Result(order, f"order {order.pk} waits for the money")
 
 
@@ -84,6 +84,7 @@ def fail(session: CheckoutSession) -> Result:
     order.save()
     if _is_current(session, conversation):
         conversation.fail()
+    _catch_up(order, conversation)
     return Result(order, f"order {order.pk} failed")
 
 
@@ -96,6 +97,9 @@ def expire(session: CheckoutSession) -> Result:
     pending = conversation.payment_status == PaymentStatus.PENDING
     if not (pending and _is_current(session, conversation)):
         return Result(None, f"conversation {conversation.pk} did not wait for this session")
+    # Completed and expired exclude each other, so this is noise; the money may be on its way.
+    if Order.objects.filter(stripe_session_id=session.id).exists():
+        return Result(None, f"conversation {conversation.pk} waits for the session's order")
     conversation.fail()
     return Result(None, f"conversation {conversation.pk} failed: its session expired")
 
@@ -113,7 +117,9 @@ def take_back(said: MoneyBack, told: returns.Told) -> Result:
         raise Unmatched(f"No order has PaymentIntent {said.payment_intent_id} yet.")
     conversation = Conversation.objects.locked().get(pk=ids[1])
     order = Order.objects.locked().get(pk=ids[0])
-    return Result(order, _take_back(order, conversation, said, told))
+    text = f"order {order.pk}: {returns.record(order, said, told)}"
+    _settle(order, conversation)
+    return Result(order, text)
 
 
 def apply(session: CheckoutSession) -> Result:
@@ -202,36 +208,44 @@ def _is_current(session: CheckoutSession, conversation: Conversation) -> bool:
     return conversation.stripe_session_id in (None, session.id)
 
 
-def _apply_waiting(order: Order, conversation: Conversation) -> None:
-    """Apply the refunds and disputes that came before their order.
+def _catch_up(order: Order, conversation: Conversation) -> None:
+    """Let the order, which is saved, have what was said of its refunds and disputes before now."""
+    came_first = _take_in_waiting(order)
+    if came_first or order.refunded_cents or order.dispute_status:
+        _settle(order, conversation)
+
+
+def _take_in_waiting(order: Order) -> bool:
+    """Record the refunds and disputes that came before their order; whether there were any.
 
     Rows that others hold are left to them. They are not waited for, since that would turn the
     lock order round, and not missed: their holder is about to take the payment's lock, which is
     ours, and will find the order.
     """
     if not order.stripe_payment_intent_id:
-        return
+        return False
     waiting = StripeEvent.objects.of_payment(order.stripe_payment_intent_id)
     waiting = waiting.filter(type__in=MONEY_BACK).exclude(status=EventStatus.PROCESSED)
+    found = False
     for event in waiting.order_by("pk").locked(skip_locked=True):
         try:
             said = MONEY_BACK[event.type](event.stripe_object)
         except ValueError:
             continue  # not readable: it failed by itself, and must not fail a payment
         if said is not None:
-            text = _take_back(order, conversation, said, returns.Told.by_event(event))
+            text = returns.record(order, said, returns.Told.by_event(event))
+            text = f"order {order.pk}: {text}"
             event.settle(EventStatus.PROCESSED, text, order.conversation_id)
+            found = True
+    return found
 
 
-def _take_back(
-    order: Order, conversation: Conversation, said: MoneyBack, told: returns.Told
-) -> str:
-    text = f"order {order.pk}: {returns.record(order, said, told)}"
+def _settle(order: Order, conversation: Conversation) -> None:
+    """Make the key and the conversation what the order's money says, once it was there at all."""
     if order.status == OrderStatus.COMPLETED:
         _hold_key(order)
         _settle_conversation(order, conversation)
     order.save()
-    return text
 
 
 def _hold_key(order: Order) -> None:
