@@ -118,7 +118,7 @@ def unsettled_sessions(*, older_than: timedelta) -> Iterator[str]:
 
 
 def reconcile(session_id: str) -> str:
-    """Bring our records up to what Stripe says now of a session; returns its state in a word.
+    """Bring our records up to what Stripe says now of a session; returns its state in words.
 
     Raises gateway.StripeFailed.
     """
@@ -131,7 +131,7 @@ def reconcile(session_id: str) -> str:
             result = fulfilment.apply(session)
     except fulfilment.Unmatched:
         return "unmatched"
-    return str(result.order.status) if result.order else session.status
+    return f"order {result.order.status}" if result.order else f"session {session.status}"
 
 
 def _own(customer: Customer, conversation_id: int) -> Conversation:

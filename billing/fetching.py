@@ -8,7 +8,7 @@ next run starts.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from django.utils import timezone
 
@@ -23,7 +23,7 @@ KINDS = sorted(set(HANDLERS) - {"payment_intent.failed"})
 REFUSED = "refused"
 
 
-def fetch(*, from_start: bool = False) -> Iterator[str]:
+def fetch(*, from_start: bool = False) -> Generator[str, None, None]:
     """Store and handle what was not delivered; yields what came of each, in a word.
 
     Raises gateway.StripeFailed; what was done by then stays done.
