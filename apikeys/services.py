@@ -74,6 +74,21 @@ def revoke_any(key_id: int, *, reason: str) -> bool:
 
 
 @transaction.atomic
+def reinstate(key_id: int) -> bool:
+    """Take back a `revoke_any`: the money did not go after all. False if it was not revoked.
+
+    Only for the caller whose `revoke_any` returned True; every other revocation is one way.
+    """
+    key = ApiKey.objects.locked().get(pk=key_id)
+    if key.revoked_at is None:
+        return False
+    key.revoked_at = None
+    key.revoked_reason = ""
+    key.save(update_fields=["revoked_at", "revoked_reason", "updated_at"])
+    return True
+
+
+@transaction.atomic
 def suspend(key_id: int) -> bool:
     """Stop a key for now: its payment is disputed. False if it was suspended before."""
     key = ApiKey.objects.locked().get(pk=key_id)

@@ -73,6 +73,7 @@ def test_readyz_names_what_it_checked() -> None:
     assert response.json() == {
         "status": "ok",
         "checks": {"database": "ok", "migrations": "ok", "events": "ok"},
+        "unmatched": 0,
     }
 
 
@@ -85,3 +86,26 @@ def test_readyz_fails_while_an_event_is_stuck(conversation: Conversation) -> Non
     response = Client().get("/readyz")
     assert response.status_code == 503
     assert response.json()["checks"]["events"] == "1 stuck"
+
+
+@pytest.mark.django_db
+def test_readyz_tells_parked_events_from_those_that_are_tried_again() -> None:
+    event = stripe.event("customer.created", {"id": "cus_1", "object": "customer"})
+    stripe.deliver(event)
+    hour_ago = timezone.now() - timedelta(hours=1)
+    StripeEvent.objects.update(
+        status=EventStatus.FAILED, created_at=hour_ago, parked_at=timezone.now()
+    )
+    response = Client().get("/readyz")
+    assert response.status_code == 503
+    expected = "1 stuck, 1 of them parked: a person must look"
+    assert response.json()["checks"]["events"] == expected
+
+
+@pytest.mark.django_db
+def test_readyz_shows_unmatched_events_and_stays_ready(conversation: Conversation) -> None:
+    event = stripe.completed(conversation)
+    conversation.delete()
+    stripe.deliver(event)
+    response = Client().get("/readyz")
+    assert (response.status_code, response.json()["unmatched"]) == (200, 1)
