@@ -59,7 +59,7 @@ types migrations: export DEBUG = on
 types migrations: export DATABASE_URL = sqlite://:memory:
 types migrations: export ENV_FILE =
 
-types: install ## check the types
+types: $(E2E) ## check the types, those of the browser tests too
 	$(BIN)/mypy .
 
 migrations: install ## check that the migrations say what the models say

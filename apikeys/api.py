@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_serializer
 from rest_framework import serializers, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.exceptions import APIException, NotFound, PermissionDenied
@@ -67,6 +67,7 @@ class ApiKeySerializer(serializers.ModelSerializer[ApiKey]):
         read_only_fields = fields
 
 
+@extend_schema_serializer(many=False)
 class ApiKeyListSerializer(serializers.Serializer[Any]):
     keys = ApiKeySerializer(many=True)
 
@@ -121,7 +122,7 @@ class ApiKeyViewSet(viewsets.GenericViewSet[ApiKey]):
         permissions = super().get_permissions()
         return [*permissions, NotByApiKey()] if self.action in SHOWS_A_SECRET else [*permissions]
 
-    @extend_schema(responses={200: ApiKeyListSerializer(many=False)}, operation_id="api_keys_list")
+    @extend_schema(responses=ApiKeyListSerializer, operation_id="api_keys_list")
     def list(self, request: Request) -> Response:
         """The caller's keys, newest first; deleted ones are left out."""
         keys = self.get_queryset().order_by("-id")

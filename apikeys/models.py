@@ -53,6 +53,14 @@ class KeyState(models.TextChoices):
     REVOKED = "revoked", "revoked"
 
 
+class Hold(models.TextChoices):
+    """What the payment's way back did to a key, so that just this can be undone."""
+
+    NONE = "", "none"
+    SUSPENDED = "suspended", "suspended"
+    REVOKED = "revoked", "revoked"
+
+
 class ApiKey(models.Model):
     """Revocation is one way; suspension (an open dispute) can be lifted.
 
@@ -92,6 +100,9 @@ class ApiKey(models.Model):
     rotated_at = models.DateTimeField(null=True, blank=True, editable=False)
     suspended_at = models.DateTimeField(null=True, blank=True, editable=False)
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    hold = models.CharField(
+        max_length=16, choices=Hold, blank=True, db_default=Hold.NONE, editable=False
+    )
     # Why it was revoked, in words for its owner.
     revoked_reason = models.CharField(max_length=200, blank=True, db_default="", editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from apikeys import tokens
 from apikeys.cache import CACHE
-from apikeys.models import ApiKey, ApiKeyQuerySet
+from apikeys.models import ApiKey, ApiKeyQuerySet, Hold
 from apikeys.usage import note_use
 
 MOST_LIVE = 20
@@ -182,37 +182,65 @@ def revoke(*, user_id: int | None, key_id: int, reason: str) -> ApiKey:
 
 
 @transaction.atomic
-def revoke_any(key_id: int, *, reason: str) -> bool:
-    """End a key and its family, whoever they belong to: the payment went back.
+def suspend(key_id: int) -> bool:
+    """Stop one key for now. False if it was stopped before."""
+    return _suspend(ApiKey.objects.filter(pk=key_id).locked())
 
-    False if all of it had ended before.
-    """
+
+@transaction.atomic
+def restore(key_id: int) -> bool:
+    """Lift the suspension of one key; a revoked key stays revoked. False if there was none."""
+    stopped = ApiKey.objects.filter(pk=key_id, suspended_at__isnull=False)
+    return bool(stopped.update(suspended_at=None, hold=Hold.NONE, updated_at=timezone.now()))
+
+
+@transaction.atomic
+def suspend_family(key_id: int) -> bool:
+    """Stop the key and its family: their payment is disputed. False if nothing was left to stop."""
+    return _suspend(_locked_family(key_id).not_revoked(), hold=Hold.SUSPENDED)
+
+
+@transaction.atomic
+def restore_family(key_id: int) -> bool:
+    """Take back a `suspend_family`, and nothing that others did. False if there was none."""
+    held = _locked_family(key_id).filter(hold=Hold.SUSPENDED)
+    return bool(held.update(suspended_at=None, hold=Hold.NONE, updated_at=timezone.now()))
+
+
+@transaction.atomic
+def revoke_family(key_id: int, *, reason: str) -> bool:
+    """End the key and its family: their payment went back. False if all had ended before."""
     living = list(_locked_family(key_id).not_revoked())
     for key in living:
+        key.hold = Hold.REVOKED
         _end(key, reason)
     return bool(living)
 
 
 @transaction.atomic
-def suspend(key_id: int) -> bool:
-    """Stop a key and its family for now: the payment is disputed. False if stopped before."""
-    now = timezone.now()
-    working = _locked_family(key_id).filter(suspended_at__isnull=True)
-    _forget(*working.values_list("key_hash", flat=True))
-    return bool(working.update(suspended_at=now, updated_at=now))
+def reinstate_family(key_id: int) -> bool:
+    """Take back a `revoke_family`: the money did not go after all. False if there was none.
+
+    Every other revocation is one way.
+    """
+    held = _locked_family(key_id).filter(hold=Hold.REVOKED)
+    facts = {"revoked_at": None, "revoked_reason": "", "hold": Hold.NONE}
+    return bool(held.update(**facts, updated_at=timezone.now()))
 
 
-@transaction.atomic
-def restore(key_id: int) -> bool:
-    """Lift the family's suspension; what is revoked stays revoked. False if there was none."""
-    stopped = _locked_family(key_id).filter(suspended_at__isnull=False)
-    return bool(stopped.update(suspended_at=None, updated_at=timezone.now()))
+def _suspend(keys: ApiKeyQuerySet, *, hold: Hold = Hold.NONE) -> bool:
+    working = list(keys.filter(suspended_at__isnull=True))
+    for key in working:
+        key.suspended_at = timezone.now()
+        key.hold = hold
+        key.save(update_fields=["suspended_at", "hold", "updated_at"])
+        _forget(key.key_hash)
+    return bool(working)
 
 
-def _forget(*digests: str) -> None:
+def _forget(digest: str) -> None:
     """Once it is committed, this very process knows it at once; the others hear of it."""
-    for digest in digests:
-        transaction.on_commit(partial(CACHE.forget, digest))
+    transaction.on_commit(partial(CACHE.forget, digest))
 
 
 def _minted() -> tuple[str, dict[str, str]]:
@@ -233,7 +261,7 @@ def _check_rotatable(key: ApiKey, now: datetime) -> None:
 def _end(key: ApiKey, reason: str) -> None:
     key.revoked_at = timezone.now()
     key.revoked_reason = reason
-    key.save(update_fields=["revoked_at", "revoked_reason", "updated_at"])
+    key.save(update_fields=["revoked_at", "revoked_reason", "hold", "updated_at"])
     _forget(key.key_hash)
 
 

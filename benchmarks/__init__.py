@@ -1,1 +1,1 @@
-"""Side-by-side measurements: run by hand, never by the tests."""
+"""Side-by-side measurements: commands that print figures, each with what it is measured against."""

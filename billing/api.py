@@ -114,6 +114,10 @@ class OrderSerializer(serializers.ModelSerializer[Order]):
     amountCents = serializers.IntegerField(source="amount_cents")  # noqa: N815
     apiKeyId = serializers.IntegerField(source="api_key_id", allow_null=True)  # noqa: N815
     duplicate = serializers.BooleanField(source="is_duplicate")
+    refundedCents = serializers.IntegerField(source="refunded_cents")  # noqa: N815
+    disputeStatus = serializers.CharField(  # noqa: N815
+        source="dispute_status", help_text="Stripe's word for its gravest dispute; empty: none."
+    )
     paidAt = serializers.DateTimeField(source="paid_at", allow_null=True)  # noqa: N815
     createdAt = serializers.DateTimeField(source="created_at")  # noqa: N815
 
@@ -129,6 +133,8 @@ class OrderSerializer(serializers.ModelSerializer[Order]):
             "tier",
             "duplicate",
             "apiKeyId",
+            "refundedCents",
+            "disputeStatus",
             "paidAt",
             "createdAt",
         )

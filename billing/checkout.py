@@ -1,4 +1,6 @@
-"""Checkout: handing out a payment link, and looking a session up when its customer returns.
+"""Checkout: handing out a payment link, and looking a session up at Stripe later.
+
+When its customer returns, or when nothing was heard of it for too long.
 
 No database transaction and no lock is open while Stripe is asked.
 """
@@ -8,13 +10,16 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
+from django.utils import timezone
 
 from billing import facts, fulfilment, gateway
 from billing.models import Order, OrderStatus
@@ -95,6 +100,38 @@ def confirm(user_id: int | None, session_id: str) -> Order | None:
             return fulfilment.apply(session).order
     except fulfilment.Unmatched:
         raise ConversationNotFound from None
+
+
+def unsettled_sessions(*, older_than: timedelta) -> Iterator[str]:
+    """The sessions that conversations and orders wait for and that nothing was heard of."""
+    before = timezone.now() - older_than
+    conversations = Conversation.objects.filter(
+        payment_status=PaymentStatus.PENDING,
+        stripe_session_id__isnull=False,
+        updated_at__lt=before,
+    )
+    of_conversations = conversations.values_list("stripe_session_id", flat=True)
+    orders = Order.objects.filter(status=OrderStatus.PENDING, updated_at__lt=before)
+    of_orders = orders.values_list("stripe_session_id", flat=True)
+    # UNION: the session of a pending order is mostly its conversation's as well.
+    return (str(session_id) for session_id in of_conversations.union(of_orders).iterator())
+
+
+def reconcile(session_id: str) -> str:
+    """Bring our records up to what Stripe says now of a session; returns its state in words.
+
+    Raises gateway.StripeFailed.
+    """
+    found = gateway.retrieve_session(session_id)
+    session = facts.checkout_session(found) if found else None
+    if session is None:
+        return "unknown to Stripe"
+    try:
+        with transaction.atomic():
+            result = fulfilment.apply(session)
+    except fulfilment.Unmatched:
+        return "unmatched"
+    return f"order {result.order.status}" if result.order else f"session {session.status}"
 
 
 def _own(customer: Customer, conversation_id: int) -> Conversation:

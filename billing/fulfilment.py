@@ -1,8 +1,8 @@
 """Fulfilment: what a Checkout Session's fate means for its order, conversation and key.
 
 Called by the webhook's handlers, the success page, reconciliation and replay, always inside the
-caller's transaction. Every function takes its locks in the one order: (event →) conversation →
-order → key. Nothing in here talks to the network.
+caller's transaction. Every function takes its locks in the one order: (event →) payment intent →
+conversation → order → key. Nothing in here talks to the network.
 """
 
 from __future__ import annotations
@@ -10,14 +10,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.conf import settings
+from django.db import connection
 from django.utils import timezone
 
 from apikeys import services as apikeys
-from billing.facts import CheckoutSession, Reference
-from billing.models import Order, OrderStatus
+from billing import returns
+from billing.facts import MONEY_BACK, CheckoutSession, MoneyBack, Reference
+from billing.models import EventStatus, KeyHold, Order, OrderStatus, StripeEvent
 from conversations.models import Conversation, PaymentStatus
 
 KEY_NAME = "Auto-generated from payment"
+MONEY_WENT_BACK = "Its payment went back."
 
 
 class Unmatched(Exception):
@@ -31,6 +34,10 @@ class Result:
     order: Order | None
     text: str
 
+    @property
+    def conversation_id(self) -> int | None:
+        return self.order.conversation_id if self.order else None
+
 
 def fulfil(session: CheckoutSession) -> Result:
     """The money is there: complete the order, pay the conversation, issue one key.
@@ -39,8 +46,7 @@ def fulfil(session: CheckoutSession) -> Result:
     on the order. A second paid session of a paid conversation becomes a completed order marked
     duplicate, without a key. Raises Unmatched.
     """
-    conversation = _locked_conversation(session.reference, session.livemode)
-    order = _locked_order(session, conversation)
+    conversation, order = _locked(session)
     if order.status == OrderStatus.COMPLETED:
         return Result(order, f"order {order.pk} was completed before")
     order.status = OrderStatus.COMPLETED
@@ -50,6 +56,7 @@ def fulfil(session: CheckoutSession) -> Result:
         conversation.settle_paid(session.id)
         order.api_key = apikeys.issue(user_id=order.user_id, name=KEY_NAME, tier=order.tier)
     order.save()
+    _catch_up(order, conversation)
     if order.is_duplicate:
         return Result(order, f"order {order.pk} completed as a duplicate: refund it")
     return Result(order, f"order {order.pk} completed, key {order.api_key_id} issued")
@@ -57,20 +64,19 @@ def fulfil(session: CheckoutSession) -> Result:
 
 def await_money(session: CheckoutSession) -> Result:
     """A delayed method was chosen: keep the order pending until Stripe knows. Raises Unmatched."""
-    conversation = _locked_conversation(session.reference, session.livemode)
-    order = _locked_order(session, conversation)
+    conversation, order = _locked(session)
     if order.pk:
         return Result(order, f"order {order.pk} is {order.status} already")
     order.status = OrderStatus.PENDING
     order.save()
     conversation.await_payment(session.id)
+    _catch_up(order, conversation)
     return Result(order, f"order {order.pk} waits for the money")
 
 
 def fail(session: CheckoutSession) -> Result:
     """A delayed payment failed for good. A completed order stays completed. Raises Unmatched."""
-    conversation = _locked_conversation(session.reference, session.livemode)
-    order = _locked_order(session, conversation)
+    conversation, order = _locked(session)
     if order.status == OrderStatus.COMPLETED:
         return Result(order, f"order {order.pk} stays completed")
     # Recorded also when nothing was pending yet: a late "completed, unpaid" finds it failed.
@@ -78,6 +84,7 @@ def fail(session: CheckoutSession) -> Result:
     order.save()
     if _is_current(session, conversation):
         conversation.fail()
+    _catch_up(order, conversation)
     return Result(order, f"order {order.pk} failed")
 
 
@@ -90,8 +97,29 @@ def expire(session: CheckoutSession) -> Result:
     pending = conversation.payment_status == PaymentStatus.PENDING
     if not (pending and _is_current(session, conversation)):
         return Result(None, f"conversation {conversation.pk} did not wait for this session")
+    # Completed and expired exclude each other, so this is noise; the money may be on its way.
+    if Order.objects.filter(stripe_session_id=session.id).exists():
+        return Result(None, f"conversation {conversation.pk} waits for the session's order")
     conversation.fail()
     return Result(None, f"conversation {conversation.pk} failed: its session expired")
+
+
+def take_back(said: MoneyBack, told: returns.Told) -> Result:
+    """Money goes back, or comes back after all: bring order, key and conversation up to it.
+
+    Raises Unmatched when no order has the PaymentIntent yet: the event then waits, and the
+    transaction that records the order applies it.
+    """
+    _lock_payment(said.payment_intent_id)
+    found = Order.objects.filter(stripe_payment_intent_id=said.payment_intent_id)
+    ids = found.order_by("pk").values_list("pk", "conversation_id").first()
+    if ids is None:
+        raise Unmatched(f"No order has PaymentIntent {said.payment_intent_id} yet.")
+    conversation = Conversation.objects.locked().get(pk=ids[1])
+    order = Order.objects.locked().get(pk=ids[0])
+    text = f"order {order.pk}: {returns.record(order, said, told)}"
+    _settle(order, conversation)
+    return Result(order, text)
 
 
 def apply(session: CheckoutSession) -> Result:
@@ -99,7 +127,7 @@ def apply(session: CheckoutSession) -> Result:
     if session.money_is_there and session.status == "complete":
         return fulfil(session)
     if session.status == "complete":
-        return await_money(session)
+        return fail(session) if session.payment_failed else await_money(session)
     if session.status == "expired":
         return expire(session)
     return Result(None, "the session is still open")
@@ -110,6 +138,28 @@ def find_conversation(reference: Reference, *, livemode: bool) -> int:
     _check_mode(livemode)
     found = Conversation.objects.filter(pk=reference.conversation_id)
     return _owned(found.first(), reference).pk
+
+
+def _locked(session: CheckoutSession) -> tuple[Conversation, Order]:
+    """What a session is about, locked in the one order. Raises Unmatched."""
+    _check_mode(session.livemode)
+    if session.payment_intent_id:
+        _lock_payment(session.payment_intent_id)
+    conversation = _locked_conversation(session.reference, session.livemode)
+    return conversation, _locked_order(session, conversation)
+
+
+def _lock_payment(payment_intent_id: str) -> None:
+    """Let one transaction at a time ask whether a PaymentIntent has an order.
+
+    Otherwise a refund that finds none could begin to wait just when its order, not yet visible,
+    has looked for waiting refunds: neither would see the other. SQLite has one writer anyway.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [payment_intent_id]
+            )
 
 
 def _locked_conversation(reference: Reference, livemode: bool) -> Conversation:
@@ -156,3 +206,81 @@ def _locked_order(session: CheckoutSession, conversation: Conversation) -> Order
 
 def _is_current(session: CheckoutSession, conversation: Conversation) -> bool:
     return conversation.stripe_session_id in (None, session.id)
+
+
+def _catch_up(order: Order, conversation: Conversation) -> None:
+    """Let the order, which is saved, have what was said of its refunds and disputes before now."""
+    came_first = _take_in_waiting(order)
+    if came_first or order.refunded_cents or order.dispute_status:
+        _settle(order, conversation)
+
+
+def _take_in_waiting(order: Order) -> bool:
+    """Record the refunds and disputes that came before their order; whether there were any.
+
+    Rows that others hold are left to them. They are not waited for, since that would turn the
+    lock order round, and not missed: their holder is about to take the payment's lock, which is
+    ours, and will find the order.
+    """
+    if not order.stripe_payment_intent_id:
+        return False
+    waiting = StripeEvent.objects.of_payment(order.stripe_payment_intent_id)
+    waiting = waiting.filter(type__in=MONEY_BACK).exclude(status=EventStatus.PROCESSED)
+    found = False
+    for event in waiting.order_by("pk").locked(skip_locked=True):
+        try:
+            said = MONEY_BACK[event.type](event.stripe_object)
+        except ValueError:
+            continue  # not readable: it failed by itself, and must not fail a payment
+        if said is not None:
+            text = returns.record(order, said, returns.Told.by_event(event))
+            text = f"order {order.pk}: {text}"
+            event.settle(EventStatus.PROCESSED, text, order.conversation_id)
+            found = True
+    return found
+
+
+def _settle(order: Order, conversation: Conversation) -> None:
+    """Make the key and the conversation what the order's money says, once it was there at all."""
+    if order.status == OrderStatus.COMPLETED:
+        _hold_key(order)
+        _settle_conversation(order, conversation)
+    order.save()
+
+
+def _hold_key(order: Order) -> None:
+    """Give the order's key what its money says: nothing, a suspension, or its end.
+
+    Only what this order did to the key is undone: a key that its owner deleted or that staff
+    suspended stays so.
+    """
+    due = _due_hold(order)
+    if order.api_key_id is None or due == order.key_hold:
+        return
+    if order.key_hold == KeyHold.REVOKED:
+        apikeys.reinstate_family(order.api_key_id)
+    elif order.key_hold == KeyHold.SUSPENDED:
+        apikeys.restore_family(order.api_key_id)
+    done = due == KeyHold.NONE
+    if due == KeyHold.REVOKED:
+        done = apikeys.revoke_family(order.api_key_id, reason=MONEY_WENT_BACK)
+    elif due == KeyHold.SUSPENDED:
+        done = apikeys.suspend_family(order.api_key_id)
+    order.key_hold = due if done else KeyHold.NONE
+
+
+def _due_hold(order: Order) -> KeyHold:
+    if not order.is_good:
+        return KeyHold.REVOKED
+    return KeyHold.SUSPENDED if order.is_disputed else KeyHold.NONE
+
+
+def _settle_conversation(order: Order, conversation: Conversation) -> None:
+    """A good order pays its conversation; one whose money went back does not, but others may."""
+    if order.is_good:
+        if not conversation.is_paid:
+            conversation.settle_paid(order.stripe_session_id)
+    elif conversation.is_paid:
+        others = Order.objects.good().filter(conversation=conversation).exclude(pk=order.pk)
+        if not others.exists():
+            conversation.unpay()

@@ -10,6 +10,7 @@ import functools
 import json
 import logging
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -41,6 +42,10 @@ class IdempotencyKeyReused(StripeFailed):
 
 class IdempotencyKeyInUse(StripeFailed):
     """A request with the same idempotency key is still under way."""
+
+
+class CursorGone(Exception):
+    """Stripe no longer keeps the event that a list was to start behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +117,14 @@ def create_session(params: Json, *, idempotency_key: str | None) -> CreatedSessi
 
 
 def retrieve_session(session_id: str) -> Json | None:
-    """A Checkout Session as it is now, None where Stripe knows none. Raises StripeFailed."""
+    """A Checkout Session as it is now, with its PaymentIntent, None where Stripe knows none.
+
+    Raises StripeFailed.
+    """
     try:
-        return _plain(_client().v1.checkout.sessions.retrieve(session_id))
+        expanded = {"expand": ["payment_intent"]}
+        session = _client().v1.checkout.sessions.retrieve(session_id, expanded)  # type: ignore[arg-type]
+        return _plain(session)
     except stripe.InvalidRequestError as error:
         if error.http_status == 404 or error.code == "resource_missing":
             return None
@@ -129,6 +139,51 @@ def expire_session(session_id: str) -> None:
         _client().v1.checkout.sessions.expire(session_id)
     except Exception as error:
         _fail("expire a Checkout Session", error)
+
+
+def undelivered_events(kinds: Sequence[str], *, after: str | None) -> Iterator[Json]:
+    """Events of these types that our endpoint has not accepted, oldest first, up to 30 days old.
+
+    `after` is the id of an event to start behind. One page is in memory at a time. Raises
+    CursorGone when Stripe no longer knows that event, and StripeFailed.
+    """
+    if after is None:
+        oldest = _oldest_undelivered(kinds)
+        if oldest is None:
+            return
+        yield oldest
+        after = str(oldest["id"])
+    while True:
+        page = _undelivered_page(kinds, ending_before=after)
+        yield from reversed(page["data"])
+        if not (page["has_more"] and page["data"]):
+            return
+        after = page["data"][0]["id"]
+
+
+def _oldest_undelivered(kinds: Sequence[str]) -> Json | None:
+    """Stripe lists the newest first and has no other way to its oldest than page by page."""
+    oldest: Json | None = None
+    cursor: Json = {}
+    while True:
+        page = _undelivered_page(kinds, **cursor)
+        if page["data"]:
+            oldest = page["data"][-1]
+            cursor = {"starting_after": page["data"][-1]["id"]}
+        if not (page["has_more"] and page["data"]):
+            return oldest
+
+
+def _undelivered_page(kinds: Sequence[str], **cursor: str) -> Json:
+    params: Json = {"types": list(kinds), "delivery_success": False, "limit": 100, **cursor}
+    try:
+        return _plain(_client().v1.events.list(params))  # type: ignore[arg-type]
+    except stripe.InvalidRequestError as error:
+        if "ending_before" in cursor and error.code == "resource_missing":
+            raise CursorGone(cursor["ending_before"]) from error
+        _fail("list events", error)
+    except Exception as error:
+        _fail("list events", error)
 
 
 def _client() -> stripe.StripeClient:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+
+from django.utils import timezone
 
 from billing import facts, fulfilment
-from billing.models import EventStatus
-
-Json = dict[str, Any]
+from billing.models import FOREIGN_AFTER, EventStatus, StripeEvent
+from billing.returns import Told
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +21,16 @@ class Outcome:
     conversation_id: int | None = None
 
 
-def handle(event: Json) -> Outcome:
-    """Act on a verified event. Whatever it raises rolls everything back and is retried."""
-    handler = HANDLERS.get(event["type"])
+def handle(event: StripeEvent) -> Outcome:
+    """Act on a stored event, whose row is locked.
+
+    Whatever it raises rolls everything back and is retried.
+    """
+    handler = HANDLERS.get(event.type)
     if handler is None:
         return Outcome(EventStatus.IGNORED, "of a type that is not handled")
     try:
-        return handler(event["data"]["object"])
+        return handler(event)
     except fulfilment.Unmatched as reason:
         return Outcome(EventStatus.UNMATCHED, str(reason))
 
@@ -35,8 +38,8 @@ def handle(event: Json) -> Outcome:
 def _for_session(act: Callable[[facts.CheckoutSession], fulfilment.Result]) -> Handler:
     """A handler that applies `act` to the event's Checkout Session, if it is ours."""
 
-    def handler(stripe_object: Json) -> Outcome:
-        session = facts.checkout_session(stripe_object)
+    def handler(event: StripeEvent) -> Outcome:
+        session = facts.checkout_session(event.stripe_object)
         if session is None:
             return _foreign()
         result = act(session)
@@ -50,8 +53,9 @@ def _completed(session: facts.CheckoutSession) -> fulfilment.Result:
     return act(session)
 
 
-def _payment_failed(payment_intent: Json) -> Outcome:
+def _payment_failed(event: StripeEvent) -> Outcome:
     """A declined attempt ends nothing: the session stays open and the customer may try again."""
+    payment_intent = event.stripe_object
     reference = facts.reference_in(payment_intent)
     if reference is None:
         return _foreign()
@@ -61,11 +65,25 @@ def _payment_failed(payment_intent: Json) -> Outcome:
     return Outcome(EventStatus.PROCESSED, reason, conversation_id)
 
 
+def _money_back(event: StripeEvent) -> Outcome:
+    """A refund or a dispute: it knows its PaymentIntent, and nothing of our metadata."""
+    said = facts.MONEY_BACK[event.type](event.stripe_object)
+    if said is None:
+        return Outcome(EventStatus.IGNORED, "of another product: it has no PaymentIntent")
+    try:
+        result = fulfilment.take_back(said, Told.by_event(event))
+    except fulfilment.Unmatched:
+        if event.created_at > timezone.now() - FOREIGN_AFTER:
+            raise
+        return Outcome(EventStatus.IGNORED, "of another product: its order never came")
+    return Outcome(EventStatus.PROCESSED, result.text, result.conversation_id)
+
+
 def _foreign() -> Outcome:
     return Outcome(EventStatus.IGNORED, "of another product: it has no metadata of ours")
 
 
-Handler = Callable[[Json], Outcome]
+Handler = Callable[[StripeEvent], Outcome]
 
 HANDLERS: Mapping[str, Handler] = {
     "checkout.session.completed": _for_session(_completed),
@@ -75,4 +93,5 @@ HANDLERS: Mapping[str, Handler] = {
     "payment_intent.payment_failed": _payment_failed,
     # Not a name that Stripe uses; some senders do.
     "payment_intent.failed": _payment_failed,
+    **dict.fromkeys(facts.MONEY_BACK, _money_back),
 }

@@ -12,23 +12,23 @@ import re
 from typing import Any
 
 from django.db import DatabaseError, transaction
-from django.db.models import F
-from django.utils import timezone
 
 from billing import facts, handlers
-from billing.models import EventStatus, StripeEvent
+from billing.models import StripeEvent
 
 logger = logging.getLogger(__name__)
 
 Json = dict[str, Any]
-
-ERROR_LENGTH = 2000
 
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # an escaped NUL, not an escaped backslash and u0000
 
 
 class MalformedEvent(Exception):
     """The text is signed but is not a snapshot event we can store. The text says why."""
+
+
+class Held(Exception):
+    """Another process has the event right now."""
 
 
 class ProcessingFailed(Exception):
@@ -54,55 +54,59 @@ def record(event: Json) -> None:
     StripeEvent.objects.bulk_create([row], ignore_conflicts=True)
 
 
-def process(event_id: str) -> StripeEvent:
+def process(event_id: str, *, force: bool = False, skip_locked: bool = False) -> StripeEvent:
     """Handle a stored event once: its effects and its settlement commit together.
 
-    Concurrent calls queue on the row; all but the first find it settled. Raises ProcessingFailed.
+    Concurrent calls queue on the row, or with `skip_locked` raise Held; all but the first find it
+    settled. `force` handles a settled event again, which changes nothing that was right. Raises
+    ProcessingFailed.
     """
     try:
         with transaction.atomic():
-            event = StripeEvent.objects.locked().get(event_id=event_id)
-            if not event.is_settled:
-                _settle(event, handlers.handle(event.payload))
+            event = _locked(event_id, skip_locked=skip_locked)
+            if force or not event.is_settled:
+                _handle(event)
             return event
+    except Held:
+        raise
     except Exception as error:
         _note_failure(event_id, error)
         raise ProcessingFailed(event_id) from error
 
 
-def _settle(event: StripeEvent, outcome: handlers.Outcome) -> None:
-    event.status = outcome.status
-    event.outcome = outcome.text
-    event.conversation_id = outcome.conversation_id
-    event.attempts += 1
-    event.last_error = ""
-    event.settled_at = timezone.now() if event.is_settled else None
-    event.save(
-        update_fields=[
-            "status",
-            "outcome",
-            "conversation",
-            "attempts",
-            "last_error",
-            "settled_at",
-            "updated_at",
-        ]
-    )
+def _locked(event_id: str, *, skip_locked: bool) -> StripeEvent:
+    event = StripeEvent.objects.locked(skip_locked=skip_locked).filter(event_id=event_id).first()
+    if event is None and skip_locked:
+        raise Held(event_id)
+    if event is None:
+        raise StripeEvent.DoesNotExist(event_id)
+    return event
+
+
+def _handle(event: StripeEvent) -> None:
+    outcome = handlers.handle(event)
+    if event.is_settled and event.status == outcome.status:
+        # Done again by force: what it did the first time is what staff want to read.
+        event.attempts += 1
+        event.save(update_fields=["attempts", "updated_at"])
+    else:
+        event.settle(outcome.status, outcome.text, outcome.conversation_id)
 
 
 def _note_failure(event_id: str, error: Exception) -> None:
     """Leave the error on the row, in a transaction of its own that outlives the rollback."""
     logger.error("Event %s was not processed", event_id, exc_info=error)
     try:
-        # Another delivery may have settled it meanwhile: that is never undone.
-        StripeEvent.objects.unsettled().filter(event_id=event_id).update(
-            status=EventStatus.FAILED,
-            attempts=F("attempts") + 1,
-            last_error=f"{type(error).__name__}: {error}"[:ERROR_LENGTH],
-            updated_at=timezone.now(),
-        )
+        with transaction.atomic():
+            # Another delivery may have settled it meanwhile: that is never undone.
+            event = StripeEvent.objects.unsettled().locked().filter(event_id=event_id).first()
+            if event is not None:
+                event.fail(error)
     except DatabaseError:
         logger.exception("The failure of event %s could not be recorded", event_id)
+        return
+    if event is not None and event.is_parked:
+        logger.error("Event %s is parked: it failed %d times", event_id, event.attempts)
 
 
 def _check(event: Json) -> None:

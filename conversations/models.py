@@ -8,7 +8,10 @@ from django.db.models.functions import Now
 
 
 class PaymentStatus(models.TextChoices):
-    """unpaid → pending → paid or failed, unpaid → failed; failed may be tried again."""
+    """unpaid → pending → paid or failed, unpaid → failed; failed may be tried again.
+
+    paid → unpaid only when the money went back.
+    """
 
     UNPAID = "unpaid"
     PENDING = "pending"
@@ -85,4 +88,9 @@ class Conversation(models.Model):
         if self.is_paid:
             return
         self.payment_status = PaymentStatus.FAILED
+        self.save(update_fields=["payment_status", "updated_at"])
+
+    def unpay(self) -> None:
+        """The money went back: it may be paid anew."""
+        self.payment_status = PaymentStatus.UNPAID
         self.save(update_fields=["payment_status", "updated_at"])

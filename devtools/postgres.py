@@ -8,13 +8,12 @@ needs a change of owner, and only where namespaces are forbidden under another a
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import pwd
 import re
 import shutil
+import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -28,6 +27,8 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
+from devtools import keeper
+
 DATABASE = "payflow"
 USER = "payflow"
 PORT = 5432
@@ -39,8 +40,6 @@ START_TIMEOUT = 60.0
 # The kernel's limit for a socket's path is 107 bytes on Linux and 103 on macOS.
 LONGEST_SOCKET_PATH = 103
 SOCKET_NAME = f".s.PGSQL.{PORT}"
-
-KEEPER = Path(__file__).with_name("postgres_keeper.py")
 
 SERVER_OPTIONS = {
     "listen_addresses": "",
@@ -231,16 +230,17 @@ class Cluster:
 
     def _start_keeper(self) -> subprocess.Popen[str]:
         account = self.installation.account
-        task = {
-            "directories": [str(self.directory), str(self._sockets)],
-            "initialise": [*account.prefix, *self._initdb()],
-            "serve": [*account.prefix, *self._postgres()],
-            "log": str(self.log),
-            "uid": account.uid,
-            "gid": account.gid,
-        }
+        task = keeper.Task(
+            prepare=[*account.prefix, *self._initdb()],
+            serve=[*account.prefix, *self._postgres()],
+            log=str(self.log),
+            uid=account.uid,
+            gid=account.gid,
+            directories=[str(self.directory), str(self._sockets)],
+            stop_signal=signal.SIGINT,  # a fast shutdown: clients are sent away
+        )
         return subprocess.Popen(
-            [sys.executable, str(KEEPER), json.dumps(task)],
+            keeper.command_for(task),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -273,11 +273,11 @@ class Cluster:
     def _data(self) -> Path:
         return self.directory / "data"
 
-    def _wait_until_ready(self, keeper: subprocess.Popen[str]) -> None:
+    def _wait_until_ready(self, process: subprocess.Popen[str]) -> None:
         deadline = time.monotonic() + START_TIMEOUT
         while not self._answers():
-            if keeper.poll() is not None:
-                raise ClusterError(f"PostgreSQL did not start:\n{keeper.communicate()[0]}")
+            if process.poll() is not None:
+                raise ClusterError(f"PostgreSQL did not start:\n{process.communicate()[0]}")
             if time.monotonic() > deadline:
                 raise ClusterError(f"PostgreSQL is silent after {START_TIMEOUT:.0f} s")
             time.sleep(0.05)

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 import requests
+
+from devtools import keeper
 
 ROOT = Path(__file__).resolve().parents[1]
 LAST_LINES = 20
 START_TIMEOUT = 30.0
-STOP_TIMEOUT = 10.0
 POLL_INTERVAL = 0.1
 
 
@@ -28,24 +26,24 @@ class ServiceError(Exception):
 
 
 class Service:
-    """One child process in a session of its own, so that Ctrl-C is ours to pass on."""
+    """A server in the hands of a keeper: Ctrl-C is ours to pass on, and our end is its end."""
 
     def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
         self.name = name
         self.aloud = False
         self._lines: deque[str] = deque(maxlen=LAST_LINES)
         self._process = subprocess.Popen(
-            command,
+            keeper.command_for(keeper.Task(serve=command)),
             cwd=ROOT,
             env={**environment, "PYTHONUNBUFFERED": "1"},
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
             start_new_session=True,
         )
-        self._reader = threading.Thread(target=self._read, name=f"read {name}", daemon=True)
+        self._reader = threading.Thread(target=self._read, args=[self._process.stdout], daemon=True)
         self._reader.start()
 
     def __enter__(self) -> Self:
@@ -68,7 +66,7 @@ class Service:
         """Raise ServiceError when it has ended."""
         status = self._process.poll()
         if status is not None:
-            self._reader.join(STOP_TIMEOUT)
+            self._reader.join()
             raise ServiceError(f"{self.name} has ended with status {status}:\n{self.output}")
 
     def wait_for(self, url: str) -> None:
@@ -88,25 +86,18 @@ class Service:
             time.sleep(POLL_INTERVAL)
 
     def stop(self) -> None:
-        """End the process and whatever it has started. Harmless when repeated."""
-        self._signal(signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(STOP_TIMEOUT)
-        self._signal(signal.SIGKILL)
+        """End the server and whatever it has started. Harmless when repeated."""
+        if self._process.stdin:
+            self._process.stdin.close()
         self._process.wait()
-        self._reader.join(STOP_TIMEOUT)
-        if self._process.stdout:
-            self._process.stdout.close()
+        self._reader.join()
 
-    def _signal(self, number: signal.Signals) -> None:
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, number)
-
-    def _read(self) -> None:
-        for line in self._process.stdout or ():
-            self._lines.append(line)
-            if self.aloud:
-                print(f"{self.name:>6} | {line}", end="", flush=True)
+    def _read(self, output: IO[str]) -> None:
+        with output:
+            for line in output:
+                self._lines.append(line)
+                if self.aloud:
+                    print(f"{self.name:>6} | {line}", end="", flush=True)
 
 
 def answers(url: str) -> bool:

@@ -25,7 +25,10 @@ from apikeys.verification import verify
 from billing.api import OrderViewSet, PaymentLinkView
 from billing.views import webhook
 from conversations.api import ConversationViewSet
-from payflow import keys
+from payflow import (
+    keys,
+    schema,  # noqa: F401 - registers how the authentication is described
+)
 
 
 class HasPaid(BasePermission):

@@ -8,7 +8,6 @@ from datetime import timedelta
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
-from django.utils import timezone
 from django.views.decorators.cache import never_cache
 
 from billing.models import EventStatus, StripeEvent
@@ -33,11 +32,12 @@ def readyz(request: HttpRequest) -> JsonResponse:
             "migrations": _migrations(),
             "events": _events(),
         }
+        unmatched = {"unmatched": StripeEvent.objects.filter(status=EventStatus.UNMATCHED).count()}
     except DatabaseError:
         logger.exception("The database does not answer")
-        checks = {"database": "does not answer"}
+        checks, unmatched = {"database": "does not answer"}, {}
     ready = all(found == "ok" for found in checks.values())
-    body = {"status": "ok" if ready else "not ready", "checks": checks}
+    body = {"status": "ok" if ready else "not ready", "checks": checks, **unmatched}
     return JsonResponse(body, status=200 if ready else 503)
 
 
@@ -48,7 +48,10 @@ def _migrations() -> str:
 
 
 def _events() -> str:
-    before = timezone.now() - STUCK_AFTER
-    waiting = (EventStatus.RECEIVED, EventStatus.FAILED)
-    stuck = StripeEvent.objects.filter(status__in=waiting, created_at__lt=before).count()
-    return f"{stuck} stuck" if stuck else "ok"
+    """Stuck events make us unready. Unmatched ones are shown (`unmatched`) and harm nobody else."""
+    stuck = StripeEvent.objects.stuck(for_longer_than=STUCK_AFTER)
+    parked = stuck.filter(parked_at__isnull=False).count()
+    count = stuck.count()
+    if parked:
+        return f"{count} stuck, {parked} of them parked: a person must look"
+    return f"{count} stuck" if count else "ok"

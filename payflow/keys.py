@@ -14,7 +14,6 @@ from django.views.decorators.debug import sensitive_variables
 from apikeys import services
 from apikeys.models import ApiKey
 from billing.models import Order
-from conversations.models import PaymentStatus
 
 
 def has_paid(user_id: int | None) -> bool:
@@ -49,10 +48,9 @@ def rotate(*, user_id: int | None, key_id: int, grace: timedelta) -> tuple[ApiKe
 def _standing_order(user_id: int | None) -> Order | None:
     """The newest order whose money is still ours and undisputed, locked.
 
-    Its conversation is looked at only once the lock is held: a refund changes both, and a row
-    joined to the locked one would still be the old one.
+    What a refund or a dispute changes is on the order itself, so the lock settles it.
     """
-    paid = Order.objects.owned_by(user_id).completed().filter(api_key__isnull=False)
+    paid = Order.objects.owned_by(user_id).good().filter(api_key__isnull=False)
     for order_id in paid.order_by("-pk").values_list("pk", flat=True):
         order = paid.filter(pk=order_id).locked().first()
         if order is not None and _stands(order):
@@ -61,5 +59,5 @@ def _standing_order(user_id: int | None) -> Order | None:
 
 
 def _stands(order: Order) -> bool:
-    disputed = order.api_key is None or order.api_key.suspended_at is not None
-    return order.conversation.payment_status == PaymentStatus.PAID and not disputed
+    suspended = order.api_key is None or order.api_key.suspended_at is not None
+    return order.is_good and not (order.is_disputed or suspended)

@@ -173,7 +173,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_SCHEMA_CLASS": "payflow.schema.ProblemAutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "payflow.problems.exception_handler",
     "COERCE_DECIMAL_TO_STRING": False,
     "UPLOADED_FILES_USE_URL": False,
@@ -184,6 +184,10 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "From a payment to a working API key.",
     "VERSION": "1.0.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "payflow.schema.add_problems",
+    ],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVE_AUTHENTICATION": [],
@@ -200,6 +204,7 @@ WHITENOISE_USE_FINDERS = True
 _plain_http = DEBUG or _config.text("FRONTEND_URL").startswith("http://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not _plain_http
 SESSION_COOKIE_HTTPONLY = True
+CSRF_FAILURE_VIEW = "payflow.problems.csrf_failed"
 CSRF_TRUSTED_ORIGINS = [FRONTEND_URL] if FRONTEND_URL.startswith("https://") else []
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_HSTS_SECONDS = 0 if _plain_http else 31_536_000
@@ -243,7 +248,11 @@ LOGGING = {
         }
     },
     "root": {"handlers": ["console"], "level": _config.text("LOG_LEVEL", "INFO").upper()},
-    # Django's own handlers know of no redaction: all that it logs goes through ours.
-    "loggers": {name: {"handlers": [], "propagate": True} for name in ("django", "django.server")},
+    "loggers": {
+        # Django's own handlers know of no redaction: all that it logs goes through ours.
+        **{name: {"handlers": [], "propagate": True} for name in ("django", "django.server")},
+        # It tells of every request; what failed is logged where it is caught.
+        "stripe": {"level": "WARNING"},
+    },
 }
 DEFAULT_EXCEPTION_REPORTER_FILTER = "payflow.redaction.RedactingReporterFilter"

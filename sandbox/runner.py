@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 
 from sandbox.account import Account
 from sandbox.errors import ApiError
@@ -52,10 +53,10 @@ class Runner:
             schedule.changed.clear()
             self._run_due()
             wait = schedule.seconds_to_next(ignoring=frozenset(self._out))
-            try:
-                await asyncio.wait_for(schedule.changed.wait(), wait)
-            except TimeoutError:
-                continue
+            # Not wait_for, which before Python 3.12 can swallow the cancellation that ends this.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await schedule.changed.wait()
 
     def _run_due(self) -> None:
         for job in self._account.schedule.due():

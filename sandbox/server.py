@@ -80,7 +80,7 @@ class Sandbox:
 
     def _application(self) -> web.Application:
         application = web.Application(
-            client_max_size=_LARGEST_BODY, middlewares=[_refuse_other_sites, _say_not_found]
+            client_max_size=_LARGEST_BODY, middlewares=[_refuse_other_sites, _word_refusals]
         )
         router = Router(
             [
@@ -119,13 +119,15 @@ async def _refuse_other_sites(request: web.Request, handler: Handler) -> web.Str
 
 
 @web.middleware
-async def _say_not_found(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _word_refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except (web.HTTPNotFound, web.HTTPMethodNotAllowed) as error:
         return message_page("Page not found", "There is nothing here.", status=error.status)
     except web.HTTPRequestEntityTooLarge as error:
         return message_page("Too large", "That was too much to read.", status=error.status)
+    except web.HTTPBadRequest as error:
+        return message_page("Not understood", "That was not a form.", status=error.status)
 
 
 def _bound_port(runner: web.AppRunner) -> int:

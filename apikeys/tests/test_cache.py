@@ -198,7 +198,7 @@ def test_a_key_changed_by_sql_is_refused_within_a_second(
 
 SERVICES: dict[str, Callable[[ApiKey], object]] = {
     "revoke": lambda key: services.revoke(user_id=key.user_id, key_id=key.pk, reason="x"),
-    "revoke_any": lambda key: services.revoke_any(key.pk, reason="x"),
+    "revoke_family": lambda key: services.revoke_family(key.pk, reason="x"),
     "suspend": lambda key: services.suspend(key.pk),
     "rotate": lambda key: services.rotate(user_id=key.user_id, key_id=key.pk, grace=timedelta(0)),
     "deactivate": lambda key: User.objects.filter(pk=key.user_id).update(is_active=False),

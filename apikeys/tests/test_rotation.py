@@ -151,7 +151,7 @@ def test_when_the_money_goes_back_the_old_key_ends_with_its_successor(
     successor = rotate(api, key).json()
     order = Order.objects.get()
     assert order.api_key_id == successor["id"]
-    assert services.revoke_any(successor["id"], reason="Refunded.")
+    assert services.revoke_family(successor["id"], reason="Refunded.")
     assert not works(secret)
     assert not works(successor["key"])
     assert not ApiKey.objects.not_revoked().exists()
@@ -222,7 +222,7 @@ def test_no_successor_escapes_when_the_money_goes_back_at_the_same_moment(
     clients = [api_of(key.user) for _ in range(2)]
     at_once(
         lambda: rotate(clients[0], first),
-        lambda: services.revoke_any(key.pk, reason="Refunded."),
+        lambda: services.revoke_family(key.pk, reason="Refunded."),
         lambda: clients[1].post(URL, {"name": "another"}, format="json"),
     )
     escaped = ApiKey.objects.not_revoked().exclude(name="another")

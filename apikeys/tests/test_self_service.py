@@ -132,16 +132,16 @@ def test_nobody_makes_a_key_without_a_payment(stranger: User, api_of: ApiOf) -> 
 
 
 def test_nobody_makes_a_key_after_the_money_went_back(owner: User, api: APIClient) -> None:
-    Conversation.objects.filter(user=owner).update(payment_status="unpaid")
+    Order.objects.update(refunded_at=timezone.now())
     response = create(api)
     assert response.status_code == 403
     assert response.json()["code"] == "payment_required"
 
 
 def test_nobody_makes_a_key_while_the_payment_is_disputed(owner: User, api: APIClient) -> None:
-    services.suspend(ApiKey.objects.get().pk)
+    Order.objects.update(dispute_status="needs_response")
     assert create(api).status_code == 403
-    services.restore(ApiKey.objects.get().pk)
+    Order.objects.update(dispute_status="won")
     assert create(api).status_code == 201
 
 
@@ -153,7 +153,7 @@ def test_a_key_hangs_on_the_newest_payment_that_stands(
     newest = second.orders.get().api_key_id
     create(api)
     assert ApiKey.objects.get(name="laptop").grant_id == newest
-    Conversation.objects.filter(pk=second.pk).update(payment_status="unpaid")
+    second.orders.update(refunded_at=timezone.now())
     create(api, name="desktop")
     oldest = conversation.orders.get().api_key_id
     assert ApiKey.objects.get(name="desktop").grant_id == oldest
@@ -162,9 +162,9 @@ def test_a_key_hangs_on_the_newest_payment_that_stands(
 def test_when_the_money_goes_back_every_key_made_under_it_ends(owner: User, api: APIClient) -> None:
     issued = ApiKey.objects.get()
     secret = create(api).json()["key"]
-    assert services.revoke_any(issued.pk, reason="Refunded.")
+    assert services.revoke_family(issued.pk, reason="Refunded.")
     assert bearer(secret).get("/api/conversations").status_code == 401
-    assert not services.revoke_any(issued.pk, reason="Refunded.")
+    assert not services.revoke_family(issued.pk, reason="Refunded.")
 
 
 def test_it_ends_them_also_when_the_issued_key_was_deleted_before(
@@ -173,20 +173,38 @@ def test_it_ends_them_also_when_the_issued_key_was_deleted_before(
     issued = ApiKey.objects.get()
     secret = create(api).json()["key"]
     api.delete(f"{URL}/{issued.pk}")
-    assert services.revoke_any(issued.pk, reason="Refunded.")
+    assert services.revoke_family(issued.pk, reason="Refunded.")
     assert bearer(secret).get("/api/conversations").status_code == 401
 
 
 def test_a_dispute_suspends_the_family_and_its_end_restores_it(owner: User, api: APIClient) -> None:
     issued = ApiKey.objects.get()
     secret = create(api).json()["key"]
-    assert services.suspend(issued.pk)
-    assert not services.suspend(issued.pk)
+    other, other_secret = revealed_key(owner, grant=issued)
+    services.suspend(other.pk)  # by staff, for reasons of its own
+    assert services.suspend_family(issued.pk)
+    assert not services.suspend_family(issued.pk)
     assert bearer(secret).get("/api/conversations").status_code == 401
     assert {key["state"] for key in api.get(URL).json()["keys"]} == {"suspended"}
-    assert services.restore(issued.pk)
-    assert not services.restore(issued.pk)
+    assert services.restore_family(issued.pk)
+    assert not services.restore_family(issued.pk)
     assert bearer(secret).get("/api/conversations").status_code == 200
+    assert bearer(other_secret).get("/api/conversations").status_code == 401
+    assert services.restore(other.pk)
+    assert bearer(other_secret).get("/api/conversations").status_code == 200
+
+
+def test_a_refund_that_failed_reinstates_what_it_ended_and_nothing_else(
+    owner: User, api: APIClient
+) -> None:
+    issued = ApiKey.objects.get()
+    kept, deleted = (create(api).json() for _ in range(2))
+    api.delete(f"{URL}/{deleted['id']}")
+    services.revoke_family(issued.pk, reason="Refunded.")
+    assert services.reinstate_family(issued.pk)
+    assert not services.reinstate_family(issued.pk)
+    assert bearer(kept["key"]).get("/api/conversations").status_code == 200
+    assert bearer(deleted["key"]).get("/api/conversations").status_code == 401
 
 
 def test_the_twenty_first_key_is_a_conflict_until_another_ends(owner: User, api: APIClient) -> None:

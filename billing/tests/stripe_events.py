@@ -67,6 +67,57 @@ def declined_intent(conversation: Conversation, **facts: Any) -> Json:
     }
 
 
+def refund(payment_intent: str, amount: int = 2000, **facts: Any) -> Json:
+    """A refund that succeeded."""
+    return {
+        "id": f"re_{next(_numbers)}",
+        "object": "refund",
+        "amount": amount,
+        "charge": f"ch_of_{payment_intent}",
+        "currency": "usd",
+        "metadata": {},
+        "payment_intent": payment_intent,
+        "reason": None,
+        "status": "succeeded",
+        **facts,
+    }
+
+
+def refunded_charge(payment_intent: str, refunded: int = 2000, **facts: Any) -> Json:
+    """A charge of 2000 of which so much went back, by all refunds together."""
+    return {
+        "id": f"ch_of_{payment_intent}",
+        "object": "charge",
+        "amount": 2000,
+        "amount_captured": 2000,
+        "amount_refunded": refunded,
+        "currency": "usd",
+        "livemode": False,
+        "metadata": {},
+        "payment_intent": payment_intent,
+        "refunded": refunded == 2000,
+        "status": "succeeded",
+        **facts,
+    }
+
+
+def dispute(payment_intent: str, status: str = "needs_response", **facts: Any) -> Json:
+    """A dispute over the whole of a payment; a status `warning_…` makes it an inquiry."""
+    return {
+        "id": f"du_{next(_numbers)}",
+        "object": "dispute",
+        "amount": 2000,
+        "charge": f"ch_of_{payment_intent}",
+        "currency": "usd",
+        "livemode": False,
+        "metadata": {},
+        "payment_intent": payment_intent,
+        "reason": "fraudulent",
+        "status": status,
+        **facts,
+    }
+
+
 def event(kind: str, stripe_object: Json, **facts: Any) -> Json:
     return {
         "id": f"evt_{next(_numbers)}",

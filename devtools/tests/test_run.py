@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,10 @@ class Run:
             )
 
     def start_and_wait(self) -> None:
+        with one_at_a_time():
+            self._start_and_wait()
+
+    def _start_and_wait(self) -> None:
         self.start()
         deadline = time.monotonic() + START_TIMEOUT
         while "curl" not in self.text:
@@ -100,6 +106,14 @@ class Run:
             self.end()
 
 
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Among test workers: two that start together would both find Stripe's usual port free."""
+    with (Path(tempfile.gettempdir()) / f"payflow-test-run-{os.getuid()}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Run]:
     run = Run(tmp_path)
@@ -135,15 +149,26 @@ def test_every_way_to_stop_it_stops_everything(run: Run, end: signal.Signals) ->
     assert "nothing is running here" in run.demo().stderr
 
 
+def test_even_killed_it_leaves_nothing_behind(run: Run) -> None:
+    run.start_and_wait()
+
+    run.end(signal.SIGKILL)
+
+    deadline = time.monotonic() + START_TIMEOUT
+    while run.processes and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert run.processes == {}
+
+
 def test_a_server_that_dies_takes_the_rest_with_it_and_is_named(run: Run) -> None:
     run.start_and_wait()
-    stripe = next(pid for pid, line in run.processes.items() if "sandbox" in line)
+    stripe = next(pid for pid, line in run.processes.items() if " -m sandbox" in line)
     os.kill(stripe, signal.SIGKILL)
 
     assert run.wait() == 1
 
     assert run.processes == {}
-    assert "payflow: stripe has ended with status -9" in run.text
+    assert "payflow: stripe has ended with status 137" in run.text
 
 
 def test_a_port_in_use_is_one_line_that_says_what_to_do(run: Run) -> None:
@@ -170,6 +195,15 @@ def test_what_cannot_work_is_refused_in_one_line(
     run.start()
     assert run.wait() != 0
     assert reason in run.complaint
+
+
+def test_the_env_file_is_heard(tmp_path: Path) -> None:
+    file = tmp_path / "env"
+    file.write_text("STRIPE_SECRET_KEY=sk_live_123\n")
+    run = Run(tmp_path, ENV_FILE=str(file))
+    run.start()
+    assert run.wait() == 1
+    assert "STRIPE_SECRET_KEY is a live key" in run.complaint
 
 
 def test_the_demo_without_a_server_says_how_to_start_one(run: Run) -> None:

@@ -13,6 +13,7 @@ from sandbox.account import Account
 from sandbox.errors import ApiError, invalid
 from sandbox.flows import checkout, disputes, refunds
 from sandbox.pages.control import EventRow, Overview, PaymentRow, control_page, event_page
+from sandbox.pages.forms import read_form
 from sandbox.pages.layout import message_page
 from sandbox.shapes import JsonObject
 from sandbox.store import Query
@@ -83,11 +84,7 @@ class Controlling:
 
     def _acting(self, action: Action) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
-            form = {
-                name: value
-                for name, value in (await request.post()).items()
-                if isinstance(value, str)
-            }
+            form = await read_form(request)
             try:
                 with self._account.change():
                     self._notice = action(request, form)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sandbox.pages.markup import Markup, join, tag
+from sandbox.pages.markup import Markup, tag
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,5 @@ class Form:
         sentences = [message] if message else list(self.faults.values())
         if not sentences:
             return None
-        if len(sentences) == 1:
-            return tag("div", sentences[0], role="alert", class_="alert")
-        listed = join(*(tag("div", sentence) for sentence in sentences))
-        return tag("div", listed, role="alert", class_="alert")
+        text = sentences[0] if len(sentences) == 1 else "Please check the highlighted fields."
+        return tag("div", text, role="alert", class_="alert")

@@ -11,6 +11,7 @@ from sandbox.flows.customer import Outcome, return_url
 from sandbox.pages.authentication import authentication_page
 from sandbox.pages.checkout import closed_page, payment_page, unknown_page
 from sandbox.pages.fields import Form
+from sandbox.pages.forms import read_form
 from sandbox.pages.layout import message_page
 from sandbox.pages.payment_form import (
     faults_of,
@@ -57,7 +58,7 @@ class Hosting:
             return unknown_page()
         if session["status"] != "open":
             return self._over(session)
-        values = typed(await request.post())
+        values = typed(await read_form(request))
         shown = shown_again(values)
         if faults := faults_of(session, values):
             return self._page(session, Form(shown, faults), status=400)
@@ -87,7 +88,7 @@ class Hosting:
             return unknown_page()
         if session["status"] != "open":
             return self._over(session)
-        passed = (await request.post()).get("result") == "complete"
+        passed = (await read_form(request)).get("result") == "complete"
         try:
             outcome = customer.authenticate(self._account, session["id"], passed=passed)
         except ApiError as refusal:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -93,7 +94,8 @@ class Courier:
         if not self._account.outbox.outstanding(event):
             return True
         try:
-            await asyncio.wait_for(self._waiting[event].wait(), timeout)
+            async with asyncio.timeout(timeout):
+                await self._waiting[event].wait()
         except TimeoutError:
             return False
         finally:
@@ -110,6 +112,8 @@ class Courier:
                 return await self._post(endpoint["url"], body, signature_header(body, secrets))
             except TimeoutError:
                 return Reply(error="timed out")
+            except aiohttp.ClientConnectorError as error:
+                return Reply(error=_why_unreachable(error.os_error))
             except (aiohttp.ClientError, OSError, ValueError) as error:
                 return Reply(error=str(error) or type(error).__name__)
 
@@ -173,3 +177,7 @@ class Courier:
                 target=target,
                 attempt=attempt + 1,
             )
+
+
+def _why_unreachable(error: OSError) -> str:
+    return os.strerror(error.errno) if error.errno else "cannot connect"

@@ -9,14 +9,14 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.models import User
-from conversations.models import Conversation
+from conversations.models import Conversation, PaymentStatus
 
 EMAIL = "demo@example.com"
 PASSWORD = "pay-with-4242"  # noqa: S105 - printed by `make run`, refused outside of DEBUG
 
 
 class Command(BaseCommand):
-    help = "Creates the demo user and conversation unless they exist. Only while DEBUG is on."
+    help = "Creates the demo user, and a conversation unless one is payable. Needs DEBUG."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="print what a program reads")
@@ -27,11 +27,15 @@ class Command(BaseCommand):
         user = User.objects.filter(email=EMAIL).first()
         if user is None:
             user = User.objects.create_superuser(EMAIL, PASSWORD, name="Demo User")
-        conversation = Conversation.objects.owned_by(user.pk).order_by("id").first()
-        if conversation is None:
-            conversation = Conversation.objects.create(user=user, title="My first conversation")
+        conversation = _payable_conversation(user)
         demo = {"email": EMAIL, "password": PASSWORD, "conversationId": conversation.pk}
         if options["json"]:
             self.stdout.write(json.dumps(demo))
         else:
             self.stdout.write(f"Sign in as {EMAIL} with password {PASSWORD}.")
+
+
+def _payable_conversation(user: User) -> Conversation:
+    own = Conversation.objects.owned_by(user.pk)
+    payable = own.exclude(payment_status=PaymentStatus.PAID).order_by("id").first()
+    return payable or Conversation.objects.create(user=user, title="My first conversation")

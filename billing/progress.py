@@ -1,0 +1,61 @@
+"""How a long command shows that it moves, and what it did when it ends."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from types import TracebackType
+from typing import Self, TextIO
+
+from tqdm import tqdm
+
+FAILED = "failed"
+LINE_INTERVAL = 1.0
+
+
+class Progress:
+    """A bar on a terminal, one line a second elsewhere; counts what came of each step."""
+
+    def __init__(self, what: str, *, total: int | None = None, out: TextIO | None = None) -> None:
+        self.what = what
+        self.total = total
+        self.counts: Counter[str] = Counter()
+        self._out = out or sys.stderr
+        self._began = self._last_line = time.monotonic()
+        # disable=None: no bar where there is no terminal to draw it on.
+        self._bar = tqdm(total=total, unit=f" {what}", disable=None, file=self._out)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bar.close()
+
+    @property
+    def done(self) -> int:
+        return self.counts.total()
+
+    @property
+    def any_failed(self) -> bool:
+        return self.counts[FAILED] > 0
+
+    def step(self, outcome: str) -> None:
+        self.counts[outcome] += 1
+        self._bar.update()
+        now = time.monotonic()
+        if self._bar.disable and now - self._last_line >= LINE_INTERVAL:
+            self._last_line = now
+            of = f" of {self.total:,}" if self.total is not None else ""
+            rate = self.done / (now - self._began)
+            print(f"{self.done:,}{of} {self.what}, {rate:,.0f} a second", file=self._out)
+
+    def summary(self) -> str:
+        """For example "1,204 events: 1,200 processed, 4 failed"."""
+        parts = [f"{count:,} {outcome}" for outcome, count in self.counts.most_common()]
+        return f"{self.done:,} {self.what}" + (f": {', '.join(parts)}" if parts else "")

@@ -1,0 +1,61 @@
+"""Handling stored events again: which ones, and one after the other.
+
+Events are walked by primary key, a page at a time: memory stays flat however many there are, no
+transaction spans more than one event, and a run that was stopped goes on after its last id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from django.db.models import Q
+from django.utils import timezone
+
+from billing import facts, ledger
+from billing.models import FOREIGN_AFTER, EventStatus, StripeEvent, StripeEventQuerySet
+from billing.progress import FAILED
+
+PAGE = 1000
+# A received event is somebody's work in progress, unless that somebody died.
+ABANDONED_AFTER = timedelta(minutes=1)
+HELD = "held by another process"
+
+
+def walk(events: StripeEventQuerySet, *, after: int = 0) -> Iterator[tuple[int, str]]:
+    """(primary key, event id) of each, in the order in which they arrived."""
+    while True:
+        page = events.filter(pk__gt=after).order_by("pk").values_list("pk", "event_id")[:PAGE]
+        rows = list(page)
+        yield from rows
+        if len(rows) < PAGE:
+            return
+        after = rows[-1][0]
+
+
+def again(event_id: str, *, force: bool = False) -> str:
+    """Handle a stored event; what came of it, in a word. Never waits for who works on it now."""
+    try:
+        return str(ledger.process(event_id, force=force, skip_locked=True).status)
+    except ledger.Held:
+        return HELD
+    except ledger.ProcessingFailed:
+        return FAILED  # logged, and on the event's row
+
+
+def due() -> StripeEventQuerySet:
+    """What we have to try again by ourselves, now.
+
+    Failed events whose pause is over, received ones that nobody works on any more, and refunds
+    and disputes that have waited long enough to be another product's.
+    """
+    now = timezone.now()
+    failed = Q(status=EventStatus.FAILED, parked_at=None)
+    failed &= Q(next_attempt_at__lte=now) | Q(next_attempt_at=None)
+    abandoned = Q(status=EventStatus.RECEIVED, created_at__lte=now - ABANDONED_AFTER)
+    foreign = Q(
+        status=EventStatus.UNMATCHED,
+        type__in=facts.MONEY_BACK,
+        created_at__lte=now - FOREIGN_AFTER,
+    )
+    return StripeEvent.objects.unsettled().filter(failed | abandoned | foreign)

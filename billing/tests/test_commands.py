@@ -1,0 +1,307 @@
+"""The commands that repair: what they choose, what they say, and that they change nothing twice."""
+
+from __future__ import annotations
+
+import random
+import tracemalloc
+from collections.abc import Callable
+from datetime import timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db.models import Model
+from django.utils import timezone
+
+from apikeys.models import ApiKey
+from billing import retrying
+from billing.models import MOST_ATTEMPTS, Dispute, EventStatus, Order, Refund, StripeEvent
+from billing.progress import Progress
+from billing.tests import stripe_events as stripe
+from conversations.models import Conversation
+from conversations.tests.factories import ConversationFactory
+
+pytestmark = pytest.mark.django_db
+
+EVERYTHING: list[type[Model]] = [StripeEvent, Order, ApiKey, Conversation, Refund, Dispute]
+CHANGES_ANYWAY = {"updated_at", "attempts"}
+
+
+def run(command: str, *arguments: Any) -> str:
+    """What a command prints; CommandError is its exit status other than 0."""
+    out = StringIO()
+    call_command(command, *map(str, arguments), stdout=out)
+    return out.getvalue().strip()
+
+
+def everything() -> dict[str, list[dict[str, Any]]]:
+    """Every row, but for the columns that count and time the visits."""
+    return {
+        model.__name__: [
+            {name: value for name, value in row.items() if name not in CHANGES_ANYWAY}
+            for row in model._default_manager.order_by("pk").values()
+        ]
+        for model in EVERYTHING
+    }
+
+
+def a_busy_week() -> list[stripe.Json]:
+    """Payments that went every way there is; their events, in order."""
+    events: list[stripe.Json] = []
+    for _ in range(2):
+        paid, delayed, failed, declined = (ConversationFactory.create() for _ in range(4))
+        first, second = stripe.session(paid), stripe.session(paid)
+        events += [stripe.event("checkout.session.completed", one) for one in (first, second)]
+        events.append(stripe.event("refund.created", stripe.refund(second["payment_intent"])))
+        events.append(stripe.event("refund.created", stripe.refund("pi_of_another_product")))
+        session = stripe.session(delayed)
+        unpaid = {**session, "payment_status": "unpaid"}
+        dispute = stripe.dispute(session["payment_intent"])
+        events += [
+            stripe.event("charge.dispute.created", dispute),
+            stripe.event("checkout.session.completed", unpaid),
+            stripe.event("checkout.session.async_payment_succeeded", session),
+            stripe.event("charge.dispute.closed", {**dispute, "status": "lost"}),
+        ]
+        unpaid = stripe.session(failed, payment_status="unpaid")
+        events.append(stripe.event("checkout.session.async_payment_failed", unpaid))
+        expired = stripe.session(declined, status="expired", payment_status="unpaid")
+        declined.await_payment(expired["id"])
+        intent = stripe.declined_intent(declined)
+        events.append(stripe.event("payment_intent.payment_failed", intent))
+        events.append(stripe.event("checkout.session.expired", expired))
+        events.append(stripe.event("customer.created", {"id": "cus_1", "object": "customer"}))
+    return events
+
+
+def deliver(events: list[stripe.Json]) -> None:
+    for event in events:
+        assert stripe.deliver(event).status_code == 200
+
+
+def test_replaying_everything_twice_changes_nothing() -> None:
+    deliver(a_busy_week())
+    before = everything()
+    for _ in range(2):
+        assert run("replay_events", "--force").startswith("24 events: ")
+    assert everything() == before
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_replaying_everything_shuffled_changes_nothing(seed: int) -> None:
+    events = a_busy_week()
+    deliver(events)
+    before = everything()
+    ids = [event["id"] for event in events] * 2
+    random.Random(seed).shuffle(ids)  # noqa: S311 - not a secret
+    for event_id in ids:
+        retrying.again(event_id, force=True)
+    assert everything() == before
+
+
+def test_replaying_into_an_empty_database_rebuilds_the_orders() -> None:
+    deliver(a_busy_week())
+    visible = ("stripe_session_id", "status", "is_duplicate", "refunded_cents", "dispute_status")
+    before = list(Order.objects.order_by("stripe_session_id").values(*visible))
+    keys = ApiKey.objects.filter(revoked_at=None).count(), ApiKey.objects.count()
+    for model in (Refund, Dispute, Order, ApiKey):
+        model._default_manager.all().delete()
+    Conversation.objects.update(payment_status="unpaid", stripe_session_id=None)
+    StripeEvent.objects.update(status=EventStatus.RECEIVED, settled_at=None, conversation=None)
+    run("replay_events")
+    assert list(Order.objects.order_by("stripe_session_id").values(*visible)) == before
+    assert (ApiKey.objects.filter(revoked_at=None).count(), ApiKey.objects.count()) == keys
+
+
+def test_settled_events_are_left_out_unless_forced(conversation: Conversation) -> None:
+    stripe.deliver(stripe.completed(conversation))
+    assert run("replay_events") == (
+        "0 events\n1 settled events were left out: --force includes them"
+    )
+    assert run("replay_events", "--force") == "1 events: 1 processed"
+
+
+def test_a_dry_run_counts_and_changes_nothing() -> None:
+    deliver(a_busy_week())
+    before = everything()
+    assert run("replay_events", "--force", "--dry-run") == "24 events would be handled"
+    assert everything() == before
+
+
+def choices() -> dict[str, Callable[[StripeEvent], list[Any]]]:
+    return {
+        "by id": lambda event: [event.event_id],
+        "by type": lambda event: ["--type", event.type],
+        "by status": lambda event: ["--status", "processed"],
+        "by conversation": lambda event: ["--conversation", event.conversation_id],
+        "by user": lambda event: ["--user", event.conversation.user_id],
+        "by time": lambda event: ["--since", (event.created_at - timedelta(hours=1)).isoformat()],
+        "resumed": lambda event: ["--after", event.pk - 1],
+    }
+
+
+@pytest.mark.parametrize("choice", choices())
+def test_events_are_chosen(conversation: Conversation, choice: str) -> None:
+    stripe.deliver(stripe.event("customer.created", {"id": "cus_1", "object": "customer"}))
+    StripeEvent.objects.update(created_at=timezone.now() - timedelta(days=2))
+    event = stripe.completed(conversation)
+    stripe.deliver(event)
+    chosen = choices()[choice](StripeEvent.objects.get(event_id=event["id"]))
+    assert run("replay_events", "--force", *chosen) == "1 events: 1 processed"
+
+
+def test_until_is_exclusive_and_a_bare_date_is_utc(conversation: Conversation) -> None:
+    stripe.deliver(stripe.completed(conversation))
+    today = timezone.now().date().isoformat()
+    assert run("replay_events", "--force", "--until", today) == "0 events"
+    assert run("replay_events", "--force", "--since", today) == "1 events: 1 processed"
+
+
+def test_an_unknown_id_is_refused_by_name() -> None:
+    with pytest.raises(CommandError, match="not in the ledger: evt_nowhere"):
+        run("replay_events", "evt_nowhere")
+
+
+def test_a_time_that_is_none_is_refused() -> None:
+    with pytest.raises(CommandError, match="not a date or time: yesterday"):
+        run("replay_events", "--since", "yesterday")
+
+
+def failing_event() -> StripeEvent:
+    """An event whose handling raises: its refund has no readable amount."""
+    refund = stripe.refund("pi_1", amount="much")  # type: ignore[arg-type]
+    event = stripe.event("refund.created", refund)
+    assert stripe.deliver(event).status_code == 500
+    return StripeEvent.objects.get(event_id=event["id"])
+
+
+def test_one_that_fails_is_told_and_does_not_stop_the_others(conversation: Conversation) -> None:
+    failing_event()
+    event = stripe.completed(conversation)
+    stripe.deliver(event)
+    with pytest.raises(CommandError, match="some failed") as failure:
+        run("replay_events", "--force")
+    assert failure.value.returncode == 1
+    assert StripeEvent.objects.get(event_id=event["id"]).attempts == 2
+
+
+def test_an_interrupted_replay_says_where_to_go_on(
+    conversation: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliver([stripe.completed(conversation) for _ in range(3)])
+    rows = list(StripeEvent.objects.order_by("pk").values_list("pk", flat=True))
+    again = retrying.again
+
+    def until_ctrl_c(event_id: str, *, force: bool) -> str:
+        if StripeEvent.objects.get(event_id=event_id).pk == rows[1]:
+            raise KeyboardInterrupt
+        return again(event_id, force=force)
+
+    monkeypatch.setattr("billing.retrying.again", until_ctrl_c)
+    with pytest.raises(CommandError, match=f"to go on: --after {rows[0]}") as stopped:
+        run("replay_events", "--force")
+    assert stopped.value.returncode == 130
+    monkeypatch.undo()
+    assert run("replay_events", "--force", "--after", rows[0]) == "2 events: 2 processed"
+
+
+def test_walking_many_events_needs_no_memory_for_them() -> None:
+    rows = (
+        StripeEvent(event_id=f"evt_many_{number}", type="x", payload={"pad": "x" * 500})
+        for number in range(20_000)
+    )
+    StripeEvent.objects.bulk_create(rows, batch_size=2000)
+    tracemalloc.start()
+    walked = sum(1 for _ in retrying.walk(StripeEvent.objects.all()))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert walked == 20_000
+    assert peak < 4_000_000  # of some 12 MB
+
+
+def test_without_a_terminal_progress_is_a_line_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = StringIO()
+    with Progress("events", total=3, out=out) as steps:
+        steps.step("processed")
+        assert out.getvalue() == ""  # nothing for what is over within a second
+        monkeypatch.setattr("billing.progress.LINE_INTERVAL", 0)
+        steps.step("failed")
+        steps.step("processed")
+    lines = [line.split(",")[0] for line in out.getvalue().splitlines()]
+    assert lines == ["2 of 3 events", "3 of 3 events"]
+    assert steps.summary() == "3 events: 2 processed, 1 failed"
+
+
+def test_a_failed_event_is_tried_again_after_its_pause() -> None:
+    event = failing_event()
+    assert event.next_attempt_at is not None
+    assert run("process_events") == "0 events"
+    StripeEvent.objects.update(next_attempt_at=timezone.now())
+    with pytest.raises(CommandError, match="some failed"):
+        run("process_events")
+    second = StripeEvent.objects.get()
+    assert second.attempts == 2
+    assert second.next_attempt_at is not None
+    pause = second.next_attempt_at - timezone.now()
+    assert timedelta(seconds=20) < pause <= timedelta(seconds=30)
+
+
+def test_an_event_that_fails_too_often_is_parked_for_a_person(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    event = failing_event()
+    for _ in range(MOST_ATTEMPTS - 1):
+        assert not StripeEvent.objects.get().is_parked
+        StripeEvent.objects.update(next_attempt_at=timezone.now())
+        with pytest.raises(CommandError):
+            run("process_events")
+    parked = StripeEvent.objects.get()
+    assert parked.is_parked
+    assert parked.next_attempt_at is None
+    assert f"Event {event.event_id} is parked: it failed 12 times" in caplog.text
+    assert run("process_events") == "0 events"
+
+
+def test_a_parked_event_is_done_by_a_replay_once_its_cause_is_gone() -> None:
+    event = failing_event()
+    event.payload["data"]["object"]["amount"] = 5
+    event.parked_at = timezone.now()
+    event.save()
+    assert run("replay_events", event.event_id) == "1 events: 1 unmatched"
+    assert not StripeEvent.objects.get().is_parked
+
+
+def test_an_event_whose_process_died_is_picked_up(conversation: Conversation) -> None:
+    stripe.deliver(stripe.completed(conversation))
+    StripeEvent.objects.update(status=EventStatus.RECEIVED, settled_at=None)
+    assert run("process_events") == "0 events"  # somebody may be at it
+    StripeEvent.objects.update(created_at=timezone.now() - timedelta(minutes=2))
+    assert run("process_events") == "1 events: 1 processed"
+
+
+def test_a_refund_that_waited_for_a_day_is_put_down_as_foreign() -> None:
+    stripe.deliver(stripe.event("refund.created", stripe.refund("pi_of_another_product")))
+    assert run("process_events") == "0 events"
+    StripeEvent.objects.update(created_at=timezone.now() - timedelta(hours=25))
+    assert run("process_events") == "1 events: 1 ignored"
+
+
+def test_pruning_deletes_old_settled_events_and_nothing_else(conversation: Conversation) -> None:
+    deliver(a_busy_week())
+    failing_event()
+    long_ago = timezone.now() - timedelta(days=100)
+    StripeEvent.objects.update(created_at=long_ago)
+    StripeEvent.objects.exclude(settled_at=None).update(settled_at=long_ago)
+    stripe.deliver(stripe.completed(conversation))
+    unsettled = set(StripeEvent.objects.unsettled().values_list("pk", flat=True))
+    assert run("prune_events", "--older-than", 90, "--dry-run") == "22 events would be deleted"
+    assert run("prune_events", "--older-than", 90) == "22 events: 22 deleted"
+    assert set(StripeEvent.objects.unsettled().values_list("pk", flat=True)) == unsettled
+    assert StripeEvent.objects.count() == len(unsettled) + 1
+    assert run("prune_events", "--older-than", 90) == "0 events"
+
+
+def test_what_stripe_may_still_send_is_not_pruned() -> None:
+    with pytest.raises(CommandError, match="at least 30 days"):
+        run("prune_events", "--older-than", 29)

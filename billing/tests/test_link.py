@@ -1,0 +1,332 @@
+"""`POST /api/payments/link`, through the real SDK, against the local Stripe over loopback."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from pytest_django.fixtures import Settings
+from rest_framework.test import APIClient
+
+from accounts.models import User
+from billing import gateway
+from billing.models import Order
+from conftest import bearer
+from conversations.models import Conversation, PaymentStatus
+from sandbox.running import RunningSandbox, running
+
+pytestmark = [pytest.mark.django_db, pytest.mark.http]
+
+URL = "/api/payments/link"
+ApiOf = Callable[[User], APIClient]
+
+
+@pytest.fixture(scope="module")
+def local_stripe() -> Iterator[RunningSandbox]:
+    with running(webhook=None, prices={"price_basic": "basic"}) as stripe:
+        yield stripe
+
+
+@pytest.fixture
+def stripe(local_stripe: RunningSandbox, settings: Settings) -> RunningSandbox:
+    settings.STRIPE_API_BASE = local_stripe.url
+    return local_stripe
+
+
+def ask(client: APIClient, conversation_id: Any, key: str | None = None, **body: Any) -> Any:
+    headers = {} if key is None else {"Idempotency-Key": key}
+    body = {"conversationId": conversation_id, **body}
+    return client.post(URL, body, format="json", headers=headers)
+
+
+def assert_problem(response: Any, status: int, code: str) -> None:
+    assert response.status_code == status, response.content
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert response.json()["code"] == code
+
+
+def test_a_link_is_a_session_with_all_that_the_webhook_will_need(
+    stripe: RunningSandbox, conversation: Conversation, api_of: ApiOf
+) -> None:
+    response = ask(api_of(conversation.user), conversation.pk)
+    assert response.status_code == 200
+    body = response.json()
+    assert set(body) == {"url", "sessionId"}
+    session = stripe.object(body["sessionId"])
+    assert body["url"] == session["url"]
+    assert session["mode"] == "payment"
+    assert session["success_url"] == (
+        "http://testserver/payments/success?session_id={CHECKOUT_SESSION_ID}"
+    )
+    assert session["cancel_url"] == "http://testserver/payments/cancel"
+    assert session["customer_email"] == conversation.user.email
+    assert session["client_reference_id"] == str(conversation.pk)
+    assert session["metadata"] == {
+        "user_id": str(conversation.user_id),
+        "conversation_id": str(conversation.pk),
+        "tier": "premium",
+    }
+    conversation.refresh_from_db()
+    assert conversation.payment_status == PaymentStatus.PENDING
+    assert conversation.stripe_session_id == body["sessionId"]
+    assert not Order.objects.exists()
+
+
+def test_the_payment_intent_carries_the_same_metadata(
+    stripe: RunningSandbox, conversation: Conversation, api_of: ApiOf
+) -> None:
+    session_id = ask(api_of(conversation.user), conversation.pk).json()["sessionId"]
+    stripe.pay(session_id)
+    session = stripe.object(session_id)
+    assert stripe.object(session["payment_intent"])["metadata"] == session["metadata"]
+
+
+@pytest.mark.parametrize(
+    ("tier", "price"), [("premium", "price_sandbox_premium"), ("basic", "price_basic")]
+)
+def test_each_tier_has_its_price(
+    stripe: RunningSandbox, conversation: Conversation, api_of: ApiOf, tier: str, price: str
+) -> None:
+    response = ask(api_of(conversation.user), conversation.pk, tier=tier)
+    session = stripe.object(response.json()["sessionId"])
+    assert session["metadata"]["tier"] == tier
+    assert session["amount_total"] == stripe.object(price)["unit_amount"]
+
+
+def test_an_unknown_tier_is_pointed_at(conversation: Conversation, api_of: ApiOf) -> None:
+    response = ask(api_of(conversation.user), conversation.pk, tier="gold")
+    assert_problem(response, 400, "validation_failed")
+    assert response.json()["errors"] == [
+        {"pointer": "/tier", "code": "unknown_tier", "detail": "There is no tier gold."}
+    ]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "{}",
+        '{"conversationId": null}',
+        '{"conversationId": "abc"}',
+        '{"conversationId": true}',
+        '{"conversationId": [1]}',
+        '{"conversationId": {"a": 1}}',
+        "[]",
+        "null",
+        "1",
+        "not json",
+        '{"conversationId": 0}',
+        '{"conversationId": -1}',
+        '{"conversationId": 1.5}',
+        "",
+        '{"conversationId": 1, "tier": null}',
+        '{"conversationId": 1, "tier": ""}',
+    ],
+)
+def test_a_bad_body_is_a_400_problem(stranger: User, api_of: ApiOf, body: str) -> None:
+    response = api_of(stranger).post(URL, body, content_type="application/json")
+    assert response.status_code == 400
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert response.json()["code"] in ("validation_failed", "parse_error")
+
+
+def test_a_form_is_not_json(stranger: User, api_of: ApiOf) -> None:
+    response = api_of(stranger).post(URL, {"conversationId": 1}, format="multipart")
+    assert_problem(response, 415, "unsupported_media_type")
+
+
+def test_nobody_signed_in_is_401(conversation: Conversation) -> None:
+    response = ask(APIClient(), conversation.pk)
+    assert_problem(response, 401, "not_authenticated")
+    assert response.headers["WWW-Authenticate"] == "Bearer"
+    assert_problem(ask(bearer("sk_" + "0" * 64), conversation.pk), 401, "authentication_failed")
+
+
+@pytest.mark.parametrize("conversation_id", [None, 999_999_999, 10**18, 10**19, 10**40])
+def test_anothers_or_no_conversation_is_404(
+    conversation: Conversation, stranger: User, api_of: ApiOf, conversation_id: int | None
+) -> None:
+    response = ask(api_of(stranger), conversation_id or conversation.pk)
+    assert_problem(response, 404, "not_found")
+    conversation.refresh_from_db()
+    assert conversation.payment_status == PaymentStatus.UNPAID
+
+
+def test_a_paid_conversation_is_409(conversation: Conversation, api_of: ApiOf) -> None:
+    conversation.settle_paid("cs_test_paid")
+    assert_problem(ask(api_of(conversation.user), conversation.pk), 409, "already_paid")
+
+
+def test_a_failed_conversation_may_be_paid_again(
+    stripe: RunningSandbox, conversation: Conversation, api_of: ApiOf
+) -> None:
+    conversation.fail()
+    assert ask(api_of(conversation.user), conversation.pk).status_code == 200
+    conversation.refresh_from_db()
+    assert conversation.payment_status == PaymentStatus.PENDING
+
+
+def test_a_new_link_expires_the_one_it_replaces(
+    stripe: RunningSandbox, conversation: Conversation, api_of: ApiOf
+) -> None:
+    client = api_of(conversation.user)
+    first = ask(client, conversation.pk).json()["sessionId"]
+    second = ask(client, conversation.pk).json()["sessionId"]
+    assert first != second
+    assert stripe.object(first)["status"] == "expired"
+    assert stripe.object(second)["status"] == "open"
+    conversation.refresh_from_db()
+    assert conversation.stripe_session_id == second
+
+
+def test_a_repeat_with_the_same_key_returns_the_same_session(
+    stripe: RunningSandbox, conversation: Conversation, api_of: ApiOf
+) -> None:
+    client = api_of(conversation.user)
+    first = ask(client, conversation.pk, key="order-1")
+    second = ask(client, conversation.pk, key="order-1")
+    assert first.status_code == second.status_code == 200
+    assert first.json() == second.json()
+    assert stripe.object(first.json()["sessionId"])["status"] == "open"
+
+
+def test_a_repeat_of_a_replaced_link_does_not_undo_the_newer_one(
+    stripe: RunningSandbox, conversation: Conversation, api_of: ApiOf
+) -> None:
+    client = api_of(conversation.user)
+    first = ask(client, conversation.pk, key="old").json()
+    newer = ask(client, conversation.pk).json()
+    assert ask(client, conversation.pk, key="old").json() == first
+    conversation.refresh_from_db()
+    assert conversation.stripe_session_id == newer["sessionId"]
+    assert stripe.object(newer["sessionId"])["status"] == "open"
+
+
+def test_two_users_may_use_the_same_idempotency_key(
+    stripe: RunningSandbox, conversation: Conversation, stranger: User, api_of: ApiOf
+) -> None:
+    other = Conversation.objects.create(user=stranger, title="theirs")
+    first = ask(api_of(conversation.user), conversation.pk, key="the-same")
+    second = ask(api_of(stranger), other.pk, key="the-same")
+    assert first.json()["sessionId"] != second.json()["sessionId"]
+
+
+def test_one_key_for_two_different_requests_is_refused(
+    stripe: RunningSandbox, conversation: Conversation, api_of: ApiOf
+) -> None:
+    client = api_of(conversation.user)
+    assert ask(client, conversation.pk, key="k-1").status_code == 200
+    response = ask(client, conversation.pk, key="k-1", tier="basic")
+    assert_problem(response, 400, "idempotency_key_refused")
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "two words", "\xe9"])
+def test_a_malformed_idempotency_key_is_refused(
+    conversation: Conversation, api_of: ApiOf, key: str
+) -> None:
+    response = ask(api_of(conversation.user), conversation.pk, key=key)
+    assert_problem(response, 400, "idempotency_key_refused")
+
+
+class _Nonsense(BaseHTTPRequestHandler):
+    """Answers every request with what the test put into `answer`."""
+
+    answer: tuple[int, bytes] = (200, b"")
+
+    def do_POST(self) -> None:
+        status, body = self.answer
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Keep quiet."""
+
+
+@pytest.fixture
+def nonsense(settings: Settings) -> Iterator[type[_Nonsense]]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Nonsense)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    settings.STRIPE_API_BASE = f"http://127.0.0.1:{server.server_port}"
+    yield _Nonsense
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def assert_nothing_half_done(conversation: Conversation) -> None:
+    conversation.refresh_from_db()
+    assert conversation.payment_status == PaymentStatus.UNPAID
+    assert conversation.stripe_session_id is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (200, b""),
+        (200, b"not json"),
+        (200, b"[]"),
+        (200, b"null"),
+        (200, b"{}"),
+        (200, b'{"id": "cs_test_1", "object": "checkout.session"}'),
+        (200, b'{"id": 7, "object": "checkout.session", "url": {}}'),
+        (200, b"\xff\xfe"),
+        (204, b""),
+        (302, b""),
+        (400, b'{"error": {"type": "invalid_request_error", "message": "No such price"}}'),
+        (401, b'{"error": {"message": "Invalid API Key provided"}}'),
+        (402, b"{}"),
+        (418, b"teapot"),
+        (429, b'{"error": {"message": "slow down"}}'),
+    ],
+)
+def test_nonsense_from_stripe_is_a_500_problem_and_nothing_half_done(
+    nonsense: type[_Nonsense],
+    conversation: Conversation,
+    api_of: ApiOf,
+    caplog: pytest.LogCaptureFixture,
+    answer: tuple[int, bytes],
+) -> None:
+    nonsense.answer = answer
+    with caplog.at_level(logging.ERROR):
+        response = ask(api_of(conversation.user), conversation.pk)
+    assert_problem(response, 500, "stripe_failed")
+    assert "Stripe failed to create a Checkout Session" in caplog.text
+    assert_nothing_half_done(conversation)
+
+
+def test_stripe_down_is_a_500_problem_and_nothing_half_done(
+    conversation: Conversation,
+    api_of: ApiOf,
+    settings: Settings,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        settings.STRIPE_API_BASE = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    with caplog.at_level(logging.ERROR):
+        response = ask(api_of(conversation.user), conversation.pk)
+    assert_problem(response, 500, "stripe_failed")
+    assert "APIConnectionError" in caplog.text
+    assert_nothing_half_done(conversation)
+
+
+def test_the_client_waits_as_long_and_tries_as_often_as_agreed() -> None:
+    assert (gateway.CONNECT_TIMEOUT, gateway.READ_TIMEOUT, gateway.RETRIES) == (2, 15, 2)
+
+
+def test_a_slow_stripe_is_given_up_on_and_nothing_is_half_done(
+    conversation: Conversation, api_of: ApiOf, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway, "READ_TIMEOUT", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, and never answers
+        settings.STRIPE_API_BASE = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        response = ask(api_of(conversation.user), conversation.pk)
+    assert_problem(response, 500, "stripe_failed")
+    assert_nothing_half_done(conversation)

@@ -1,0 +1,196 @@
+"""The whole transition table: every state of a payment against every event that is handled.
+
+Each cell says what the event does: the state it leads to (applied), `=` (ignored: settled, and
+nothing that anybody sees has changed) or `waits` (refused for now: unmatched, nothing changed).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from apikeys.models import ApiKey
+from billing.handlers import HANDLERS
+from billing.models import EventStatus, Order, StripeEvent
+from billing.tests import stripe_events as stripe
+from conversations.models import Conversation
+
+pytestmark = pytest.mark.django_db
+
+Seen = tuple[str, str, str]  # of the order (duplicates in capitals), the conversation, the key
+
+STATES: dict[str, Seen] = {
+    "new": ("", "unpaid", ""),
+    "link": ("", "pending", ""),
+    "expired": ("", "failed", ""),
+    "pending": ("pending", "pending", ""),
+    "failed": ("failed", "failed", ""),
+    "paid": ("completed", "paid", "live"),
+    "disputed": ("completed", "paid", "suspended"),
+    "refunded": ("completed", "unpaid", "revoked"),
+    "lost": ("completed", "unpaid", "revoked"),
+    # The conversation was paid by another session before.
+    "second": ("", "paid", ""),
+    "second pending": ("pending", "paid", ""),
+    "second failed": ("failed", "paid", ""),
+    "duplicate": ("COMPLETED", "paid", ""),
+}
+
+# Rows are events, columns the states before them.
+TABLE = """
+new     | link    | expired | pending | failed | paid     | disputed | refunded | lost | second         | second pending | second failed | duplicate
+completed, paid   | paid    | paid    | paid    | paid    | paid   | =        | =        | =        | =    | duplicate      | duplicate      | duplicate     | =
+completed, unpaid | pending | pending | pending | =       | =      | =        | =        | =        | =    | second pending | =              | =             | =
+async succeeded   | paid    | paid    | paid    | paid    | paid   | =        | =        | =        | =    | duplicate      | duplicate      | duplicate     | =
+async failed      | failed  | failed  | failed  | failed  | =      | =        | =        | =        | =    | second failed  | second failed  | =             | =
+session expired   | =       | expired | =       | =       | =      | =        | =        | =        | =    | =              | =              | =             | =
+card declined     | =       | =       | =       | =       | =      | =        | =        | =        | =    | =              | =              | =             | =
+declined (alias)  | =       | =       | =       | =       | =      | =        | =        | =        | =    | =              | =              | =             | =
+refund created    | waits   | waits   | waits   | =       | =      | refunded | refunded | =        | =    | waits          | =              | =             | =
+refund in part    | waits   | waits   | waits   | =       | =      | =        | =        | =        | =    | waits          | =              | =             | =
+refund updated    | waits   | waits   | waits   | =       | =      | refunded | refunded | =        | =    | waits          | =              | =             | =
+refund failed     | waits   | waits   | waits   | =       | =      | =        | =        | paid     | =    | waits          | =              | =             | =
+old refund update | waits   | waits   | waits   | =       | =      | refunded | refunded | =        | =    | waits          | =              | =             | =
+charge refunded   | waits   | waits   | waits   | =       | =      | refunded | refunded | =        | =    | waits          | =              | =             | =
+charge, in part   | waits   | waits   | waits   | =       | =      | =        | =        | =        | =    | waits          | =              | =             | =
+inquiry           | waits   | waits   | waits   | =       | =      | =        | =        | =        | =    | waits          | =              | =             | =
+disputed          | waits   | waits   | waits   | =       | =      | disputed | =        | =        | =    | waits          | =              | =             | =
+funds withdrawn   | waits   | waits   | waits   | =       | =      | disputed | =        | =        | =    | waits          | =              | =             | =
+appealed          | waits   | waits   | waits   | =       | =      | disputed | =        | =        | disputed | waits      | =              | =             | =
+dispute won       | waits   | waits   | waits   | =       | =      | =        | paid     | =        | paid | waits          | =              | =             | =
+funds reinstated  | waits   | waits   | waits   | =       | =      | =        | paid     | =        | paid | waits          | =              | =             | =
+dispute lost      | waits   | waits   | waits   | =       | =      | lost     | lost     | =        | =    | waits          | =              | =             | =
+dispute prevented | waits   | waits   | waits   | =       | =      | =        | paid     | =        | paid | waits          | =              | =             | =
+"""  # noqa: E501 - a table
+HEAD, *ROWS = [[cell.strip() for cell in line.split("|")] for line in TABLE.strip().splitlines()]
+CASES = [
+    pytest.param(state, row[0], cell, id=f"{row[0]} when {state}")
+    for row in ROWS
+    for state, cell in zip(HEAD, row[1:], strict=True)
+]
+
+
+@dataclass
+class Payment:
+    """One Checkout Session and what can be said of it; always the same refund and dispute."""
+
+    conversation: Conversation
+
+    def __post_init__(self) -> None:
+        self.session = stripe.session(self.conversation)
+        self.intent = self.session["payment_intent"]
+        self.refund_id, self.dispute_id = f"re_of_{self.intent}", f"du_of_{self.intent}"
+
+    def checkout(self, kind: str, **facts: str) -> stripe.Json:
+        return stripe.event(f"checkout.session.{kind}", {**self.session, **facts})
+
+    def declined(self, kind: str) -> stripe.Json:
+        intent = stripe.declined_intent(self.conversation, id=self.intent)
+        return stripe.event(kind, intent)
+
+    def refund(self, kind: str, status: str = "succeeded") -> stripe.Json:
+        refund = stripe.refund(self.intent, id=self.refund_id, status=status)
+        return stripe.event(kind, refund)
+
+    def charge(self, refunded: int) -> stripe.Json:
+        return stripe.event("charge.refunded", stripe.refunded_charge(self.intent, refunded))
+
+    def dispute(self, kind: str, status: str) -> stripe.Json:
+        dispute = stripe.dispute(self.intent, status, id=self.dispute_id)
+        return stripe.event(f"charge.dispute.{kind}", dispute)
+
+
+EVENTS: dict[str, Callable[[Payment], stripe.Json]] = {
+    "completed, paid": lambda p: p.checkout("completed"),
+    "completed, unpaid": lambda p: p.checkout("completed", payment_status="unpaid"),
+    "async succeeded": lambda p: p.checkout("async_payment_succeeded"),
+    "async failed": lambda p: p.checkout("async_payment_failed", payment_status="unpaid"),
+    "session expired": lambda p: p.checkout("expired", status="expired", payment_status="unpaid"),
+    "card declined": lambda p: p.declined("payment_intent.payment_failed"),
+    "declined (alias)": lambda p: p.declined("payment_intent.failed"),
+    "refund created": lambda p: p.refund("refund.created", "pending"),
+    "refund in part": lambda p: stripe.event("refund.created", stripe.refund(p.intent, 500)),
+    "refund updated": lambda p: p.refund("refund.updated"),
+    "refund failed": lambda p: p.refund("refund.failed", "failed"),
+    "old refund update": lambda p: p.refund("charge.refund.updated"),
+    "charge refunded": lambda p: p.charge(2000),
+    "charge, in part": lambda p: p.charge(500),
+    "inquiry": lambda p: p.dispute("created", "warning_needs_response"),
+    "disputed": lambda p: p.dispute("created", "needs_response"),
+    "funds withdrawn": lambda p: p.dispute("funds_withdrawn", "under_review"),
+    "appealed": lambda p: p.dispute("updated", "appeal_needs_response"),
+    "dispute won": lambda p: p.dispute("closed", "won"),
+    "funds reinstated": lambda p: p.dispute("funds_reinstated", "won"),
+    "dispute lost": lambda p: p.dispute("closed", "lost"),
+    "dispute prevented": lambda p: p.dispute("updated", "prevented"),
+}
+
+BEFORE: dict[str, tuple[str, ...]] = {
+    "new": (),
+    "link": (),
+    "expired": ("session expired",),
+    "pending": ("completed, unpaid",),
+    "failed": ("async failed",),
+    "paid": ("completed, paid",),
+    "disputed": ("completed, paid", "disputed"),
+    "refunded": ("completed, paid", "refund updated"),
+    "lost": ("completed, paid", "dispute lost"),
+    "second": (),
+    "second pending": ("completed, unpaid",),
+    "second failed": ("async failed",),
+    "duplicate": ("completed, paid",),
+}
+
+
+def put_into(state: str, payment: Payment) -> None:
+    """Lead a payment into a state, by events where events lead there."""
+    conversation = payment.conversation
+    if state.startswith(("second", "duplicate")):
+        stripe.deliver(stripe.completed(conversation))
+    elif state != "new":
+        conversation.await_payment(payment.session["id"])
+    for name in BEFORE[state]:
+        assert stripe.deliver(EVENTS[name](payment)).status_code == 200
+    assert seen(payment) == STATES[state]
+
+
+def seen(payment: Payment) -> Seen:
+    order = Order.objects.filter(stripe_session_id=payment.session["id"]).first()
+    payment.conversation.refresh_from_db()
+    status = ""
+    if order is not None:
+        status = order.status.upper() if order.is_duplicate else order.status
+    return status, payment.conversation.payment_status, key_state(order)
+
+
+def key_state(order: Order | None) -> str:
+    if order is None or order.api_key_id is None:
+        return ""
+    key = ApiKey.objects.get(pk=order.api_key_id)
+    if key.revoked_at:
+        return "revoked"
+    return "suspended" if key.suspended_at else "live"
+
+
+@pytest.mark.parametrize(("state", "event", "cell"), CASES)
+def test_every_event_in_every_state(
+    conversation: Conversation, state: str, event: str, cell: str
+) -> None:
+    payment = Payment(conversation)
+    put_into(state, payment)
+    body = EVENTS[event](payment)
+    assert stripe.deliver(body).status_code == 200
+    stored = StripeEvent.objects.get(event_id=body["id"])
+    expected = EventStatus.UNMATCHED if cell == "waits" else EventStatus.PROCESSED
+    assert (stored.status, stored.outcome != "") == (expected, True)
+    assert seen(payment) == STATES[state if cell in ("=", "waits") else cell]
+
+
+def test_the_table_has_every_state_and_every_handled_event(conversation: Conversation) -> None:
+    assert list(STATES) == HEAD
+    assert [row[0] for row in ROWS] == list(EVENTS)
+    payment = Payment(conversation)
+    kinds = {build(payment)["type"] for build in EVENTS.values()}
+    assert kinds == set(HANDLERS)

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import json
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.test import Client
+from pytest_django.fixtures import Settings
+
+from accounts.models import User
+from conversations.models import Conversation
+
+pytestmark = pytest.mark.django_db
+
+
+def create_demo() -> dict[str, Any]:
+    out = StringIO()
+    call_command("create_demo", "--json", stdout=out)
+    demo: dict[str, Any] = json.loads(out.getvalue())
+    return demo
+
+
+def test_the_demo_is_made_once_and_its_login_works(settings: Settings) -> None:
+    settings.DEBUG = True
+    demo = create_demo()
+    assert create_demo() == demo
+    assert (User.objects.count(), Conversation.objects.count()) == (1, 1)
+    assert Client().login(username=demo["email"], password=demo["password"])
+
+
+def test_there_is_always_something_to_pay_for(settings: Settings) -> None:
+    settings.DEBUG = True
+    first = create_demo()["conversationId"]
+    Conversation.objects.get(pk=first).settle_paid("cs_test_1")
+    assert create_demo()["conversationId"] != first
+
+
+def test_a_published_password_is_refused_in_production() -> None:
+    with pytest.raises(CommandError, match="DEBUG"):
+        create_demo()
+    assert not User.objects.exists()

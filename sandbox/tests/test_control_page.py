@@ -1,0 +1,130 @@
+"""The control page: it shows what happened, and its buttons do what is tedious to cause."""
+
+from __future__ import annotations
+
+import pytest
+import requests
+
+from sandbox.tests.receiver import Receiver
+from sandbox.tests.shop import Shop
+
+pytestmark = pytest.mark.http
+
+
+def press(shop: Shop, path: str, **fields: str) -> requests.Response:
+    """Press a button, and see the page that follows."""
+    return requests.post(f"{shop.sandbox.url}/sandbox{path}", data=fields, timeout=5)
+
+
+def test_it_lists_payments_and_events_with_their_deliveries(shop: Shop) -> None:
+    paid = shop.paid()
+
+    page = requests.get(shop.sandbox.url, timeout=5).text
+    event = shop.sandbox.events("checkout.session.completed")[0]["id"]
+    details = requests.get(f"{shop.sandbox.url}/sandbox/events/{event}", timeout=5).text
+
+    assert paid["id"][-6:] in page
+    assert "complete, paid" in page
+    assert "checkout.session.completed" in page
+    assert "what the application says" in details
+    assert paid["id"] in details
+
+
+def test_refund_and_dispute_buttons(shop: Shop) -> None:
+    refunded, disputed = shop.paid(), shop.paid()
+
+    assert "is succeeded" in press(shop, f"/sessions/{refunded['id']}/refund", amount="200").text
+    assert "is open" in press(shop, f"/sessions/{disputed['id']}/dispute").text
+    dispute = shop.sandbox.events("charge.dispute.created")[0]["data"]["object"]["id"]
+    assert "closed: won" in press(shop, f"/disputes/{dispute}/win").text
+
+    assert shop.sandbox.events("charge.refunded")[0]["data"]["object"]["amount_refunded"] == 200
+    assert len(shop.sandbox.events("charge.dispute.funds_reinstated")) == 1
+
+
+def test_an_inquiry_can_be_lost_to_nobody(shop: Shop) -> None:
+    paid = shop.paid()
+    press(shop, f"/sessions/{paid['id']}/inquiry")
+    dispute = shop.sandbox.events("charge.dispute.created")[0]["data"]["object"]["id"]
+
+    assert "closed: warning closed" in press(shop, f"/disputes/{dispute}/lose").text
+
+
+def test_expire_and_clock_buttons(shop: Shop) -> None:
+    first, second = shop.session(), shop.session()
+
+    press(shop, f"/sessions/{first.id}/expire")
+    page = press(shop, "/clock", seconds="90000").text
+
+    shop.sandbox.wait_idle()
+    assert "90,000 seconds further" in page
+    assert {shop.sandbox.object(each.id)["status"] for each in (first, second)} == {"expired"}
+
+
+def test_resend_and_deliver_twice_buttons(shop: Shop, receiver: Receiver) -> None:
+    shop.paid()
+    event = shop.sandbox.events("charge.succeeded")[0]["id"]
+
+    press(shop, f"/events/{event}/resend")
+    press(shop, f"/events/{event}/twice")
+
+    receiver.wait_for("charge.succeeded", count=4)
+    assert receiver.types().count("charge.succeeded") == 4
+
+
+def test_switches_are_set_and_shown(shop: Shop, receiver: Receiver) -> None:
+    page = press(shop, "/switches", match="charge.*", duplicate="true").text
+    shop.paid()
+
+    assert 'value="charge.*"' in page
+    assert receiver.types().count("charge.succeeded") == 2
+    assert "All is well again" in press(shop, "/switches").text
+
+
+def test_a_rolled_secret_is_shown_once(shop: Shop) -> None:
+    endpoint = shop.client.v1.webhook_endpoints.list().data[0].id
+
+    page = press(shop, f"/endpoints/{endpoint}/roll").text
+
+    assert "whsec_" in page
+    assert "whsec_" not in requests.get(f"{shop.sandbox.url}/sandbox", timeout=5).text
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("/clock", {"seconds": "-5"}),
+        ("/clock", {"seconds": "nan"}),
+        ("/clock", {"seconds": "soon"}),
+        ("/switches", {"api_error": "200"}),
+        ("/switches", {"delay": "1e99"}),
+        ("/sessions/cs_none/refund", {}),
+        ("/disputes/du_none/win", {}),
+        ("/events/evt_none/resend", {}),
+        ("/endpoints/we_none/roll", {}),
+    ],
+)
+def test_what_is_not_possible_is_said(shop: Shop, path: str, fields: dict[str, str]) -> None:
+    response = press(shop, path, **fields)
+
+    assert response.status_code in {400, 404}
+    assert "Not possible" in response.text
+
+
+def test_an_unpaid_session_cannot_be_refunded_or_disputed(shop: Shop) -> None:
+    session = shop.session()
+
+    for verb in ("refund", "dispute"):
+        assert "Not possible" in press(shop, f"/sessions/{session.id}/{verb}").text
+    assert shop.sandbox.events("refund.created") == []
+
+
+def test_scripts_get_the_deliveries_as_json(shop: Shop) -> None:
+    shop.paid()
+    event = shop.sandbox.events("charge.succeeded")[0]["id"]
+
+    found = requests.get(
+        f"{shop.sandbox.url}/sandbox/deliveries", params={"event": event}, timeout=5
+    ).json()
+
+    assert [each["status"] for each in found["deliveries"]] == [200]

@@ -1,0 +1,152 @@
+"""Whatever is sent, the answer is one of Stripe's errors and the server goes on."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+
+from sandbox.running import RunningSandbox
+
+pytestmark = pytest.mark.http
+
+KEY = {"Authorization": "Bearer sk_test_x"}
+FORM = {**KEY, "Content-Type": "application/x-www-form-urlencoded"}
+SESSIONS = "/v1/checkout/sessions"
+
+REQUESTS: dict[str, tuple[str, str, dict[str, Any], int]] = {
+    "an unknown path": ("GET", "/v1/nonsense", {"headers": KEY}, 404),
+    "the root of the API": ("GET", "/v1", {"headers": KEY}, 404),
+    "the second version": ("POST", "/v2/core/events", {"headers": KEY}, 404),
+    "a wrong method": ("DELETE", SESSIONS, {"headers": KEY}, 404),
+    "a method without a route": ("PATCH", f"{SESSIONS}/cs_x", {"headers": KEY}, 404),
+    "no key": ("GET", SESSIONS, {}, 401),
+    "an empty key": ("GET", SESSIONS, {"headers": {"Authorization": "Bearer "}}, 401),
+    "broken basic": ("GET", SESSIONS, {"headers": {"Authorization": "Basic %%%"}}, 401),
+    "a key that is not ASCII": (
+        "GET",
+        SESSIONS,
+        {"headers": {"Authorization": "Bearer sk_test_é".encode("latin-1")}},
+        401,
+    ),
+    "JSON": ("POST", SESSIONS, {"headers": KEY, "json": {"mode": "payment"}}, 400),
+    "a file": ("POST", SESSIONS, {"headers": KEY, "files": {"mode": b"payment"}}, 400),
+    "bytes that are not text": ("POST", SESSIONS, {"headers": FORM, "data": b"\xff\x00"}, 400),
+    "encoded bytes that are not text": ("POST", SESSIONS, {"headers": FORM, "data": "a=%ff"}, 400),
+    "brackets astray": ("POST", SESSIONS, {"headers": FORM, "data": "a]b[=1"}, 400),
+    "a value that is also an object": (
+        "POST",
+        SESSIONS,
+        {"headers": FORM, "data": "metadata=1&metadata[a]=2"},
+        400,
+    ),
+    "an object for a text": ("POST", SESSIONS, {"headers": FORM, "data": "mode[a]=1"}, 400),
+    "a text for an object": (
+        "POST",
+        SESSIONS,
+        {
+            "headers": FORM,
+            "data": "mode=payment&success_url=http://x/&metadata=1"
+            "&line_items[][price]=price_sandbox_premium&line_items[][quantity]=1",
+        },
+        400,
+    ),
+    "great depth": ("POST", SESSIONS, {"headers": FORM, "data": f"a{'[b]' * 5000}=1"}, 400),
+    "many fields": ("POST", SESSIONS, {"headers": FORM, "data": "&".join(["a=1"] * 5000)}, 400),
+    "a huge index": (
+        "POST",
+        SESSIONS,
+        {"headers": FORM, "data": f"mode=payment&line_items[{'9' * 500}][price]=x"},
+        400,
+    ),
+    "a huge number": (
+        "POST",
+        "/v1/payment_intents",
+        {"headers": FORM, "data": f"currency=usd&amount={'9' * 5000}"},
+        400,
+    ),
+    "a huge body": ("POST", SESSIONS, {"headers": FORM, "data": b"a" * (2**20 + 1)}, 413),
+    "a huge limit": ("GET", f"{SESSIONS}?limit=99999999999999999999", {"headers": KEY}, 400),
+    "a strange version": (
+        "GET",
+        SESSIONS,
+        {"headers": {**KEY, "Stripe-Version": "yesterday"}},
+        400,
+    ),
+    "a long key for repeats": (
+        "POST",
+        SESSIONS,
+        {"headers": {**FORM, "Idempotency-Key": "k" * 256}, "data": "mode=payment"},
+        400,
+    ),
+    "SQL in an id": ("GET", f"{SESSIONS}/' OR 1=1 --", {"headers": KEY}, 404),
+    "SQL in a filter": ("GET", f"{SESSIONS}?customer=' OR 1=1 --", {"headers": KEY}, 200),
+    "another kind's id": ("GET", f"{SESSIONS}/price_sandbox_premium", {"headers": KEY}, 404),
+    "a path with a null": ("GET", f"{SESSIONS}/%00", {"headers": KEY}, 404),
+}
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_the_answer_is_stripe_shaped(sandbox: RunningSandbox, name: str) -> None:
+    method, path, arguments, status = REQUESTS[name]
+
+    response = requests.request(method, sandbox.url + path, timeout=10, **arguments)
+
+    assert response.status_code == status
+    assert response.headers["Request-Id"].startswith("req_")
+    if status != 200:
+        error = response.json()["error"]
+        assert error["type"] == "invalid_request_error" or "dempotency" in error["message"]
+        assert error["message"]
+        assert "Traceback" not in response.text
+
+
+def test_what_is_not_http_is_refused_and_the_server_goes_on(sandbox: RunningSandbox) -> None:
+    port = urlsplit(sandbox.url).port
+    with socket.create_connection(("127.0.0.1", port or 0), timeout=5) as connection:
+        connection.sendall(b"\x16\x03\x01 hello\r\n\r\n")
+        answer = connection.recv(65536)
+
+    assert b"400" in answer.split(b"\r\n")[0]
+    assert b"Traceback" not in answer
+    assert requests.get(f"{sandbox.url}/v1/events", headers=KEY, timeout=5).ok
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "line_items[0][price]=price_sandbox_premium&line_items[0][quantity]=3",
+        "line_items[][price]=price_sandbox_premium&line_items[][quantity]=3",
+        "line_items[7][quantity]=3&line_items[7][price]=price_sandbox_premium",
+    ],
+)
+def test_lists_are_understood_in_every_spelling(sandbox: RunningSandbox, body: str) -> None:
+    data = f"mode=payment&success_url=http://x.test/&expand[]=line_items&{body}"
+
+    response = requests.post(sandbox.url + SESSIONS, data=data, headers=FORM, timeout=5)
+
+    assert response.json()["amount_total"] == 6000
+    assert [item["quantity"] for item in response.json()["line_items"]["data"]] == [3]
+
+
+def test_an_old_or_unnamed_version_still_takes_payment_method_types(
+    sandbox: RunningSandbox,
+) -> None:
+    data = (
+        "mode=payment&success_url=http://x.test/&payment_method_types[]=card"
+        "&line_items[0][price]=price_sandbox_premium&line_items[0][quantity]=1"
+    )
+    versions = [{}, {"Stripe-Version": "2025-03-31.basil"}]
+    refused = {"Stripe-Version": "2026-10-28.endive"}
+
+    def status(version: dict[str, str]) -> int:
+        headers = {**FORM, **version}
+        return requests.post(
+            sandbox.url + SESSIONS, data=data, headers=headers, timeout=5
+        ).status_code
+
+    assert [status(version) for version in versions] == [200, 200]
+    assert status(refused) == 400

@@ -1,0 +1,328 @@
+"""What happens in what order: each way a payment can go, told by the events that arrive."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from sandbox.running import RunningSandbox
+from sandbox.shapes import JsonObject
+from sandbox.tests.receiver import Receiver
+from sandbox.tests.shop import IDS, Shop
+
+pytestmark = pytest.mark.http
+
+SUCCESS = [
+    "charge.succeeded",
+    "payment_intent.succeeded",
+    "checkout.session.completed",
+    "charge.updated",
+]
+
+
+def happened(sandbox: RunningSandbox, receiver: Receiver) -> list[str]:
+    """The event types in the order they happened; all of them arrived, in whatever order."""
+    sandbox.wait_idle()
+    types = [
+        event["type"]
+        for event in sandbox.events()
+        if not event["type"].startswith(("product.", "price."))
+    ]
+    arrived = [kind for kind in receiver.types() if not kind.startswith(("product.", "price."))]
+    assert Counter(arrived) == Counter(types)
+    return types
+
+
+def test_a_card_that_works(shop: Shop, receiver: Receiver) -> None:
+    session = shop.session()
+
+    outcome = shop.sandbox.pay(session.id)
+
+    assert outcome.redirect == f"http://127.0.0.1:1/paid?session={session.id}"
+    assert happened(shop.sandbox, receiver) == ["payment_intent.created", *SUCCESS]
+    completed = receiver.wait_for("checkout.session.completed")["data"]["object"]
+    assert (completed["status"], completed["payment_status"]) == ("complete", "paid")
+    assert completed["payment_intent"].startswith("pi_")
+    assert completed["customer_details"]["email"] == "customer@example.com"
+
+
+def test_metadata_goes_where_stripes_does(shop: Shop, receiver: Receiver) -> None:
+    paid = shop.paid()
+    shop.client.v1.refunds.create(
+        {"payment_intent": paid["payment_intent"], "metadata": {"why": "asked"}}
+    )
+    shop.sandbox.wait_idle()
+
+    def metadata(kind: str) -> Any:
+        return receiver.wait_for(kind)["data"]["object"]["metadata"]
+
+    assert metadata("checkout.session.completed") == {**IDS, "tier": "premium"}
+    assert metadata("payment_intent.succeeded") == IDS
+    assert metadata("charge.succeeded") == IDS
+    assert metadata("charge.refunded") == IDS
+    assert metadata("refund.created") == {"why": "asked"}
+
+
+DECLINES = {
+    "4000000000000002": ("card_declined", "generic_decline", "Your card was declined."),
+    "4000000000009995": (
+        "card_declined",
+        "insufficient_funds",
+        "Your card has insufficient funds.",
+    ),
+    "4000000000000069": ("expired_card", "expired_card", "Your card has expired."),
+    "4000000000000127": (
+        "incorrect_cvc",
+        "incorrect_cvc",
+        "Your card's security code is incorrect.",
+    ),
+}
+
+
+@pytest.mark.parametrize("card", DECLINES)
+def test_a_declined_card_leaves_the_session_open_for_another(
+    shop: Shop, receiver: Receiver, card: str
+) -> None:
+    code, decline_code, message = DECLINES[card]
+    session = shop.session()
+
+    refused = shop.sandbox.pay(session.id, card)
+
+    assert (refused.status, refused.message) == ("declined", message)
+    assert shop.sandbox.object(session.id)["status"] == "open"
+    error = receiver.wait_for("payment_intent.payment_failed")["data"]["object"][
+        "last_payment_error"
+    ]
+    assert (error["code"], error["decline_code"]) == (code, decline_code)
+    assert shop.sandbox.pay(session.id).status == "succeeded"
+    assert happened(shop.sandbox, receiver) == [
+        "payment_intent.created",
+        "charge.failed",
+        "payment_intent.payment_failed",
+        *SUCCESS,
+    ]
+
+
+def test_3d_secure_passed(shop: Shop, receiver: Receiver) -> None:
+    session = shop.session()
+
+    assert shop.sandbox.pay(session.id, "4000002500003155").status == "requires_action"
+    assert shop.sandbox.authenticate(session.id).status == "succeeded"
+
+    assert happened(shop.sandbox, receiver) == [
+        "payment_intent.created",
+        "payment_intent.requires_action",
+        *SUCCESS,
+    ]
+
+
+def test_3d_secure_failed_makes_no_charge(shop: Shop, receiver: Receiver) -> None:
+    session = shop.session()
+    shop.sandbox.pay(session.id, "4000002500003155")
+
+    outcome = shop.sandbox.authenticate(session.id, passed=False)
+
+    assert outcome.status == "declined"
+    assert happened(shop.sandbox, receiver) == [
+        "payment_intent.created",
+        "payment_intent.requires_action",
+        "payment_intent.payment_failed",
+    ]
+    failed = receiver.wait_for("payment_intent.payment_failed")["data"]["object"]
+    assert failed["last_payment_error"]["code"] == "payment_intent_authentication_failure"
+    assert failed["latest_charge"] is None
+    assert shop.sandbox.object(session.id)["status"] == "open"
+
+
+def test_3d_secure_passed_and_then_declined(shop: Shop) -> None:
+    session = shop.session()
+    shop.sandbox.pay(session.id, "4000008400001629")
+
+    assert shop.sandbox.authenticate(session.id).message == "Your card was declined."
+    assert shop.sandbox.object(session.id)["status"] == "open"
+
+
+@pytest.mark.parametrize("currency", ["usd", "eur"])
+@pytest.mark.parametrize("succeeds", [True, False])
+def test_a_delayed_method_completes_unpaid_and_is_decided_later(
+    shop: Shop, receiver: Receiver, currency: str, succeeds: bool
+) -> None:
+    session = shop.session(currency=currency)
+
+    outcome = shop.sandbox.pay_by_debit(session.id, succeeds=succeeds)
+
+    assert outcome.status == "processing"
+    completed = receiver.wait_for("checkout.session.completed")["data"]["object"]
+    assert (completed["status"], completed["payment_status"]) == ("complete", "unpaid")
+    types = happened(shop.sandbox, receiver)
+    assert types[:4] == [
+        "payment_intent.created",
+        "charge.pending",
+        "payment_intent.processing",
+        "checkout.session.completed",
+    ]
+    ending = (
+        ["charge.succeeded", "payment_intent.succeeded"]
+        if succeeds
+        else ["charge.failed", "payment_intent.payment_failed"]
+    )
+    final = f"checkout.session.async_payment_{'succeeded' if succeeds else 'failed'}"
+    assert types[4:7] == [*ending, final]
+    told = receiver.wait_for(final)["data"]["object"]
+    assert told["payment_status"] == ("paid" if succeeds else "unpaid")
+
+
+def test_an_explicit_expiry(shop: Shop, receiver: Receiver) -> None:
+    session = shop.session()
+
+    expired = shop.client.v1.checkout.sessions.expire(session.id)
+
+    assert (expired.status, expired.url) == ("expired", None)
+    assert happened(shop.sandbox, receiver) == ["checkout.session.expired"]
+
+
+def test_a_session_expires_when_its_time_is_over(shop: Shop, receiver: Receiver) -> None:
+    session = shop.session()
+
+    shop.sandbox.advance_clock(24 * 3600 + 1)
+
+    assert happened(shop.sandbox, receiver) == ["checkout.session.expired"]
+    assert shop.sandbox.object(session.id)["status"] == "expired"
+
+
+def test_nothing_to_pay_makes_no_payment_intent(shop: Shop, receiver: Receiver) -> None:
+    coupon = shop.client.v1.coupons.create({"percent_off": 100, "duration": "once"})
+    session = shop.session(discounts=[{"coupon": coupon.id}])
+
+    assert shop.sandbox.pay(session.id).status == "succeeded"
+
+    kinds = [kind for kind in happened(shop.sandbox, receiver) if not kind.startswith("coupon.")]
+    assert kinds == ["checkout.session.completed"]
+    completed = receiver.wait_for("checkout.session.completed")["data"]["object"]
+    assert completed["payment_status"] == "no_payment_required"
+    assert completed["payment_intent"] is None
+    assert completed["customer_details"]["email"] == "customer@example.com"
+
+
+def refund_events(sandbox: RunningSandbox) -> list[str]:
+    sandbox.wait_idle()
+    return [event["type"] for event in sandbox.events() if "refund" in event["type"]]
+
+
+def last(sandbox: RunningSandbox, kind: str) -> JsonObject:
+    found: JsonObject = sandbox.events(kind)[-1]["data"]["object"]
+    return found
+
+
+def test_refunds_add_up_and_only_the_last_makes_it_full(shop: Shop) -> None:
+    intent = shop.paid()["payment_intent"]
+
+    shop.client.v1.refunds.create({"payment_intent": intent, "amount": 200})
+    partly = last(shop.sandbox, "charge.refunded")
+    shop.client.v1.refunds.create({"payment_intent": intent})
+    fully = last(shop.sandbox, "charge.refunded")
+
+    assert (partly["amount_refunded"], partly["refunded"]) == (200, False)
+    assert (fully["amount_refunded"], fully["refunded"]) == (500, True)
+
+
+def test_a_refund_is_told_four_times(shop: Shop) -> None:
+    intent = shop.paid()["payment_intent"]
+
+    shop.client.v1.refunds.create({"payment_intent": intent})
+
+    assert refund_events(shop.sandbox) == [
+        "refund.created",
+        "charge.refunded",
+        "refund.updated",
+        "charge.refund.updated",
+    ]
+
+
+def test_a_slow_refund_is_pending_and_succeeds_later(shop: Shop) -> None:
+    intent = shop.paid("4000000000007726")["payment_intent"]
+
+    refund = shop.client.v1.refunds.create({"payment_intent": intent})
+
+    assert refund.status == "pending"
+    shop.sandbox.wait_idle()
+    updated = shop.sandbox.events("refund.updated")[-1]
+    assert updated["data"]["object"]["status"] == "succeeded"
+    assert updated["data"]["previous_attributes"]["status"] == "pending"
+
+
+def test_a_failed_refund_gives_the_charge_its_money_back(shop: Shop) -> None:
+    intent = shop.paid("4000000000005126")["payment_intent"]
+
+    refund = shop.client.v1.refunds.create({"payment_intent": intent})
+
+    assert refund.status == "succeeded"
+    assert refund_events(shop.sandbox)[-3:] == [
+        "refund.failed",
+        "refund.updated",
+        "charge.refund.updated",
+    ]
+    charge = shop.sandbox.object(str(refund.charge))
+    assert (charge["amount_refunded"], charge["refunded"]) == (0, False)
+
+
+def dispute_events(sandbox: RunningSandbox) -> list[str]:
+    sandbox.wait_idle()
+    return [
+        event["type"].removeprefix("charge.dispute.")
+        for event in sandbox.events()
+        if event["type"].startswith("charge.dispute.")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("evidence", "status", "ending"),
+    [
+        ("winning_evidence", "won", ["funds_reinstated", "closed"]),
+        ("losing_evidence", "lost", ["closed"]),
+    ],
+)
+def test_evidence_decides_a_dispute(
+    shop: Shop, evidence: str, status: str, ending: list[str]
+) -> None:
+    intent = shop.paid("4000000000000259")["payment_intent"]
+    disputes = shop.client.v1.disputes
+    dispute = disputes.list({"payment_intent": intent}).data[0]
+
+    answered = disputes.update(
+        dispute.id, {"evidence": {"uncategorized_text": evidence}, "submit": True}
+    )
+
+    assert (dispute.status, answered.status) == ("needs_response", "under_review")
+    assert dispute_events(shop.sandbox) == ["created", "funds_withdrawn", "updated", *ending]
+    assert disputes.retrieve(dispute.id).status == status
+
+
+def test_an_inquiry_moves_no_money_and_ends_as_one(shop: Shop) -> None:
+    intent = shop.paid("4000000000001976")["payment_intent"]
+    dispute = shop.client.v1.disputes.list({"payment_intent": intent}).data[0]
+
+    closed = shop.client.v1.disputes.close(dispute.id)
+
+    assert (dispute.status, closed.status) == ("warning_needs_response", "warning_closed")
+    assert dispute_events(shop.sandbox) == ["created", "closed"]
+    assert closed.metadata.to_dict() == {}
+
+
+def test_a_disputed_charge_cannot_be_refunded(shop: Shop) -> None:
+    intent = shop.paid("4000000000000259")["payment_intent"]
+
+    with pytest.raises(Exception, match="has been charged back"):
+        shop.client.v1.refunds.create({"payment_intent": intent})
+
+
+def test_a_session_is_paid_once_however_often_its_form_is_sent(shop: Shop) -> None:
+    session = shop.session()
+
+    first, second = shop.submit(session), shop.submit(session)
+
+    assert first.headers["Location"] == second.headers["Location"]
+    shop.sandbox.wait_idle()
+    assert len(shop.sandbox.events("charge.succeeded")) == 1
