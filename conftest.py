@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from django.core.cache import caches
 from rest_framework.test import APIClient
 
 from accounts.models import User
 from accounts.tests.factories import UserFactory
 from accounts.tokens import issue_access
 from apikeys.listener import LISTENER
+from apikeys.throttles import COUNTER
 from conversations.models import Conversation
 from conversations.tests.factories import ConversationFactory
 
@@ -31,8 +31,7 @@ def as_a_fresh_process() -> Iterator[None]:
     """No test inherits another's cached keys, counters, or connection to the database."""
     yield
     LISTENER.stop()
-    for cache in caches.all():
-        cache.clear()
+    COUNTER.clear()
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ def key_of(request: HttpRequest | Request) -> LiveKey | None:
         return None
     key = lookup.find(token) if tokens.is_well_formed(token) else None
     if key is None:
-        raise AuthenticationFailed("The API key is not valid.", "invalid_api_key")
+        raise AuthenticationFailed("The API key is not valid.")
     note_use(key)
     return key
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import logging
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
 from django.core.cache import caches
-from django.core.cache.backends.base import BaseCache
 from redis.exceptions import RedisError
 from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
@@ -28,30 +28,78 @@ logger = logging.getLogger(__name__)
 
 WINDOW = 60
 AVOID_SHARED_FOR = 5.0
+# Of a flood from ever new addresses, the later ones are not counted.
+MOST_NAMES = 100_000
+
+
+class ProcessCounts:
+    """What this process has counted in the running minute.
+
+    Not Django's local memory cache: pickling a number twice costs more than the check of a key.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.clear()
+
+    def clear(self) -> None:
+        self._window = 0
+        self._counts: dict[str, int] = {}
+
+    def read(self, name: str, window: int) -> int:
+        with self._lock:
+            return self._counts.get(name, 0) if window == self._window else 0
+
+    def add(self, name: str, window: int) -> int:
+        with self._lock:
+            if window != self._window:
+                self._window, self._counts = window, {}
+            count = self._counts.get(name, 0) + 1
+            if count > 1 or len(self._counts) < MOST_NAMES:
+                self._counts[name] = count
+            return count
+
+
+class SharedCounts:
+    """The counts of all processes, in Django's cache. Raises RedisError."""
+
+    def read(self, name: str, window: int) -> int:
+        return int(caches["default"].get(f"{name}:{window}", 0))
+
+    def add(self, name: str, window: int) -> int:
+        cache, bucket = caches["default"], f"{name}:{window}"
+        try:
+            return cache.incr(bucket)
+        except ValueError:  # the first of this window
+            return 1 if cache.add(bucket, 1, timeout=2 * WINDOW) else cache.incr(bucket)
 
 
 class Counter:
     """Counts events by name within the running minute."""
 
     def __init__(self) -> None:
+        self._own = ProcessCounts()
+        self._shared = SharedCounts()
         self._shared_again_at = 0.0
+
+    def clear(self) -> None:
+        self._own.clear()
 
     def add(self, name: str) -> int:
         """Count one more; how many there are now."""
-        return self._ask(name, _increment)
+        return self._ask(lambda counts: counts.add(name, int(time.time()) // WINDOW))
 
     def read(self, name: str) -> int:
-        return self._ask(name, lambda cache, bucket: int(cache.get(bucket, 0)))
+        return self._ask(lambda counts: counts.read(name, int(time.time()) // WINDOW))
 
-    def _ask(self, name: str, question: Callable[[BaseCache, str], int]) -> int:
-        bucket = f"{name}:{int(time.time()) // WINDOW}"
-        if time.monotonic() >= self._shared_again_at:
+    def _ask(self, question: Callable[[ProcessCounts | SharedCounts], int]) -> int:
+        if settings.REDIS_URL and time.monotonic() >= self._shared_again_at:
             try:
-                return question(caches["default"], bucket)
+                return question(self._shared)
             except RedisError as error:
                 self._shared_again_at = time.monotonic() + AVOID_SHARED_FOR
                 logger.warning("Limits are counted per process: %s", error)
-        return question(caches["process"], bucket)
+        return question(self._own)
 
 
 COUNTER = Counter()
@@ -83,7 +131,7 @@ class FailureThrottle(BaseThrottle):
 
     def allow_request(self, request: Request, view: Any) -> bool:
         limit = settings.FAILED_AUTHENTICATIONS_PER_MINUTE
-        return not limit or COUNTER.read(_failures(self.get_ident(request))) < limit
+        return not limit or COUNTER.read(_failures(address_of(request))) < limit
 
     def wait(self) -> float:
         return _rest_of_window()
@@ -91,14 +139,7 @@ class FailureThrottle(BaseThrottle):
 
 def address_of(request: Any) -> str:
     """Where a request comes from; `X-Forwarded-For` counts as far as TRUSTED_PROXIES says."""
-    return str(BaseThrottle().get_ident(request))
-
-
-def _increment(cache: BaseCache, bucket: str) -> int:
-    try:
-        return cache.incr(bucket)
-    except ValueError:  # the first of this window
-        return 1 if cache.add(bucket, 1, timeout=2 * WINDOW) else cache.incr(bucket)
+    return BaseThrottle().get_ident(request) or ""
 
 
 def _failures(address: str) -> str:

@@ -137,21 +137,16 @@ else:
 
 # --- Caches and limits ------------------------------------------------------------------------
 REDIS_URL = _config.text("REDIS_URL")
-_PER_PROCESS = {
-    "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
-    # Counters that are thrown out early are limits that do not hold.
-    "OPTIONS": {"MAX_ENTRIES": 100_000},
-}
-_SHARED = {
-    "BACKEND": "django.core.cache.backends.redis.RedisCache",
-    "LOCATION": REDIS_URL,
-    "KEY_PREFIX": "payflow",
-    "OPTIONS": {"socket_timeout": 0.5, "socket_connect_timeout": 0.5},
-}
-CACHES = {
-    "default": _SHARED if REDIS_URL else _PER_PROCESS,
-    "process": {**_PER_PROCESS, "LOCATION": "process"},
-}
+if REDIS_URL:
+    CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": REDIS_URL,
+            "KEY_PREFIX": "payflow",
+            # A request waits no longer for a count than it would for itself.
+            "OPTIONS": {"socket_timeout": 0.5, "socket_connect_timeout": 0.5},
+        }
+    }
 # 0 is no limit.
 API_KEY_REQUESTS_PER_MINUTE = _config.integer("API_KEY_REQUESTS_PER_MINUTE", 6000)
 FAILED_AUTHENTICATIONS_PER_MINUTE = _config.integer("FAILED_AUTHENTICATIONS_PER_MINUTE", 60)

@@ -53,7 +53,8 @@ def redis(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
         server = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL)  # noqa: S603
         while not socket.exists():
             time.sleep(0.01)
-        settings.CACHES = {**settings.CACHES, "default": shared_cache(f"unix://{socket}")}
+        settings.REDIS_URL = f"unix://{socket}"
+        settings.CACHES = {"default": shared_cache(settings.REDIS_URL)}
         yield server
         caches["default"].close()
         server.kill()
@@ -175,9 +176,20 @@ def test_an_address_that_is_none_is_counted_too() -> None:
 def test_redis_counts_for_all_processes(redis: subprocess.Popen[bytes], stranger: User) -> None:
     client = bearer(revealed_key(stranger)[1])
     assert [client.get(VERIFY).status_code for _ in range(2)] == [204, 204]
-    caches["process"].clear()  # as another process, which has counted nothing itself
+    throttles.COUNTER.clear()  # as another process, which has counted nothing itself
     assert [client.get(VERIFY).status_code for _ in range(2)] == [204, 429]
     assert [fail().status_code for _ in range(4)] == [401, 401, 401, 429]
+
+
+def test_a_flood_of_names_takes_no_more_memory_than_it_may(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(throttles, "MOST_NAMES", 2)
+    counts = throttles.ProcessCounts()
+    assert [counts.add(name, 1) for name in "aabbccaabb"] == [1, 2, 1, 2, 1, 1, 3, 4, 3, 4]
+    assert len(counts._counts) == 2
+    assert counts.add("c", 2) == 1
+    assert counts.add("c", 2) == 2
 
 
 def test_when_redis_is_gone_each_process_counts_for_itself_and_nobody_waits(

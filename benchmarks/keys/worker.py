@@ -60,6 +60,8 @@ def measure(
     if not patient:
         backends = importlib.import_module("drf_simple_apikey.backends")
         pause, backends.time.sleep = backends.time.sleep, lambda _: None
+    for environment in environments[: 0 if forget else 25]:
+        _timed(environment)  # in the cache, where that is what is measured
     try:
         return statistics.median(_timed(each, forget=forget) for each in environments) * 1e6
     finally:
