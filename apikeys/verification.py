@@ -1,7 +1,7 @@
 """`/api/api-keys/verify`: may this request pass? For a gateway, so a plain view.
 
-Any method and any path below are answered alike: Envoy asks with the method of the request that
-it holds back, and with its path appended (docs/gateway.md).
+Any method and any path below are answered too: Envoy asks with the method of the request that it
+holds back and with its path appended, and takes only 200 for yes (docs/gateway.md).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PLAIN = " !#$&'()*+,/:;=?@[]^`{|}~"
 
 @csrf_exempt
 def verify(request: HttpRequest) -> HttpResponse:
-    """204 with who it is, 401, or 429. Raises DRF's exceptions for the latter two."""
+    """204 (below: 200) with who it is, 401, or 429. Raises DRF's exceptions for the latter two."""
     try:
         key = key_of(request)
         if key is None:
@@ -30,7 +30,8 @@ def verify(request: HttpRequest) -> HttpResponse:
         refusal.auth_header = "Bearer"  # type: ignore[union-attr]  # where DRF itself puts it
         raise
     throttles.spend(key)
-    response = HttpResponse(status=204)
+    exact = request.path_info.endswith("/verify")
+    response = HttpResponse(status=204 if exact else 200)
     del response.headers["Content-Type"]
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-User-Id"] = str(key.user_id)

@@ -82,12 +82,15 @@ def test_a_jwt_and_a_session_are_no_keys(stranger: User) -> None:
 
 
 @pytest.mark.parametrize("method", ["get", "head", "post", "put", "patch", "delete", "options"])
-@pytest.mark.parametrize("path", [URL, f"{URL}/orders/5?x=1", f"{URL}/"])
+@pytest.mark.parametrize(
+    ("path", "passed"),
+    [(URL, 204), (f"{URL}?x=1", 204), (f"{URL}/orders/5?x=1", 200), (f"{URL}/", 200)],
+)
 def test_every_method_and_path_below_is_answered_alike(
     stranger: User, method: str, path: str
 ) -> None:
     _, secret = revealed_key(stranger)
-    assert verify(secret, path, method).status_code == 204
+    assert verify(secret, path, method).status_code == passed
     assert verify(secret[:-1] + "x", path, method).status_code == 401
 
 
