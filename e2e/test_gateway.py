@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -165,10 +166,17 @@ def test_without_a_valid_key_nobody_reaches_the_product(gateway: str, key: str) 
     assert "Seen-X-Tier" not in answer.headers
 
 
-def test_who_keeps_failing_is_told_to_wait(gateway: str) -> None:
+def test_who_keeps_failing_is_told_to_wait_and_nobody_else(gateway: str, owner: Owner) -> None:
+    """From an address of its own: the limit is of the client, not of the gateway."""
+    port = int(gateway.rpartition(":")[2])
+    headers = {"Authorization": "Bearer sk_" + "0" * 64}
     for _ in range(200):
-        answer = through(gateway, "sk_" + "0" * 64)
-        if answer.status_code == 429:
+        client = HTTPConnection(LOOPBACK, port, timeout=10, source_address=("127.0.0.2", 0))
+        client.request("GET", "/", headers=headers)
+        answer = client.getresponse()
+        client.close()
+        if answer.status == 429:
             break
-    assert answer.status_code == 429
+    assert answer.status == 429
     assert int(answer.headers["Retry-After"]) >= 1
+    assert through(gateway, "sk_" + "0" * 64).status_code == 401

@@ -86,8 +86,8 @@ def test_a_jwt_and_a_session_are_no_keys(stranger: User) -> None:
     ("path", "passed"),
     [(URL, 204), (f"{URL}?x=1", 204), (f"{URL}/orders/5?x=1", 200), (f"{URL}/", 200)],
 )
-def test_every_method_and_path_below_is_answered_alike(
-    stranger: User, method: str, path: str
+def test_every_method_and_path_below_is_answered(
+    stranger: User, method: str, path: str, passed: int
 ) -> None:
     _, secret = revealed_key(stranger)
     assert verify(secret, path, method).status_code == passed
