@@ -12,7 +12,7 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_variables
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from apikeys import services
 from apikeys.forms import GRACES, NameForm, NewKeyForm, RotationForm
@@ -22,7 +22,7 @@ from apikeys.models import ApiKey
 
 @login_required
 @never_cache
-@require_GET
+@require_safe
 def keys(request: HttpRequest) -> HttpResponse:
     return _page(request, NewKeyForm())
 

@@ -20,7 +20,9 @@ logger = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
-_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # an escaped NUL, not an escaped backslash and u0000
+_NUL = re.compile(
+    r"(?<!\\)((?:\\\\)*)\\u0000"
+)  # an escaped NUL, not an escaped backslash and u0000
 
 
 class MalformedEvent(Exception):
@@ -41,6 +43,7 @@ def record(event: Json) -> None:
     Raises MalformedEvent.
     """
     _check(event)
+    event = _storable(event)
     stripe_object = event["data"]["object"]
     row = StripeEvent(
         event_id=event["id"],
@@ -116,20 +119,28 @@ def _check(event: Json) -> None:
         raise MalformedEvent("The body is not a Stripe event.")
     for name, longest in (("id", 255), ("type", 128)):
         value = event.get(name)
-        if not isinstance(value, str) or not 0 < len(value) <= longest:
+        if not isinstance(value, str) or not _is_name(value, longest):
             raise MalformedEvent(f"The event has no usable {name}.")
     data = event.get("data")
     if not isinstance(data, dict) or not isinstance(data.get("object"), dict):
         raise MalformedEvent("The event has no data.object.")
-    _check_storable(event)
 
 
-def _check_storable(event: Json) -> None:
-    """PostgreSQL's jsonb holds neither NUL nor half a surrogate pair nor an infinite number."""
+def _is_name(text: str, longest: int) -> bool:
+    return 0 < len(text) <= longest and text.isascii() and text.isprintable()
+
+
+def _storable(event: Json) -> Json:
+    """The event, with a replacement for what PostgreSQL's jsonb cannot hold.
+
+    That is NUL and half a surrogate pair: no payment is refused for one in somebody's name.
+    """
     try:
         text = json.dumps(event, ensure_ascii=False, allow_nan=False)
-        text.encode()
     except ValueError:
-        raise MalformedEvent("The event holds a value that JSON cannot carry.") from None
-    if _NUL.search(text):
-        raise MalformedEvent("The event holds a NUL character.")
+        raise MalformedEvent("The event holds a number that is not finite.") from None
+    clean = _NUL.sub(r"\1\\ufffd", text.encode(errors="replace").decode())
+    if clean == text:
+        return event
+    stored: Json = json.loads(clean)
+    return stored

@@ -11,6 +11,7 @@ from billing import views as billing
 from conversations.views import HomeView
 from payflow import health
 from payflow import keys as issuer
+from payflow.api import unknown_route
 
 urlpatterns = [
     path("", HomeView.as_view(), name="home"),
@@ -25,6 +26,7 @@ urlpatterns = [
     path("keys/<int:key_id>/delete", keys.delete, name="key-delete"),
     path("accounts/login/", auth.LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("accounts/logout/", auth.LogoutView.as_view(), name="logout"),
+    path("api", unknown_route),
     path("api/", include("payflow.api")),
     path("admin/", admin.site.urls),
     path("healthz", health.healthz),
