@@ -13,7 +13,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from accounts.tokens import issue_access
 from apikeys.models import ApiKey
-from billing.models import Order, StripeEvent
+from billing.models import EventStatus, Order, StripeEvent
 from conversations.models import Conversation
 from sandbox.running import RunningSandbox, running
 
@@ -123,7 +123,7 @@ def test_a_customer_back_before_the_webhook_gets_the_key_and_the_webhook_adds_no
     live_server: LiveServer, local_stripe: RunningSandbox, conversation: Conversation
 ) -> None:
     local_stripe.set_options(ack_timeout=0.01)
-    local_stripe.set_switches(delay=2.0)
+    local_stripe.set_switches(drop=True)
     customer = Customer(live_server, issue_access(conversation.user))
     link = customer("POST", "/api/payments/link", conversationId=conversation.pk)
     local_stripe.pay(link.json()["sessionId"])
@@ -138,8 +138,11 @@ def test_a_customer_back_before_the_webhook_gets_the_key_and_the_webhook_adds_no
     assert ApiKey.objects.count() == 1
     assert not StripeEvent.objects.exists()
 
+    local_stripe.set_switches()
+    (completed,) = local_stripe.events("checkout.session.completed")
+    local_stripe.resend(completed["id"])
     local_stripe.wait_idle()
-    assert StripeEvent.objects.filter(type="checkout.session.completed").exists()
+    assert StripeEvent.objects.get().status == EventStatus.PROCESSED
     assert Order.objects.count() == 1
     assert ApiKey.objects.count() == 1
 
