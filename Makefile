@@ -10,7 +10,7 @@ E2E := $(call stamp,e2e)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install run demo test e2e check fmt lint types migrations deploy-check lock clean
+.PHONY: help install run demo test revocations bench-keys programs e2e check fmt lint types migrations deploy-check lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,11 +30,21 @@ test: install ## run the whole suite on PostgreSQL, then the applications' on SQ
 	$(BIN)/pytest
 	$(BIN)/pytest --database=sqlite $(APPS)
 
+revocations: install ## revoke a thousand keys under a fleet of servers and time the refusals
+	REVOCATION_TRIALS=1000 $(BIN)/pytest apikeys/tests/test_fleet.py -k revoked
+
+bench-keys: install ## measure a key's check beside its peers, on a million keys (some minutes)
+	@$(BIN)/python -m benchmarks.keys
+
 e2e: $(E2E) ## run the browser tests in the machine's Chromium
 	@$(BIN)/python -m devtools.browser
+	@$(BIN)/python -m devtools.debian
 	env -u DATABASE_URL $(BIN)/pytest e2e -p no:randomly
 
-check: install lint types migrations deploy-check test ## all that CI asks for, but the browser
+programs: install ## install nginx and redis-server, which tests run for real, where apt may
+	@$(BIN)/python -m devtools.debian
+
+check: install programs lint types migrations deploy-check test ## all that CI asks for, but the browser
 
 fmt: install ## format the code and mend what the linter can
 	$(BIN)/ruff check --fix-only --quiet .

@@ -5,7 +5,7 @@ And who acts in most of them: a customer with a conversation, and API clients th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from rest_framework.test import APIClient
@@ -13,6 +13,8 @@ from rest_framework.test import APIClient
 from accounts.models import User
 from accounts.tests.factories import UserFactory
 from accounts.tokens import issue_access
+from apikeys.listener import LISTENER
+from apikeys.throttles import COUNTER
 from conversations.models import Conversation
 from conversations.tests.factories import ConversationFactory
 
@@ -22,6 +24,14 @@ LOOPBACK = ["127.0.0.1", "::1"]
 def pytest_itemcollected(item: pytest.Item) -> None:
     if item.get_closest_marker("http"):
         item.add_marker(pytest.mark.allow_hosts(LOOPBACK))
+
+
+@pytest.fixture(autouse=True)
+def as_a_fresh_process() -> Iterator[None]:
+    """No test inherits another's cached keys, counters, or connection to the database."""
+    yield
+    LISTENER.stop()
+    COUNTER.clear()
 
 
 @pytest.fixture

@@ -1,48 +1,69 @@
-"""A caller's own API keys: list, reveal once, delete."""
+"""A caller's own API keys: list, create, reveal once, rename, rotate, delete."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, ClassVar
 
+from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
 from drf_spectacular.utils import extend_schema, extend_schema_serializer
 from rest_framework import serializers, status, viewsets
 from rest_framework.decorators import action
-from rest_framework.exceptions import APIException, NotFound
+from rest_framework.exceptions import APIException, NotFound, PermissionDenied
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apikeys import services
-from apikeys.models import ApiKey, ApiKeyQuerySet
+from apikeys.cache import LiveKey
+from apikeys.issuing import Issuer
+from apikeys.models import ApiKey, ApiKeyQuerySet, KeyState
+from apikeys.names import LONGEST, validate_name
+
+SHOWS_A_SECRET = ("create", "reveal", "rotate")
 
 
-class AlreadyRevealed(APIException):
+class Conflict(APIException):
     status_code = status.HTTP_409_CONFLICT
-    default_code = "already_revealed"
-    default_detail = "This key was shown before. It cannot be shown again."
 
 
 class NotByApiKey(BasePermission):
     """Keys are managed by people: a leaked key must not be able to make itself a successor."""
 
-    message = "An API key cannot do this: sign in, or use a JWT."
+    message = "An API key cannot create, reveal or rotate keys: sign in, or use a JWT."
     code = "api_key_not_allowed"
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        return not isinstance(request.auth, ApiKey)
+        return not isinstance(request.auth, LiveKey)
 
 
 class ApiKeySerializer(serializers.ModelSerializer[ApiKey]):
     prefix = serializers.CharField(source="key_prefix")
+    state = serializers.ChoiceField(choices=KeyState.choices)
     createdAt = serializers.DateTimeField(source="created_at")  # noqa: N815 - camelCase API
     lastUsedAt = serializers.DateTimeField(source="last_used_at", allow_null=True)  # noqa: N815
     expiresAt = serializers.DateTimeField(source="expires_at", allow_null=True)  # noqa: N815
-    revealed = serializers.BooleanField(source="is_revealed")
+    revealed = serializers.BooleanField(
+        source="is_revealed", help_text="False: its secret is still to be revealed."
+    )
 
     class Meta:
         model = ApiKey
-        fields = ("id", "prefix", "name", "createdAt", "lastUsedAt", "expiresAt", "revealed")
+        fields = (
+            "id",
+            "prefix",
+            "name",
+            "tier",
+            "state",
+            "createdAt",
+            "lastUsedAt",
+            "expiresAt",
+            "revealed",
+        )
         read_only_fields = fields
 
 
@@ -60,23 +81,46 @@ class RevealedKeySerializer(ApiKeySerializer):
         read_only_fields = fields
 
 
+class KeyNameSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField(max_length=LONGEST, validators=[validate_name])
+
+
+class NewKeySerializer(KeyNameSerializer):
+    expiresAt = serializers.DateTimeField(required=False, allow_null=True)  # noqa: N815
+
+    def validate_expiresAt(self, value: Any) -> Any:  # noqa: N802 - named for its field
+        if value is not None and value <= timezone.now():
+            raise serializers.ValidationError("This is in the past.", "past")
+        return value
+
+
+class RotationSerializer(serializers.Serializer[Any]):
+    graceSeconds = serializers.IntegerField(  # noqa: N815
+        min_value=0,
+        max_value=int(services.LONGEST_GRACE.total_seconds()),
+        default=int(services.DEFAULT_GRACE.total_seconds()),
+        help_text="How long the old key still works.",
+    )
+
+
 class DeletedSerializer(serializers.Serializer[Any]):
     success = serializers.BooleanField()
 
 
 class ApiKeyViewSet(viewsets.GenericViewSet[ApiKey]):
-    """`payflow.api` adds who may come here: holders of a completed payment."""
+    """`payflow.api` adds who may come here, and what a new key hangs on."""
 
+    issuer: ClassVar[Issuer]
     queryset = ApiKey.objects.all()
     serializer_class = ApiKeySerializer
     lookup_value_regex = "[0-9]{1,19}"
 
     def get_queryset(self) -> ApiKeyQuerySet:
-        return ApiKey.objects.owned_by(self.request.user.pk).not_revoked()
+        return ApiKey.objects.owned_by(self.request.user.pk).listed(timezone.now())
 
     def get_permissions(self) -> list[Any]:
         permissions = super().get_permissions()
-        return [*permissions, NotByApiKey()] if self.action == "reveal" else list(permissions)
+        return [*permissions, NotByApiKey()] if self.action in SHOWS_A_SECRET else [*permissions]
 
     @extend_schema(responses=ApiKeyListSerializer, operation_id="api_keys_list")
     def list(self, request: Request) -> Response:
@@ -84,26 +128,76 @@ class ApiKeyViewSet(viewsets.GenericViewSet[ApiKey]):
         keys = self.get_queryset().order_by("-id")
         return Response({"keys": ApiKeySerializer(keys, many=True).data})
 
+    @extend_schema(request=NewKeySerializer, responses={201: RevealedKeySerializer})
+    @sensitive_variables("secret")
+    def create(self, request: Request) -> Response:
+        """Make another key and show it, the only time it is ever shown."""
+        body = NewKeySerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        with _refusals():
+            key, secret = self.issuer.create(
+                user_id=request.user.pk,
+                name=body.validated_data["name"],
+                expires_at=body.validated_data.get("expiresAt"),
+            )
+        return _with_secret(key, secret, status.HTTP_201_CREATED)
+
+    @extend_schema(request=KeyNameSerializer, responses={200: ApiKeySerializer})
+    def partial_update(self, request: Request, pk: str) -> Response:
+        """Rename a key."""
+        body = KeyNameSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        with _refusals():
+            key = services.rename(
+                user_id=request.user.pk, key_id=int(pk), name=body.validated_data["name"]
+            )
+        return Response(ApiKeySerializer(key).data)
+
     @extend_schema(responses={200: DeletedSerializer})
     def destroy(self, request: Request, pk: str) -> Response:
         """Revoke a key for good."""
-        try:
+        with _refusals():
             services.revoke(
                 user_id=request.user.pk, key_id=int(pk), reason=services.REVOKED_BY_OWNER
             )
-        except services.KeyNotFound:
-            raise NotFound from None
         return Response({"success": True})
 
     @extend_schema(request=None, responses={200: RevealedKeySerializer})
     @action(detail=True, methods=["post"])
+    @sensitive_variables("secret")
     def reveal(self, request: Request, pk: str) -> Response:
         """Show the key, the only time it is ever shown."""
-        try:
+        with _refusals():
             key, secret = services.reveal(user_id=request.user.pk, key_id=int(pk))
-        except services.KeyNotFound:
-            raise NotFound from None
-        except services.AlreadyRevealed:
-            raise AlreadyRevealed from None
-        body = {**ApiKeySerializer(key).data, "key": secret}
-        return Response(body, headers={"Cache-Control": "no-store"})
+        return _with_secret(key, secret, status.HTTP_200_OK)
+
+    @extend_schema(request=RotationSerializer, responses={201: RevealedKeySerializer})
+    @action(detail=True, methods=["post"])
+    @sensitive_variables("secret")
+    def rotate(self, request: Request, pk: str) -> Response:
+        """Make a successor and show it, the only time; the old key works on for a grace."""
+        body = RotationSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        grace = timedelta(seconds=body.validated_data["graceSeconds"])
+        with _refusals():
+            key, secret = self.issuer.rotate(user_id=request.user.pk, key_id=int(pk), grace=grace)
+        return _with_secret(key, secret, status.HTTP_201_CREATED)
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Say over HTTP what the services refuse."""
+    try:
+        yield
+    except services.KeyNotFound:
+        raise NotFound from None
+    except services.NotEntitled as refusal:
+        raise PermissionDenied(refusal.detail, refusal.code) from None
+    except services.Refusal as refusal:
+        raise Conflict(refusal.detail, refusal.code) from None
+
+
+@sensitive_variables("secret", "body")
+def _with_secret(key: ApiKey, secret: str, status_code: int) -> Response:
+    body = {**ApiKeySerializer(key).data, "key": secret}
+    return Response(body, status=status_code, headers={"Cache-Control": "no-store"})

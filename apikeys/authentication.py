@@ -1,41 +1,52 @@
-"""Bearer authentication by API key: one query by the unique hash."""
+"""Bearer authentication by API key."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.auth import get_user_model
+from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from apikeys import services, tokens
-from apikeys.models import ApiKey
+from apikeys import headers, lookup, tokens
+from apikeys.cache import LiveKey
+from apikeys.usage import note_use
+
+
+def key_of(request: HttpRequest | Request) -> LiveKey | None:
+    """The live key that the request carries, whose use is noted; None where it carries none.
+
+    Raises AuthenticationFailed for a malformed header, and for a key that is unknown, revoked,
+    suspended or expired, or whose user is not active: always in the same words, so that nothing
+    is learnt.
+    """
+    try:
+        token = headers.bearer_token(request.META.get("HTTP_AUTHORIZATION", ""))
+    except headers.Refused as refusal:
+        raise AuthenticationFailed(str(refusal), refusal.code) from None
+    if token is None or not token.startswith(tokens.SCHEME):
+        return None
+    key = lookup.find(token) if tokens.is_well_formed(token) else None
+    if key is None:
+        raise AuthenticationFailed("The API key is not valid.")
+    note_use(key)
+    return key
 
 
 class ApiKeyAuthentication(BaseAuthentication):
-    def authenticate(self, request: Request) -> tuple[Any, ApiKey] | None:
-        """(user, key), or None where the header carries no API key.
+    """Stands first, so that a malformed bearer header is refused whoever else might read it."""
 
-        Raises AuthenticationFailed for a key that is malformed, unknown, revoked, suspended or
-        expired, or whose user is not active: always in the same words, so that nothing is learnt.
-        """
-        scheme, _, secret = request.META.get("HTTP_AUTHORIZATION", "").strip().partition(" ")
-        secret = secret.strip()
-        if scheme.lower() != "bearer" or not secret.startswith(tokens.SCHEME):
-            return None
-        key = self._find(secret)
-        if key is None or not key.may_authenticate() or not key.user.is_active:
-            raise AuthenticationFailed("The API key is not valid.")
-        services.note_use(key)
-        return key.user, key
+    def authenticate(self, request: Request) -> tuple[Any, LiveKey] | None:
+        """(user, key), or None where the header carries no API key."""
+        key = key_of(request)
+        return None if key is None else (_user(key.user_id), key)
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
 
-    def _find(self, secret: str) -> ApiKey | None:
-        if not tokens.is_well_formed(secret):
-            return None
-        try:
-            return ApiKey.objects.select_related("user").get(key_hash=tokens.digest(secret))
-        except ApiKey.DoesNotExist:
-            return None
+
+def _user(user_id: int) -> Any:
+    """The key's active user: what else a view asks of them is read when it asks."""
+    return get_user_model().from_db("default", ["id", "is_active"], [user_id, True])

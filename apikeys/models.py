@@ -21,14 +21,44 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
     def not_revoked(self) -> ApiKeyQuerySet:
         return self.filter(revoked_at__isnull=True)
 
+    def unexpired(self, at: datetime) -> ApiKeyQuerySet:
+        return self.filter(Q(expires_at__isnull=True) | Q(expires_at__gt=at))
+
+    def live(self, at: datetime) -> ApiKeyQuerySet:
+        """Keys that authenticate, or will again when a suspension is lifted."""
+        return self.not_revoked().unexpired(at)
+
     def usable(self, at: datetime) -> ApiKeyQuerySet:
         """Keys that authenticate at this moment, as far as the key itself decides."""
-        unexpired = Q(expires_at__isnull=True) | Q(expires_at__gt=at)
-        return self.not_revoked().filter(unexpired, suspended_at__isnull=True)
+        return self.live(at).filter(suspended_at__isnull=True)
+
+    def listed(self, at: datetime) -> ApiKeyQuerySet:
+        """What an owner is shown: not what they deleted, nor what a successor has outlived."""
+        return self.not_revoked().exclude(rotated_at__isnull=False, expires_at__lte=at)
+
+    def family(self, root_id: int) -> ApiKeyQuerySet:
+        """The key a payment issued, and every key made or rotated under that payment."""
+        return self.filter(Q(pk=root_id) | Q(grant_id=root_id)).order_by("pk")
 
     def locked(self) -> ApiKeyQuerySet:
         """Lock the rows until the transaction ends: the last lock of the order (docs)."""
         return self.select_for_update(no_key=True)
+
+
+class KeyState(models.TextChoices):
+    ACTIVE = "active", "active"
+    ROTATED = "rotated", "rotated"  # works until its grace is over; its successor works too
+    SUSPENDED = "suspended", "suspended"  # its payment is disputed
+    EXPIRED = "expired", "expired"
+    REVOKED = "revoked", "revoked"
+
+
+class Hold(models.TextChoices):
+    """What the payment's way back did to a key, so that just this can be undone."""
+
+    NONE = "", "none"
+    SUSPENDED = "suspended", "suspended"
+    REVOKED = "revoked", "revoked"
 
 
 class ApiKey(models.Model):
@@ -43,11 +73,36 @@ class ApiKey(models.Model):
     key_hash = models.CharField(max_length=64, unique=True, editable=False)
     key_prefix = models.CharField(max_length=tokens.PREFIX_LENGTH, editable=False)
     name = models.CharField(max_length=200, db_default="")
+    # What was paid for; a gateway learns it with the key. Empty: no tier is known.
+    tier = models.CharField(max_length=64, blank=True, db_default="", editable=False)
+    # The key that the payment issued, where this one was made or rotated later: when the money
+    # goes back, the whole family ends. NULL: this is the issued key itself.
+    grant = models.ForeignKey(
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="granted",
+    )
+    # Unique: a key has one successor, whoever rotates it at the same time.
+    predecessor = models.OneToOneField(
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="successor",
+    )
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     revealed_at = models.DateTimeField(null=True, blank=True, editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
+    rotated_at = models.DateTimeField(null=True, blank=True, editable=False)
     suspended_at = models.DateTimeField(null=True, blank=True, editable=False)
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    hold = models.CharField(
+        max_length=16, choices=Hold, blank=True, db_default=Hold.NONE, editable=False
+    )
     # Why it was revoked, in words for its owner.
     revoked_reason = models.CharField(max_length=200, blank=True, db_default="", editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -68,8 +123,33 @@ class ApiKey(models.Model):
     def is_revealed(self) -> bool:
         return self.revealed_at is not None
 
+    @property
+    def root_id(self) -> int:
+        """The id of the key that its payment issued, maybe its own."""
+        return self.grant_id or self.pk
+
+    @property
+    def is_revealable(self) -> bool:
+        """Whether its secret is still to be shown; a rotated key's successor was shown instead."""
+        return self.revealed_at is None and self.rotated_at is None and not self.has_expired()
+
+    @property
+    def is_rotatable(self) -> bool:
+        return self.rotated_at is None and self.may_authenticate()
+
+    @property
+    def state(self) -> KeyState:
+        if self.revoked_at is not None:
+            return KeyState.REVOKED
+        if self.has_expired():
+            return KeyState.EXPIRED
+        if self.suspended_at is not None:
+            return KeyState.SUSPENDED
+        return KeyState.ACTIVE if self.rotated_at is None else KeyState.ROTATED
+
+    def has_expired(self, at: datetime | None = None) -> bool:
+        return self.expires_at is not None and self.expires_at <= (at or timezone.now())
+
     def may_authenticate(self, at: datetime | None = None) -> bool:
         """Whether the key itself stands; its user must be active besides."""
-        at = at or timezone.now()
-        expired = self.expires_at is not None and self.expires_at <= at
-        return not (expired or self.revoked_at or self.suspended_at)
+        return not (self.has_expired(at) or self.revoked_at or self.suspended_at)

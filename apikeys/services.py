@@ -1,58 +1,176 @@
 """The only writers of API keys.
 
 Each function that changes a key locks its row, so two of them at once have one winner. Nothing
-here returns or stores a usable key except `reveal`, which returns it once to its caller.
+here stores a usable key; `create`, `reveal` and `rotate` return one, once, to their caller.
+
+Keys that hang on one payment are a family. Whatever adds to a family or ends all of it locks the
+family's first key before any other, so that no key is made while its family is being ended.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 
-from django.db import connection, transaction
-from django.db.models import Q
+from django.contrib.auth import get_user_model
+from django.db import transaction
 from django.utils import timezone
 
 from apikeys import tokens
-from apikeys.models import ApiKey
+from apikeys.cache import CACHE
+from apikeys.models import ApiKey, ApiKeyQuerySet, Hold
+from apikeys.usage import note_use
 
-LAST_USED_RESOLUTION = timedelta(minutes=1)
+MOST_LIVE = 20
+# Rotation must work for somebody who has all their keys; what it leaves behind is bounded too.
+MOST_LIVE_WITH_ROTATED = 2 * MOST_LIVE
+LONGEST_GRACE = timedelta(days=7)
+DEFAULT_GRACE = timedelta(days=1)
 REVOKED_BY_OWNER = "Deleted by its owner."
 
+__all__ = ["note_use"]  # written in a module of its own, used by the name it had here
 
-class KeyNotFound(Exception):
+
+class Refusal(Exception):
+    """Why a service did nothing. `code` and `detail` are for the user."""
+
+    code = "refused"
+    detail = ""
+
+
+class KeyNotFound(Refusal):
     """No such key of this user, or it is revoked."""
 
+    code = "not_found"
+    detail = "You have no such key."
 
-class AlreadyRevealed(Exception):
-    """The key was shown before; it is never shown again."""
+
+class AlreadyRevealed(Refusal):
+    code = "already_revealed"
+    detail = "This key was shown before. It cannot be shown again."
 
 
-def issue(*, user_id: int, name: str) -> ApiKey:
+class AlreadyRotated(Refusal):
+    code = "already_rotated"
+    detail = "This key has a successor already. Rotate that one."
+
+
+class NotUsable(Refusal):
+    """The key is suspended or expired: it gets no successor; a suspended one makes no keys."""
+
+    code = "key_not_usable"
+    detail = "This key is suspended or has expired."
+
+
+class TooManyKeys(Refusal):
+    code = "too_many_keys"
+    detail = f"You have {MOST_LIVE} live keys, as many as anybody may have. Delete one first."
+
+
+class NotEntitled(Refusal):
+    """No payment of the user's stands that a new key could hang on."""
+
+    code = "payment_required"
+    detail = "A new key needs a completed payment that was neither returned nor disputed."
+
+
+def issue(*, user_id: int, name: str, tier: str = "") -> ApiKey:
     """Create a key that nobody has seen: its secret is dropped here, `reveal` mints the real one.
 
     A replayed payment can therefore neither mint nor leak a usable key.
     """
-    unseen = tokens.generate()
-    return ApiKey.objects.create(
+    return ApiKey.objects.create(user_id=user_id, name=name, tier=tier, **_minted()[1])
+
+
+@transaction.atomic
+def create(
+    *, user_id: int, name: str, expires_at: datetime | None, grant: ApiKey
+) -> tuple[ApiKey, str]:
+    """Make another key under the payment that issued `grant`, and return it with its secret.
+
+    Raises TooManyKeys, and NotUsable while the payment is disputed. The user's row is locked
+    first, so of two calls at once at the limit, one is refused.
+    """
+    get_user_model()._default_manager.select_for_update(no_key=True).get(pk=user_id)
+    root = ApiKey.objects.locked().get(pk=grant.root_id)
+    if root.suspended_at is not None:
+        raise NotUsable
+    now = timezone.now()
+    live = ApiKey.objects.owned_by(user_id).live(now)
+    if live.filter(rotated_at__isnull=True).count() >= MOST_LIVE:
+        raise TooManyKeys
+    secret, facts = _minted()
+    key = ApiKey.objects.create(
         user_id=user_id,
         name=name,
-        key_hash=tokens.digest(unseen),
-        key_prefix=tokens.prefix(unseen),
+        expires_at=expires_at,
+        tier=root.tier,
+        grant=root,
+        revealed_at=now,
+        **facts,
     )
+    return key, secret
 
 
 @transaction.atomic
 def reveal(*, user_id: int | None, key_id: int) -> tuple[ApiKey, str]:
-    """Mint the key's secret and return it, the only time. Raises KeyNotFound, AlreadyRevealed."""
+    """Mint the key's secret and return it, the only time.
+
+    Raises KeyNotFound, AlreadyRevealed, AlreadyRotated.
+    """
     key = _locked(user_id, key_id)
     if key.is_revealed:
         raise AlreadyRevealed
-    secret = tokens.generate()
-    key.key_hash = tokens.digest(secret)
-    key.key_prefix = tokens.prefix(secret)
+    if key.rotated_at is not None:
+        raise AlreadyRotated
+    secret, facts = _minted()
+    key.key_hash = facts["key_hash"]
+    key.key_prefix = facts["key_prefix"]
     key.revealed_at = timezone.now()
     key.save(update_fields=["key_hash", "key_prefix", "revealed_at", "updated_at"])
     return key, secret
+
+
+@transaction.atomic
+def rotate(
+    *, user_id: int | None, key_id: int, grace: timedelta = DEFAULT_GRACE
+) -> tuple[ApiKey, str]:
+    """Give a key a successor of the same name, tier and expiry; return that with its secret.
+
+    The old key works on for `grace`, or until its own end where that is sooner. Raises
+    KeyNotFound, AlreadyRotated, NotUsable, TooManyKeys.
+    """
+    _lock_family(user_id, key_id)
+    old = _locked(user_id, key_id)
+    now = timezone.now()
+    _check_rotatable(old, now)
+    inherited = old.expires_at
+    old.rotated_at = now
+    old.expires_at = min(inherited or now + grace, now + grace)
+    old.save(update_fields=["rotated_at", "expires_at", "updated_at"])
+    _forget(old.key_hash)
+    secret, facts = _minted()
+    successor = ApiKey.objects.create(
+        user_id=old.user_id,
+        name=old.name,
+        tier=old.tier,
+        expires_at=inherited,
+        grant_id=old.root_id,
+        predecessor=old,
+        revealed_at=now,
+        **facts,
+    )
+    return successor, secret
+
+
+@transaction.atomic
+def rename(*, user_id: int | None, key_id: int, name: str) -> ApiKey:
+    """Call a user's key something else. Raises KeyNotFound."""
+    key = _locked(user_id, key_id)
+    key.name = name
+    key.save(update_fields=["name", "updated_at"])
+    _forget(key.key_hash)
+    return key
 
 
 @transaction.atomic
@@ -64,78 +182,112 @@ def revoke(*, user_id: int | None, key_id: int, reason: str) -> ApiKey:
 
 
 @transaction.atomic
-def revoke_any(key_id: int, *, reason: str) -> bool:
-    """End a key whoever it belongs to: its payment went back. False if it had ended before."""
-    key = ApiKey.objects.locked().get(pk=key_id)
-    if key.revoked_at is not None:
-        return False
-    _end(key, reason)
-    return True
-
-
-@transaction.atomic
-def reinstate(key_id: int) -> bool:
-    """Take back a `revoke_any`: the money did not go after all. False if it was not revoked.
-
-    Only for the caller whose `revoke_any` returned True; every other revocation is one way.
-    """
-    key = ApiKey.objects.locked().get(pk=key_id)
-    if key.revoked_at is None:
-        return False
-    key.revoked_at = None
-    key.revoked_reason = ""
-    key.save(update_fields=["revoked_at", "revoked_reason", "updated_at"])
-    return True
-
-
-@transaction.atomic
 def suspend(key_id: int) -> bool:
-    """Stop a key for now: its payment is disputed. False if it was suspended before."""
-    key = ApiKey.objects.locked().get(pk=key_id)
-    if key.suspended_at is not None:
-        return False
-    key.suspended_at = timezone.now()
-    key.save(update_fields=["suspended_at", "updated_at"])
-    return True
+    """Stop one key for now. False if it was stopped before."""
+    return _suspend(ApiKey.objects.filter(pk=key_id).locked())
 
 
 @transaction.atomic
 def restore(key_id: int) -> bool:
-    """Lift a suspension; a revoked key stays revoked. False if it was not suspended."""
-    key = ApiKey.objects.locked().get(pk=key_id)
-    if key.suspended_at is None:
-        return False
-    key.suspended_at = None
-    key.save(update_fields=["suspended_at", "updated_at"])
-    return True
+    """Lift the suspension of one key; a revoked key stays revoked. False if there was none."""
+    stopped = ApiKey.objects.filter(pk=key_id, suspended_at__isnull=False)
+    return bool(stopped.update(suspended_at=None, hold=Hold.NONE, updated_at=timezone.now()))
 
 
-def note_use(key: ApiKey) -> None:
-    """Record that the key was used, at most once a minute and without waiting for anybody.
+@transaction.atomic
+def suspend_family(key_id: int) -> bool:
+    """Stop the key and its family: their payment is disputed. False if nothing was left to stop."""
+    return _suspend(_locked_family(key_id).not_revoked(), hold=Hold.SUSPENDED)
 
-    A request must not queue behind whoever holds the row: on PostgreSQL a locked row is skipped
-    and the next request tries again.
+
+@transaction.atomic
+def restore_family(key_id: int) -> bool:
+    """Take back a `suspend_family`, and nothing that others did. False if there was none."""
+    held = _locked_family(key_id).filter(hold=Hold.SUSPENDED)
+    return bool(held.update(suspended_at=None, hold=Hold.NONE, updated_at=timezone.now()))
+
+
+@transaction.atomic
+def revoke_family(key_id: int, *, reason: str) -> bool:
+    """End the key and its family: their payment went back. False if all had ended before."""
+    living = list(_locked_family(key_id).not_revoked())
+    for key in living:
+        key.hold = Hold.REVOKED
+        _end(key, reason)
+    return bool(living)
+
+
+@transaction.atomic
+def reinstate_family(key_id: int) -> bool:
+    """Take back a `revoke_family`: the money did not go after all. False if there was none.
+
+    Every other revocation is one way.
     """
-    now = timezone.now()
-    if key.last_used_at is not None and now - key.last_used_at < LAST_USED_RESOLUTION:
-        return
-    stale = Q(last_used_at__isnull=True) | Q(last_used_at__lt=now - LAST_USED_RESOLUTION)
-    with transaction.atomic():
-        row = ApiKey.objects.filter(stale, pk=key.pk)
-        if connection.features.has_select_for_update_skip_locked:
-            row = row.select_for_update(skip_locked=True, no_key=True)
-        ApiKey.objects.filter(pk__in=row.values("pk")).update(last_used_at=now)
+    held = _locked_family(key_id).filter(hold=Hold.REVOKED)
+    facts = {"revoked_at": None, "revoked_reason": "", "hold": Hold.NONE}
+    return bool(held.update(**facts, updated_at=timezone.now()))
+
+
+def _suspend(keys: ApiKeyQuerySet, *, hold: Hold = Hold.NONE) -> bool:
+    working = list(keys.filter(suspended_at__isnull=True))
+    for key in working:
+        key.suspended_at = timezone.now()
+        key.hold = hold
+        key.save(update_fields=["suspended_at", "hold", "updated_at"])
+        _forget(key.key_hash)
+    return bool(working)
+
+
+def _forget(digest: str) -> None:
+    """Once it is committed, this very process knows it at once; the others hear of it."""
+    transaction.on_commit(partial(CACHE.forget, digest))
+
+
+def _minted() -> tuple[str, dict[str, str]]:
+    """A new secret, and what is stored of it."""
+    secret = tokens.generate()
+    return secret, {"key_hash": tokens.digest(secret), "key_prefix": tokens.prefix(secret)}
+
+
+def _check_rotatable(key: ApiKey, now: datetime) -> None:
+    if key.rotated_at is not None:
+        raise AlreadyRotated
+    if not key.may_authenticate(now):
+        raise NotUsable
+    if ApiKey.objects.owned_by(key.user_id).live(now).count() >= MOST_LIVE_WITH_ROTATED:
+        raise TooManyKeys
 
 
 def _end(key: ApiKey, reason: str) -> None:
     key.revoked_at = timezone.now()
     key.revoked_reason = reason
-    key.save(update_fields=["revoked_at", "revoked_reason", "updated_at"])
+    key.save(update_fields=["revoked_at", "revoked_reason", "hold", "updated_at"])
+    _forget(key.key_hash)
 
 
 def _locked(user_id: int | None, key_id: int) -> ApiKey:
-    """The user's key, locked. The lock order ends here: nothing else may be locked after it."""
+    """The user's key, locked. The lock order ends here: nothing but a key is locked after it."""
     try:
         return ApiKey.objects.owned_by(user_id).not_revoked().locked().get(pk=key_id)
     except ApiKey.DoesNotExist:
         raise KeyNotFound from None
+
+
+def _lock_family(user_id: int | None, key_id: int) -> None:
+    """Lock the first key of the family that the user's key is of. Raises KeyNotFound."""
+    key = ApiKey.objects.owned_by(user_id).filter(pk=key_id).first()
+    if key is None:
+        raise KeyNotFound
+    ApiKey.objects.locked().get(pk=key.root_id)
+
+
+def _locked_family(key_id: int) -> ApiKeyQuerySet:
+    """Every key of the family, for a statement after this one: the first is locked here.
+
+    Two statements, because a key that was committed while the first waited is seen only by the
+    second.
+    """
+    root = ApiKey.objects.locked().get(pk=ApiKey.objects.get(pk=key_id).root_id)
+    family = ApiKey.objects.family(root.pk)
+    list(family.locked().values_list("pk"))
+    return family

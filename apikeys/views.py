@@ -1,7 +1,7 @@
 """The signed-in customer's page of keys.
 
 A secret is rendered into the answer to a POST and nowhere else: not into a redirect, a URL or a
-message cookie; the page may not be stored by any cache.
+message cookie; the page may not be stored by any cache. `issuer` comes with the route.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ from __future__ import annotations
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_POST, require_safe
 
 from apikeys import services
+from apikeys.forms import GRACES, NameForm, NewKeyForm, RotationForm
+from apikeys.issuing import Issuer
 from apikeys.models import ApiKey
 
 
@@ -21,8 +24,28 @@ from apikeys.models import ApiKey
 @never_cache
 @require_safe
 def keys(request: HttpRequest) -> HttpResponse:
-    own = ApiKey.objects.owned_by(request.user.pk).not_revoked().order_by("-id")
-    return render(request, "keys.html", {"keys": own})
+    return _page(request, NewKeyForm())
+
+
+@login_required
+@never_cache
+@require_POST
+@sensitive_variables("secret")
+def create(request: HttpRequest, issuer: Issuer) -> HttpResponse:
+    form = NewKeyForm(request.POST)
+    if not form.is_valid():
+        return _page(request, form, status=400)
+    try:
+        key, secret = issuer.create(
+            user_id=request.user.pk,
+            name=form.cleaned_data["name"],
+            expires_at=form.expires_at(),
+        )
+    except services.NotEntitled as refusal:
+        return _page(request, form, refusal.detail, status=403)
+    except services.Refusal as refusal:
+        return _page(request, form, refusal.detail, status=409)
+    return _revealed(request, key, secret)
 
 
 @login_required
@@ -36,8 +59,41 @@ def reveal(request: HttpRequest, key_id: int) -> HttpResponse:
         raise Http404 from None
     except services.AlreadyRevealed:
         return render(request, "key_shown_before.html", status=409)
-    api = request.build_absolute_uri("/api/conversations")
-    return render(request, "key_revealed.html", {"key": key, "secret": secret, "api": api})
+    except services.Refusal as refusal:
+        return _page(request, NewKeyForm(), refusal.detail, status=409)
+    return _revealed(request, key, secret)
+
+
+@login_required
+@never_cache
+@require_POST
+@sensitive_variables("secret")
+def rotate(request: HttpRequest, key_id: int, issuer: Issuer) -> HttpResponse:
+    form = RotationForm(request.POST)
+    if not form.is_valid():
+        return _page(request, NewKeyForm(), "Choose when the old key ends.", status=400)
+    try:
+        key, secret = issuer.rotate(
+            user_id=request.user.pk, key_id=key_id, grace=form.cleaned_data["grace"]
+        )
+    except services.KeyNotFound:
+        raise Http404 from None
+    except services.Refusal as refusal:
+        return _page(request, NewKeyForm(), refusal.detail, status=409)
+    return _revealed(request, key, secret)
+
+
+@login_required
+@require_POST
+def rename(request: HttpRequest, key_id: int) -> HttpResponse:
+    form = NameForm(request.POST)
+    if not form.is_valid():
+        return _page(request, NewKeyForm(), " ".join(map(str, form.errors["name"])), status=400)
+    try:
+        services.rename(user_id=request.user.pk, key_id=key_id, name=form.cleaned_data["name"])
+    except services.KeyNotFound:
+        raise Http404 from None
+    return redirect("keys")
 
 
 @login_required
@@ -48,3 +104,17 @@ def delete(request: HttpRequest, key_id: int) -> HttpResponse:
     except services.KeyNotFound:
         raise Http404 from None
     return redirect("keys")
+
+
+def _page(
+    request: HttpRequest, form: NewKeyForm, problem: str = "", *, status: int = 200
+) -> HttpResponse:
+    own = ApiKey.objects.owned_by(request.user.pk).listed(timezone.now()).order_by("-id")
+    context = {"keys": own, "form": form, "problem": problem, "graces": GRACES}
+    return render(request, "keys.html", context, status=status)
+
+
+@sensitive_variables("secret")
+def _revealed(request: HttpRequest, key: ApiKey, secret: str) -> HttpResponse:
+    api = request.build_absolute_uri("/api/conversations")
+    return render(request, "key_revealed.html", {"key": key, "secret": secret, "api": api})

@@ -54,7 +54,7 @@ def fulfil(session: CheckoutSession) -> Result:
     order.is_duplicate = conversation.is_paid
     if not order.is_duplicate:
         conversation.settle_paid(session.id)
-        order.api_key = apikeys.issue(user_id=order.user_id, name=KEY_NAME)
+        order.api_key = apikeys.issue(user_id=order.user_id, name=KEY_NAME, tier=order.tier)
     order.save()
     _catch_up(order, conversation)
     if order.is_duplicate:
@@ -258,14 +258,14 @@ def _hold_key(order: Order) -> None:
     if order.api_key_id is None or due == order.key_hold:
         return
     if order.key_hold == KeyHold.REVOKED:
-        apikeys.reinstate(order.api_key_id)
+        apikeys.reinstate_family(order.api_key_id)
     elif order.key_hold == KeyHold.SUSPENDED:
-        apikeys.restore(order.api_key_id)
+        apikeys.restore_family(order.api_key_id)
     done = due == KeyHold.NONE
     if due == KeyHold.REVOKED:
-        done = apikeys.revoke_any(order.api_key_id, reason=MONEY_WENT_BACK)
+        done = apikeys.revoke_family(order.api_key_id, reason=MONEY_WENT_BACK)
     elif due == KeyHold.SUSPENDED:
-        done = apikeys.suspend(order.api_key_id)
+        done = apikeys.suspend_family(order.api_key_id)
     order.key_hold = due if done else KeyHold.NONE
 
 

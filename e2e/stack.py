@@ -34,6 +34,7 @@ def running_stack() -> Iterator[Stack]:
         "PORT": str(port),
         "FRONTEND_URL": url,
         "STRIPE_API_BASE": stripe,
+        "TRUSTED_PROXIES": "1",  # e2e/test_gateway.py puts nginx in front
         "WEB_CONCURRENCY": "1",
         "WEB_THREADS": "8",
     }

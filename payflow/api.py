@@ -6,6 +6,8 @@ be seen only once a payment of theirs was completed.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import include, path, re_path
 from django.views.decorators.csrf import csrf_exempt
@@ -17,11 +19,16 @@ from rest_framework.views import APIView
 
 from accounts.api import TokenRefreshView, TokenView
 from apikeys.api import ApiKeyViewSet
+from apikeys.issuing import Issuer
+from apikeys.throttles import FailureThrottle
+from apikeys.verification import verify
 from billing.api import OrderViewSet, PaymentLinkView
-from billing.models import Order
 from billing.views import webhook
 from conversations.api import ConversationViewSet
-from payflow import schema  # noqa: F401 - registers how the authentication is described
+from payflow import (
+    keys,
+    schema,  # noqa: F401 - registers how the authentication is described
+)
 from payflow.pagination import NewestFirst
 
 # Fixed: drf-spectacular would take it from the query and put it into a header.
@@ -35,7 +42,7 @@ class HasPaid(BasePermission):
     code = "payment_required"
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        return Order.objects.owned_by(request.user.pk).completed().exists()
+        return keys.has_paid(request.user.pk)
 
 
 class ConversationPages(NewestFirst):
@@ -55,12 +62,13 @@ class PagedOrderViewSet(OrderViewSet):
 
 
 class PaidApiKeyViewSet(ApiKeyViewSet):
-    def get_permissions(self) -> list[BasePermission]:
-        """Only the list depends on a payment: an id is a 404 unless it is the caller's own."""
-        permissions = super().get_permissions()
-        return [*permissions, HasPaid()] if self.action == "list" else permissions
-
     permission_classes = (IsAuthenticated,)
+    issuer: ClassVar[Issuer] = keys
+
+    def get_permissions(self) -> list[BasePermission]:
+        """List and create depend on a payment: an id is a 404 unless it is the caller's own."""
+        permissions = super().get_permissions()
+        return [*permissions, HasPaid()] if self.action in ("list", "create") else permissions
 
 
 @csrf_exempt
@@ -75,8 +83,9 @@ router.register("orders", PagedOrderViewSet)
 router.register("api-keys", PaidApiKeyViewSet)
 
 urlpatterns = [
-    path("auth/token", TokenView.as_view()),
+    path("auth/token", TokenView.as_view(throttle_classes=[FailureThrottle])),
     path("auth/token/refresh", TokenRefreshView.as_view()),
+    re_path(r"^api-keys/verify(?:/.*)?$", verify, name="verify"),
     path("payments/link", PaymentLinkView.as_view()),
     re_path(r"^webhooks/stripe/?$", webhook, name="stripe-webhook"),
     path("schema", SpectacularAPIView.as_view(api_version=SCHEMA_VERSION), name="schema"),

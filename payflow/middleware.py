@@ -43,7 +43,7 @@ class api_problems:  # noqa: N801 - Django's middleware setting reads like a lis
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """Views outside of DRF raise DRF's exceptions too; they become the same documents here."""
-        return problems.for_exception(error) if problems.is_api(request) else None
+        return problems.for_exception(error, request) if problems.is_api(request) else None
 
 
 def content_security_policy(get_response: GetResponse) -> GetResponse:

@@ -14,7 +14,9 @@ from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from rest_framework import exceptions
+from rest_framework.request import Request
 
+from apikeys import throttles
 from payflow import request_id
 
 logger = logging.getLogger(__name__)
@@ -42,10 +44,10 @@ def problem(
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> HttpResponse:
     """DRF's `EXCEPTION_HANDLER`."""
-    return for_exception(error)
+    return for_exception(error, context["request"])
 
 
-def for_exception(error: Exception) -> HttpResponse:
+def for_exception(error: Exception, request: HttpRequest | Request) -> HttpResponse:
     """The problem document for any exception; one that is our own fault is logged, not told."""
     if isinstance(error, Http404):
         error = exceptions.NotFound()
@@ -53,10 +55,23 @@ def for_exception(error: Exception) -> HttpResponse:
         error = exceptions.PermissionDenied()
     elif isinstance(error, SuspiciousOperation):
         error = exceptions.ParseError("The request cannot be read.")
+    if isinstance(error, exceptions.AuthenticationFailed):
+        error = _counted(error, request)
     if isinstance(error, exceptions.APIException):
         return _for_api_exception(error)
     logger.error("Unhandled %s", type(error).__name__, exc_info=error)
     return internal_error()
+
+
+def _counted(
+    error: exceptions.AuthenticationFailed, request: HttpRequest | Request
+) -> exceptions.APIException:
+    """The failure, or the refusal of an address that has had too many of them."""
+    try:
+        throttles.count_failure(throttles.address_of(request))
+    except exceptions.Throttled as slow_down:
+        return slow_down
+    return error
 
 
 def internal_error() -> HttpResponse:

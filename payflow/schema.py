@@ -47,6 +47,29 @@ def add_problems(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     return result
 
 
+_TOLD = {
+    "X-User-Id": "Whose key it is.",
+    "X-Key-Id": "Which key it is.",
+    "X-Key-Name": "What its owner calls it, percent-encoded.",
+    "X-Tier": "What was paid for, percent-encoded.",
+}
+
+
+def add_verify(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Postprocessing hook: the gateways' view is a plain one, which the generator does not see."""
+    told = {name: {"description": text, "schema": _TEXT} for name, text in _TOLD.items()}
+    result["paths"]["/api/api-keys/verify"] = {
+        "get": {
+            "operationId": "api_keys_verify",
+            "description": "For gateways: whether the request's key is live, and whose it is.",
+            "tags": ["api-keys"],
+            "security": [{"apiKey": []}],
+            "responses": {"204": {"description": "The key is live.", "headers": told}},
+        }
+    }
+    return result
+
+
 class JWTScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # not typed
     target_class = "accounts.authentication.JWTAuthentication"
     name = "jwt"

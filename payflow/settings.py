@@ -136,6 +136,22 @@ elif _database["ENGINE"] == "django.db.backends.sqlite3":
 else:
     refuse("DATABASE_URL must name a PostgreSQL or an SQLite database.")
 
+# --- Caches and limits ------------------------------------------------------------------------
+REDIS_URL = _config.text("REDIS_URL")
+if REDIS_URL:
+    CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": REDIS_URL,
+            "KEY_PREFIX": "payflow",
+            # A request waits no longer for a count than it would for itself.
+            "OPTIONS": {"socket_timeout": 0.5, "socket_connect_timeout": 0.5},
+        }
+    }
+# 0 is no limit.
+API_KEY_REQUESTS_PER_MINUTE = _config.integer("API_KEY_REQUESTS_PER_MINUTE", 6000)
+FAILED_AUTHENTICATIONS_PER_MINUTE = _config.integer("FAILED_AUTHENTICATIONS_PER_MINUTE", 60)
+
 # --- HTTP -------------------------------------------------------------------------------------
 # Stripe's events are far smaller; nothing else sent to us has a reason to be larger.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
@@ -146,6 +162,10 @@ REST_FRAMEWORK = {
         "accounts.authentication.JWTAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
+    "DEFAULT_THROTTLE_CLASSES": ["apikeys.throttles.KeyThrottle"],
+    # How many proxies of ours a request has passed: as many of X-Forwarded-For's last addresses
+    # are believed. What is left of them anybody can write.
+    "NUM_PROXIES": _config.integer("TRUSTED_PROXIES", 0),
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_PARSER_CLASSES": ["payflow.media.BoundedJSONParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "payflow.media.AlwaysJSON",
@@ -163,6 +183,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
+        "payflow.schema.add_verify",
         "payflow.schema.add_problems",
     ],
     "SWAGGER_UI_DIST": "SIDECAR",
@@ -210,7 +231,10 @@ SECURE_CSP = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"request_id": {"()": "payflow.request_id.RequestIdFilter"}},
+    "filters": {
+        "request_id": {"()": "payflow.request_id.RequestIdFilter"},
+        "redaction": {"()": "payflow.redaction.RedactionFilter"},
+    },
     "formatters": {
         "line": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"}
     },
@@ -218,13 +242,15 @@ LOGGING = {
         "console": {
             "class": "logging.StreamHandler",
             "formatter": "line",
-            "filters": ["request_id"],
+            "filters": ["request_id", "redaction"],
         }
     },
     "root": {"handlers": ["console"], "level": _config.log_level("LOG_LEVEL")},
     "loggers": {
-        "django": {"handlers": [], "propagate": True},
+        # Django's own handlers know of no redaction: all that it logs goes through ours.
+        **{name: {"handlers": [], "propagate": True} for name in ("django", "django.server")},
         # It tells of every request; what failed is logged where it is caught.
         "stripe": {"level": "WARNING"},
     },
 }
+DEFAULT_EXCEPTION_REPORTER_FILTER = "payflow.redaction.RedactingReporterFilter"

@@ -7,6 +7,8 @@ from django.utils import timezone
 from accounts.models import User
 from apikeys import tokens
 from apikeys.models import ApiKey
+from billing.tests import stripe_events as stripe
+from conversations.models import Conversation
 
 
 def revealed_key(user: User, **facts: Any) -> tuple[ApiKey, str]:
@@ -21,3 +23,11 @@ def revealed_key(user: User, **facts: Any) -> tuple[ApiKey, str]:
         **facts,
     )
     return key, secret
+
+
+def paid_key(conversation: Conversation) -> ApiKey:
+    """The key that a payment for this conversation has just issued."""
+    stripe.deliver(stripe.completed(conversation))
+    key = conversation.orders.get().api_key
+    assert key is not None
+    return key

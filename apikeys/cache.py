@@ -1,0 +1,104 @@
+"""Live keys that this process has seen, for as long as it is sure to hear of their end.
+
+Owns the decision when an entry may be served: while the lease runs, which the listener renews
+only after a word with the database. No lease (connection lost, silent, or not yet made), no
+cache. Keys are kept under their hash; a secret is never in here.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import datetime
+
+# `make bench-keys` prints what a full cache weighs.
+MOST_ENTRIES = 20_000
+
+
+@dataclass(slots=True)
+class LiveKey:
+    """A key that authenticates: what a request needs to know of it."""
+
+    pk: int
+    user_id: int
+    name: str
+    tier: str
+    expires_at: datetime | None
+    last_used_at: datetime | None
+
+
+class KeyCache:
+    """A bounded store, least recently used out first, safe between threads.
+
+    A reader takes a ticket, asks the database and puts the answer with its ticket. If anything
+    was forgotten in between, the answer may be older than the news and is not kept.
+    """
+
+    def __init__(self, most: int = MOST_ENTRIES) -> None:
+        self._most = most
+        self.reset()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def reset(self) -> None:
+        """Empty and off, with a new lock: a forked process may have inherited a held one."""
+        self._lock = threading.Lock()
+        self._entries: OrderedDict[str, LiveKey] = OrderedDict()
+        self._news = 0
+        self._lease_ends = 0.0
+
+    @property
+    def is_on(self) -> bool:
+        return time.monotonic() < self._lease_ends
+
+    def get(self, digest: str) -> LiveKey | None:
+        with self._lock:
+            if not self.is_on or digest not in self._entries:
+                return None
+            self._entries.move_to_end(digest)
+            return self._entries[digest]
+
+    def ticket(self) -> int | None:
+        """To be taken before the database is asked; None while the cache is off."""
+        with self._lock:
+            return self._news if self.is_on else None
+
+    def put(self, digest: str, key: LiveKey, ticket: int) -> None:
+        with self._lock:
+            if ticket != self._news:
+                return
+            self._entries[digest] = key
+            if len(self._entries) > self._most:
+                self._entries.popitem(last=False)
+
+    def forget(self, digest: str) -> None:
+        with self._lock:
+            self._news += 1
+            self._entries.pop(digest, None)
+
+    def forget_user(self, user_id: int) -> None:
+        with self._lock:
+            self._news += 1
+            gone = [digest for digest, key in self._entries.items() if key.user_id == user_id]
+            for digest in gone:
+                del self._entries[digest]
+
+    def forget_all(self) -> None:
+        with self._lock:
+            self._news += 1
+            self._entries.clear()
+
+    def renew(self, until: float) -> None:
+        """Serve until this moment of the monotonic clock."""
+        with self._lock:
+            self._lease_ends = until
+
+    def turn_off(self) -> None:
+        self.renew(0.0)
+        self.forget_all()
+
+
+CACHE = KeyCache()

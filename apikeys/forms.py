@@ -1,0 +1,49 @@
+"""What is typed into the page of keys."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+
+from apikeys.names import LONGEST, validate_name
+
+GRACES = (
+    ("0", "at once"),
+    ("3600", "in an hour"),
+    ("86400", "in a day"),
+    ("604800", "in a week"),
+)
+
+
+class NameForm(forms.Form):
+    name = forms.CharField(max_length=LONGEST, validators=[validate_name])
+
+
+class NewKeyForm(NameForm):
+    expires_on = forms.DateField(
+        required=False,
+        label="Last day (optional)",
+        widget=forms.DateInput(attrs={"type": "date"}),
+    )
+
+    def clean_expires_on(self) -> date | None:
+        last_day: date | None = self.cleaned_data["expires_on"]
+        if last_day is not None and last_day < timezone.now().date():
+            raise ValidationError("This is in the past.")
+        return last_day
+
+    def expires_at(self) -> datetime | None:
+        """The end of the chosen day, in UTC."""
+        last_day = self.cleaned_data["expires_on"]
+        if last_day is None or last_day == date.max:
+            return None
+        return datetime.combine(last_day + timedelta(days=1), time.min, UTC)
+
+
+class RotationForm(forms.Form):
+    grace = forms.TypedChoiceField(
+        choices=GRACES, coerce=lambda seconds: timedelta(seconds=int(seconds)), initial="86400"
+    )

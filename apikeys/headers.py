@@ -1,0 +1,49 @@
+"""What an `Authorization` header may be: read strictly, refused politely, never stored or logged.
+
+Scheme and surrounding spaces are read as RFC 9110 has them (any case, one space or more). Beyond
+that there is a bearer token, or another scheme, or a refusal.
+"""
+
+from __future__ import annotations
+
+import re
+
+LONGEST = 8192  # also the longest header that gunicorn lets through
+
+# RFC 6750: b64token, which has the alphabets of base64 and of base64url.
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)
+_STRIPE = re.compile(r"(?:[sr]k_(?:live|test)_|whsec_)", re.ASCII)
+_BARE = re.compile(r"bearer|sk_|rk_|whsec_|eyj", re.IGNORECASE)
+
+
+class Refused(Exception):
+    """The header holds no usable bearer token. `code` and the text are for the client."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+
+
+def bearer_token(header: str) -> str | None:
+    """The token of a bearer header; None where there is no header, or one of another scheme.
+
+    Raises Refused.
+    """
+    if len(header) > LONGEST:
+        raise Refused("malformed_authorization", "The Authorization header is too long.")
+    scheme, _, token = header.strip(" ").partition(" ")
+    token = token.lstrip(" ")
+    if _STRIPE.match(token) or _STRIPE.match(scheme):
+        raise Refused(
+            "stripe_key",
+            "This is a key of Stripe's, not of ours. It was not stored here; if it has reached "
+            "us by mistake, roll it in Stripe's dashboard.",
+        )
+    if scheme.lower() == "bearer" and _TOKEN.fullmatch(token):
+        return token
+    if _BARE.match(scheme):
+        raise Refused(
+            "malformed_authorization",
+            "The Authorization header must read: Bearer, a space, and the key or token.",
+        )
+    return None

@@ -1,0 +1,170 @@
+"""Hears from PostgreSQL which cached keys have changed, whoever changed them; and asks it.
+
+Triggers send what changed (migrations/0003): a key's hash, `user:ID`, or `all`. The listener has
+a connection and a thread of its own in every process, begun by the first lookup there. It fails
+closed: the cache serves for LEASE seconds after the last answered heartbeat, and is emptied when
+the connection is lost. News travels on the connection that the heartbeat proves to be alive, so
+what was committed before an answered heartbeat has been heard or is on its way.
+
+Beside it the listener keeps a second connection for the process's questions about keys. A miss
+that asks there, by a prepared statement, costs a tenth of one that borrows a connection from
+Django's pool; where it fails, Django's is asked.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any, LiteralString
+
+import psycopg
+from django.db import connections
+
+from apikeys.cache import CACHE, KeyCache
+
+logger = logging.getLogger(__name__)
+
+CHANNEL = "payflow_api_keys"
+# A key that has ended is refused everywhere within a second, also when the connection died
+# without a word: the lease runs out first.
+LEASE = 0.7
+HEARTBEAT = 0.2
+RECONNECT_AFTER = 1.0
+
+
+class NotDirect(Exception):
+    """A connection pooler stands between: it would swallow the news."""
+
+
+class NoAnswer(Exception):
+    """There is no connection for questions, or it has failed: ask Django's."""
+
+
+class Listener:
+    def __init__(self, cache: KeyCache) -> None:
+        self._cache = cache
+        self.reset()
+
+    def reset(self) -> None:
+        """As new: a forked process has no thread, and may have inherited a held lock."""
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._complained = False
+        self._questions: psycopg.Connection[Any] | None = None
+
+    def ask(self, query: LiteralString, parameters: Sequence[Any]) -> tuple[Any, ...] | None:
+        """The one row that the query finds, committed before now. Raises NoAnswer."""
+        if self._questions is None:
+            raise NoAnswer
+        try:
+            return self._questions.execute(query, parameters, prepare=True).fetchone()
+        except psycopg.Error as error:
+            logger.warning("The connection for questions about keys failed: %s", error)
+            raise NoAnswer from error
+
+    def ensure_running(self) -> None:
+        """Begin to listen, unless this process does."""
+        if self._thread is not None:
+            return
+        with self._lock:
+            if self._thread is None:
+                self._stopping.clear()
+                self._thread = threading.Thread(target=self._run, name="key listener", daemon=True)
+                self._thread.start()
+
+    def stop(self) -> None:
+        """Turn the cache off and close the connection."""
+        with self._lock:
+            thread, self._thread = self._thread, None
+        if thread is not None:
+            self._stopping.set()
+            thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._listen()
+            except (psycopg.Error, OSError, NotDirect) as error:
+                self._complain(error)
+            finally:
+                self._questions = None
+                self._cache.turn_off()
+            self._stopping.wait(RECONNECT_AFTER)
+
+    def _listen(self) -> None:
+        with _connected() as news, _connected() as questions:
+            questions.execute("SET statement_timeout = '5s'")
+            news.execute(f"LISTEN {CHANNEL}")
+            while not (self._stopping.is_set() or questions.closed):
+                asked = time.monotonic()
+                _check_alive(news)
+                self._hear(news, 0)  # what came along with the answer
+                self._questions = questions
+                self._cache.renew(asked + LEASE)
+                self._complained = False
+                self._hear(news, HEARTBEAT)
+
+    def _hear(self, connection: psycopg.Connection[Any], seconds: float) -> None:
+        for news in connection.notifies(timeout=seconds):
+            self._take(news.payload)
+
+    def _take(self, payload: str) -> None:
+        kind, _, user_id = payload.partition(":")
+        if kind == "user" and user_id.isdigit():
+            self._cache.forget_user(int(user_id))
+        elif len(payload) == 64:
+            self._cache.forget(payload)
+        else:  # "all", and whatever a later version may send
+            self._cache.forget_all()
+
+    def _complain(self, error: Exception) -> None:
+        if not self._complained:
+            logger.warning("API keys are not cached, every check asks the database: %s", error)
+        self._complained = True
+
+
+def _check_alive(connection: psycopg.Connection[Any]) -> None:
+    """Raise unless the very server process that we are connected to answers.
+
+    A pooler that shares server connections between clients accepts LISTEN and delivers nothing.
+    It cannot know, when it greets a client, which server process will answer.
+    """
+    row = connection.execute("SELECT pg_backend_pid()").fetchone()
+    if row is None or row[0] != connection.info.backend_pid:
+        raise NotDirect("a connection pooler stands before PostgreSQL")
+
+
+def _connected() -> psycopg.Connection[Any]:
+    connection = psycopg.connect(**_parameters(), autocommit=True)
+    connection.execute("SET TIME ZONE 'UTC'")
+    return connection
+
+
+def _parameters() -> dict[str, Any]:
+    """Django's own connection parameters, made to notice a dead server."""
+    parameters = connections["default"].get_connection_params()
+    ours = ("dbname", "user", "password", "host", "port")
+    tls = (name for name in parameters if name.startswith("ssl"))
+    chosen = {name: parameters[name] for name in (*ours, *tls, "service") if name in parameters}
+    return {
+        **chosen,
+        "application_name": "payflow key listener",
+        "connect_timeout": 3,
+        "tcp_user_timeout": 3000,
+        "keepalives_idle": 3,
+    }
+
+
+LISTENER = Listener(CACHE)
+
+
+def _start_afresh() -> None:
+    CACHE.reset()
+    LISTENER.reset()
+
+
+os.register_at_fork(after_in_child=_start_afresh)

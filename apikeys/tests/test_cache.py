@@ -1,0 +1,345 @@
+"""The cache of live keys: what it serves, for how long, and what makes it forget."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import connection, transaction
+from django.test import Client
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+
+from accounts.models import User
+from apikeys import listener, services, tokens
+from apikeys.cache import CACHE, KeyCache, LiveKey
+from apikeys.models import ApiKey
+from apikeys.tests.factories import revealed_key
+
+URL = "/api/api-keys/verify"
+WITHIN = 1.0
+
+postgres = pytest.mark.postgres
+committed = pytest.mark.django_db(transaction=True)
+
+
+def entry(number: int, user_id: int = 1) -> LiveKey:
+    return LiveKey(number, user_id, "a key", "premium", None, None)
+
+
+@pytest.fixture
+def cache() -> KeyCache:
+    cache = KeyCache(most=3)
+    cache.renew(time.monotonic() + 60)
+    return cache
+
+
+def fill(cache: KeyCache, *digests: str) -> None:
+    for number, digest in enumerate(digests):
+        ticket = cache.ticket()
+        assert ticket is not None
+        cache.put(digest, entry(number), ticket)
+
+
+def test_it_never_holds_more_than_it_may_and_drops_what_was_not_used(cache: KeyCache) -> None:
+    fill(cache, "a", "b", "c")
+    assert cache.get("a") is not None
+    fill(cache, "d", "e")
+    assert len(cache) == 3
+    assert [digest for digest in "abcde" if cache.get(digest)] == ["a", "d", "e"]
+
+
+def test_without_a_lease_it_serves_and_takes_nothing(cache: KeyCache) -> None:
+    fill(cache, "a")
+    cache.renew(time.monotonic() - 0.001)
+    assert cache.get("a") is None
+    assert cache.ticket() is None
+
+
+def test_an_answer_that_may_be_older_than_the_news_is_not_kept(cache: KeyCache) -> None:
+    ticket = cache.ticket()
+    assert ticket is not None
+    cache.forget("another")
+    cache.put("a", entry(1), ticket)
+    assert cache.get("a") is None
+
+
+def test_what_was_forgotten_while_it_was_off_is_not_served_when_it_is_on_again(
+    cache: KeyCache,
+) -> None:
+    fill(cache, "a")
+    ticket = cache.ticket()
+    assert ticket is not None
+    cache.turn_off()
+    cache.put("b", entry(2), ticket)
+    cache.renew(time.monotonic() + 60)
+    assert cache.get("a") is None
+    assert cache.get("b") is None
+
+
+def test_it_forgets_one_key_or_a_user_or_all(cache: KeyCache) -> None:
+    for digest, user_id in (("a", 1), ("b", 2), ("c", 2)):
+        cache.put(digest, entry(1, user_id), cache.ticket() or 0)
+    cache.forget("a")
+    assert [cache.get(digest) is not None for digest in "abc"] == [False, True, True]
+    cache.forget_user(2)
+    assert len(cache) == 0
+    fill(cache, "d")
+    cache.forget_all()
+    assert len(cache) == 0
+
+
+@pytest.mark.parametrize(
+    ("payload", "left"),
+    [("a" * 64, "b"), ("user:2", "a"), ("all", ""), ("what is this", ""), ("user:x", "")],
+)
+def test_the_listener_understands_the_news(payload: str, left: str) -> None:
+    cache = KeyCache()
+    cache.renew(time.monotonic() + 60)
+    for digest, user_id in (("a" * 64, 1), ("b" * 64, 2)):
+        cache.put(digest, entry(1, user_id), cache.ticket() or 0)
+    listener.Listener(cache)._take(payload)
+    assert "".join(digest for digest in "ab" if cache.get(digest * 64)) == left
+
+
+def test_a_pooler_in_between_is_noticed() -> None:
+    def connected(greeted: int, answers: int) -> Any:
+        cursor = SimpleNamespace(fetchone=lambda: (answers,))
+        info = SimpleNamespace(backend_pid=greeted)
+        return SimpleNamespace(execute=lambda query: cursor, info=info)
+
+    listener._check_alive(connected(7, 7))
+    with pytest.raises(listener.NotDirect):
+        listener._check_alive(connected(7, 8))
+
+
+def test_a_forked_process_starts_afresh() -> None:
+    CACHE.renew(time.monotonic() + 60)
+    fill(CACHE, "a")
+    listener._start_afresh()
+    assert not CACHE.is_on
+    assert len(CACHE) == 0
+    assert listener.LISTENER._thread is None
+
+
+# --- With PostgreSQL and its triggers ------------------------------------------------------------
+
+
+@pytest.fixture
+def held(stranger: User) -> Iterator[tuple[ApiKey, str]]:
+    """A key that this process has in its cache."""
+    key, secret = revealed_key(stranger, last_used_at=timezone.now())
+    until(lambda: status(secret) == 204 and CACHE.get(tokens.digest(secret)) is not None, 5)
+    yield key, secret
+    listener.LISTENER.stop()
+
+
+def status(secret: str) -> int:
+    return Client().get(URL, headers={"Authorization": f"Bearer {secret}"}).status_code
+
+
+def until(condition: Callable[[], bool], seconds: float = WITHIN) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.005)
+
+
+def by_sql(statement: str, *parameters: Any) -> None:
+    """On a connection that Django knows nothing of, as with psql."""
+    with psycopg.connect(**_direct()) as direct:
+        direct.execute(statement, parameters)
+
+
+def _direct() -> dict[str, Any]:
+    return listener._parameters() | {"application_name": "psql"}
+
+
+@postgres
+@committed
+def test_a_hit_asks_the_database_nothing(
+    held: tuple[ApiKey, str], django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    with django_assert_num_queries(0):
+        assert status(held[1]) == 204
+
+
+STATEMENTS = {
+    "revoked": "UPDATE api_keys SET revoked_at = now() WHERE id = %(key)s",
+    "suspended": "UPDATE api_keys SET suspended_at = now() WHERE id = %(key)s",
+    "expired": "UPDATE api_keys SET expires_at = now() WHERE id = %(key)s",
+    "minted anew": "UPDATE api_keys SET key_hash = repeat('0', 64) WHERE id = %(key)s",
+    "deleted": "DELETE FROM api_keys WHERE id = %(key)s",
+    "all deleted": "DELETE FROM api_keys",
+    "truncated": "TRUNCATE api_keys CASCADE",
+    "its user deactivated": "UPDATE users SET is_active = false WHERE id = %(user)s",
+    "its user deleted": "WITH k AS (DELETE FROM api_keys WHERE user_id = %(user)s)"
+    " DELETE FROM users WHERE id = %(user)s",
+}
+
+
+@postgres
+@committed
+@pytest.mark.parametrize("statement", STATEMENTS.values(), ids=STATEMENTS.keys())
+def test_a_key_changed_by_sql_is_refused_within_a_second(
+    held: tuple[ApiKey, str], statement: str
+) -> None:
+    key, secret = held
+    with psycopg.connect(**_direct()) as direct:
+        direct.execute(statement, {"key": key.pk, "user": key.user_id})
+    until(lambda: status(secret) == 401)
+
+
+SERVICES: dict[str, Callable[[ApiKey], object]] = {
+    "revoke": lambda key: services.revoke(user_id=key.user_id, key_id=key.pk, reason="x"),
+    "revoke_family": lambda key: services.revoke_family(key.pk, reason="x"),
+    "suspend": lambda key: services.suspend(key.pk),
+    "rotate": lambda key: services.rotate(user_id=key.user_id, key_id=key.pk, grace=timedelta(0)),
+    "deactivate": lambda key: User.objects.filter(pk=key.user_id).update(is_active=False),
+}
+
+
+@postgres
+@committed
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_key_ended_by_a_service_is_refused_within_a_second(
+    held: tuple[ApiKey, str], name: str
+) -> None:
+    SERVICES[name](held[0])
+    until(lambda: status(held[1]) == 401)
+
+
+@postgres
+@committed
+def test_the_process_that_revokes_refuses_at_once(held: tuple[ApiKey, str]) -> None:
+    services.revoke(user_id=held[0].user_id, key_id=held[0].pk, reason="x")
+    assert status(held[1]) == 401
+
+
+@postgres
+@committed
+def test_a_restored_key_works_and_a_new_name_is_told(held: tuple[ApiKey, str]) -> None:
+    key, secret = held
+    services.suspend(key.pk)
+    until(lambda: status(secret) == 401)
+    services.restore(key.pk)
+    assert status(secret) == 204
+    until(lambda: CACHE.get(tokens.digest(secret)) is not None)
+    by_sql("UPDATE api_keys SET name = 'office' WHERE id = %s", key.pk)
+
+    def name() -> str:
+        answer = Client().get(URL, headers={"Authorization": f"Bearer {secret}"})
+        return answer.headers["X-Key-Name"]
+
+    until(lambda: name() == "office")
+
+
+@postgres
+@committed
+def test_an_expiry_is_noticed_though_nobody_says_so(stranger: User) -> None:
+    ends = timezone.now() + timedelta(seconds=1)
+    _, secret = revealed_key(stranger, expires_at=ends, last_used_at=timezone.now())
+    until(lambda: status(secret) == 204 and CACHE.get(tokens.digest(secret)) is not None, 0.9)
+    time.sleep(max(0.0, (ends - timezone.now()).total_seconds()))
+    assert CACHE.get(tokens.digest(secret)) is not None
+    assert status(secret) == 401
+
+
+@postgres
+@committed
+def test_noting_a_use_is_no_news(held: tuple[ApiKey, str]) -> None:
+    by_sql("UPDATE api_keys SET last_used_at = now() WHERE id = %s", held[0].pk)
+    time.sleep(2 * listener.HEARTBEAT)
+    assert CACHE.get(tokens.digest(held[1])) is not None
+
+
+@postgres
+@committed
+def test_a_held_key_notes_its_use_once_a_minute(held: tuple[ApiKey, str]) -> None:
+    key, secret = held
+    long_ago = timezone.now() - timedelta(minutes=5)
+    ApiKey.objects.filter(pk=key.pk).update(last_used_at=long_ago)
+    entry = CACHE.get(tokens.digest(secret))
+    assert entry is not None
+    entry.last_used_at = long_ago
+    assert status(secret) == 204
+    key.refresh_from_db()
+    noted = key.last_used_at
+    assert noted is not None
+    assert timezone.now() - noted < timedelta(seconds=10)
+    assert status(secret) == 204
+    key.refresh_from_db()
+    assert key.last_used_at == noted
+
+
+@postgres
+@committed
+def test_within_a_transaction_the_database_is_asked(held: tuple[ApiKey, str]) -> None:
+    key, secret = held
+    with transaction.atomic():
+        ApiKey.objects.filter(pk=key.pk).update(revoked_at=timezone.now())
+        assert status(secret) == 401
+        transaction.set_rollback(True)
+    assert status(secret) == 204
+
+
+@postgres
+@committed
+def test_a_cut_connection_empties_the_cache_and_it_comes_back(held: tuple[ApiKey, str]) -> None:
+    key, secret = held
+    for _ in range(3):
+        by_sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name = 'payflow key listener' AND datname = current_database()"
+        )
+        until(lambda: not CACHE.is_on and len(CACHE) == 0)
+        assert status(secret) == 204  # the database knows
+        until(lambda: CACHE.is_on, 5)
+    ApiKey.objects.filter(pk=key.pk).update(revoked_at=timezone.now())
+    until(lambda: status(secret) == 401)
+
+
+@postgres
+@committed
+def test_a_silent_connection_turns_the_cache_off_in_time(
+    held: tuple[ApiKey, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server is gone without a word: no error, no news, no answer to the heartbeat."""
+    release = threading.Event()
+    monkeypatch.setattr(listener, "_check_alive", lambda _: release.wait(10))
+    monkeypatch.setattr(listener.Listener, "_hear", lambda *_: None)
+    try:
+        by_sql("UPDATE api_keys SET revoked_at = now() WHERE id = %s", held[0].pk)
+        until(lambda: status(held[1]) == 401)
+    finally:
+        release.set()
+
+
+@postgres
+@committed
+def test_a_listener_that_cannot_connect_leaves_the_cache_off(
+    stranger: User, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    nowhere = {"host": "/nowhere", "dbname": "nothing"}
+    monkeypatch.setattr(listener, "_parameters", lambda: nowhere)
+    _, secret = revealed_key(stranger)
+    assert status(secret) == 204
+    until(lambda: "not cached" in caplog.text, 5)
+    assert status(secret) == 204
+    assert not CACHE.is_on
+
+
+@pytest.mark.sqlite
+@committed
+def test_on_sqlite_nothing_is_cached(stranger: User) -> None:
+    _, secret = revealed_key(stranger)
+    assert status(secret) == 204
+    assert status(secret) == 204
+    assert listener.LISTENER._thread is None
+    assert connection.vendor == "sqlite"

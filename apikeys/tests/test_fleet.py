@@ -1,0 +1,169 @@
+"""A key that has ended is refused by every process of every server within a second.
+
+`make revocations` runs a thousand trials; the suite, thirty.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from http.client import HTTPConnection
+
+import psycopg
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from accounts.models import User
+from accounts.tokens import issue_access
+from apikeys import listener, services
+from apikeys.models import ApiKey
+from apikeys.tests.factories import revealed_key
+from devtools.fleet import VERIFY, Server, fleet
+from devtools.ports import LOOPBACK
+from devtools.settings_for_tests import SETTINGS
+
+TRIALS = int(os.environ.get("REVOCATION_TRIALS", "30"))
+WITHIN = 1.0
+# Enough for each of two workers to be asked: a request goes to whichever is awake first.
+ASKED = 6
+
+pytestmark = [
+    pytest.mark.postgres,
+    pytest.mark.http,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.timeout(60 + TRIALS),
+]
+
+
+@pytest.fixture(scope="module")
+def servers(django_db_setup: None) -> Iterator[list[Server]]:
+    """A server with two workers and two with one, on the tests' database."""
+    environment = {
+        **SETTINGS,
+        "DATABASE_URL": _database_url(),
+        "WEB_THREADS": "4",
+        "API_KEY_REQUESTS_PER_MINUTE": "0",
+        "FAILED_AUTHENTICATIONS_PER_MINUTE": "0",
+        "LOG_LEVEL": "ERROR",
+    }
+    with fleet(environment, 2, 1, 1) as servers:
+        yield servers
+
+
+def _database_url() -> str:
+    """The settings' own, with the name of the test's database."""
+    base = os.environ["DATABASE_URL"].rpartition("/")[0]
+    return f"{base}/{connection.settings_dict['NAME']}"
+
+
+def by_sql(statement: str, *parameters: object) -> None:
+    parameters_as_psql = listener._parameters() | {"application_name": "psql"}
+    with psycopg.connect(**parameters_as_psql, autocommit=True) as direct:
+        direct.execute(statement, parameters)
+
+
+WAYS: dict[str, Callable[[list[Server], ApiKey], object]] = {
+    "API": lambda servers, key: servers[key.pk % 3].request(
+        "DELETE", f"/api/api-keys/{key.pk}", issue_access(key.user)
+    ),
+    "service": lambda _, key: services.revoke(user_id=key.user_id, key_id=key.pk, reason="x"),
+    "SQL": lambda _, key: by_sql("UPDATE api_keys SET revoked_at = now() WHERE id = %s", key.pk),
+}
+
+
+def refused_after(servers: list[Server], secret: str) -> float:
+    """Seconds until the last process has let the key pass for the last time."""
+    began = last_passed = time.monotonic()
+    refusals = 0
+    while refusals < 2 * ASKED:
+        answers = [server.verify(secret) for server in servers]
+        if 204 in answers:
+            last_passed, refusals = time.monotonic(), 0
+        refusals += answers == [401] * len(servers)
+        assert time.monotonic() - began < 10 * WITHIN, "it is still accepted"
+    return last_passed - began
+
+
+def warm(servers: list[Server], secret: str) -> None:
+    """Let every process keep the key."""
+    for server in servers:
+        for _ in range(ASKED if server.workers > 1 else 2):
+            assert server.verify(secret) == 204
+
+
+def test_a_revoked_key_is_refused_by_every_process_within_a_second(
+    servers: list[Server], stranger: User, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for server in servers:  # the listeners begin with the first key that is looked up
+        warm([server], revealed_key(stranger)[1])
+    time.sleep(1)
+    taken: dict[str, list[float]] = {way: [] for way in WAYS}
+    for trial in range(TRIALS):
+        way = list(WAYS)[trial % len(WAYS)]
+        key, secret = revealed_key(stranger, last_used_at=timezone.now())
+        warm(servers, secret)
+        WAYS[way](servers, key)
+        taken[way].append(refused_after(servers, secret))
+    with capsys.disabled():
+        for way, seconds in taken.items():
+            middle, worst = statistics.median(seconds), max(seconds)
+            os.write(
+                1,
+                f"\n  {way}: {len(seconds)} trials, refused everywhere after"
+                f" {middle * 1000:.1f} ms (median), {worst * 1000:.1f} ms (worst)".encode(),
+            )
+    assert max(max(seconds) for seconds in taken.values()) < WITHIN
+    assert sum(map(len, taken.values())) == TRIALS
+
+
+def test_with_its_listener_s_connection_cut_no_process_is_stale(
+    servers: list[Server], stranger: User
+) -> None:
+    for _ in range(5):
+        key, secret = revealed_key(stranger, last_used_at=timezone.now())
+        warm(servers, secret)
+        by_sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name = 'payflow key listener' AND datname = current_database()"
+        )
+        by_sql("UPDATE api_keys SET revoked_at = now() WHERE id = %s", key.pk)
+        assert refused_after(servers, secret) < WITHIN
+
+
+def test_without_the_news_it_would_be_accepted_so_the_caches_are_really_in_use(
+    servers: list[Server], stranger: User
+) -> None:
+    key, secret = revealed_key(stranger, last_used_at=timezone.now())
+    warm(servers, secret)
+    time.sleep(1)  # listeners that began with this test's first request are listening now
+    warm(servers, secret)
+    by_sql("ALTER TABLE api_keys DISABLE TRIGGER USER")
+    try:
+        by_sql("UPDATE api_keys SET revoked_at = now() WHERE id = %s", key.pk)
+        time.sleep(0.1)
+        assert 204 in [server.verify(secret) for server in servers]
+    finally:
+        by_sql("ALTER TABLE api_keys ENABLE TRIGGER USER")
+
+
+def test_two_authorization_headers_are_401(servers: list[Server], stranger: User) -> None:
+    _, secret = revealed_key(stranger)
+    connection = HTTPConnection(LOOPBACK, servers[0].port, timeout=10)
+    connection.putrequest("GET", VERIFY)
+    connection.putheader("Authorization", f"Bearer {secret}")
+    connection.putheader("Authorization", f"Bearer {secret}")
+    connection.endheaders()
+    assert connection.getresponse().status == 401
+    connection.close()
+
+
+def test_deactivated_users_keys_are_refused_everywhere(
+    servers: list[Server], stranger: User
+) -> None:
+    _, secret = revealed_key(stranger, last_used_at=timezone.now())
+    warm(servers, secret)
+    by_sql("UPDATE users SET is_active = false WHERE id = %s", stranger.pk)
+    assert refused_after(servers, secret) < WITHIN

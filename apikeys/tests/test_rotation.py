@@ -1,0 +1,230 @@
+"""A key hands over to its successor; and who wins when two things happen to a key at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from accounts.models import User
+from apikeys import services
+from apikeys.models import ApiKey
+from apikeys.tests.at_once import at_once
+from apikeys.tests.factories import paid_key, revealed_key
+from billing.models import Order
+from conftest import bearer
+from conversations.models import Conversation
+
+pytestmark = pytest.mark.django_db
+
+URL = "/api/api-keys"
+ApiOf = Callable[[User], APIClient]
+
+
+@pytest.fixture
+def key(conversation: Conversation) -> ApiKey:
+    """The key of a payment, revealed."""
+    return services.reveal(user_id=conversation.user_id, key_id=paid_key(conversation).pk)[0]
+
+
+@pytest.fixture
+def api(key: ApiKey, api_of: ApiOf) -> APIClient:
+    return api_of(key.user)
+
+
+def rotate(api: APIClient, key: ApiKey, **body: Any) -> Any:
+    return api.post(f"{URL}/{key.pk}/rotate", body, format="json")
+
+
+def works(secret: str) -> bool:
+    return bearer(secret).get("/api/conversations").status_code == 200
+
+
+def test_the_successor_keeps_name_tier_order_and_expiry(key: ApiKey, api: APIClient) -> None:
+    ends = timezone.now() + timedelta(days=30)
+    ApiKey.objects.filter(pk=key.pk).update(expires_at=ends, name="office")
+    response = rotate(api, key)
+    assert response.status_code == 201
+    assert response.headers["Cache-Control"] == "no-store"
+    body = response.json()
+    assert works(body["key"])
+    successor = ApiKey.objects.get(pk=body["id"])
+    assert successor.predecessor == key
+    assert (successor.name, successor.tier, successor.expires_at) == ("office", "premium", ends)
+    assert Order.objects.get().api_key == successor
+
+
+@pytest.mark.parametrize(
+    ("body", "grace"),
+    [({}, 86400), ({"graceSeconds": 3600}, 3600), ({"graceSeconds": 604800}, 604800)],
+)
+def test_the_old_key_works_on_until_its_grace_is_over(
+    key: ApiKey, api: APIClient, body: dict[str, int], grace: int
+) -> None:
+    now = timezone.now()
+    assert rotate(api, key, **body).status_code == 201
+    key.refresh_from_db()
+    assert key.expires_at is not None
+    assert abs(key.expires_at - now - timedelta(seconds=grace)) < timedelta(seconds=10)
+    assert key.may_authenticate(now + timedelta(seconds=grace - 1))
+    assert not key.may_authenticate(now + timedelta(seconds=grace + 10))
+
+
+def test_without_grace_the_old_key_ends_at_once(key: ApiKey, api: APIClient) -> None:
+    old, secret = revealed_key(key.user)
+    assert works(secret)
+    assert rotate(api, old, graceSeconds=0).status_code == 201
+    assert not works(secret)
+
+
+def test_a_rotation_never_extends_the_old_key(key: ApiKey, api: APIClient) -> None:
+    ends = timezone.now() + timedelta(minutes=5)
+    ApiKey.objects.filter(pk=key.pk).update(expires_at=ends)
+    rotate(api, key, graceSeconds=604800)
+    key.refresh_from_db()
+    assert key.expires_at == ends
+    assert ApiKey.objects.get(predecessor=key).expires_at == ends
+
+
+@pytest.mark.parametrize("grace", [-1, 604801, "soon", None, 1.5, [], 10**30])
+def test_an_impossible_grace_is_refused(key: ApiKey, api: APIClient, grace: Any) -> None:
+    assert rotate(api, key, graceSeconds=grace).status_code == 400
+    key.refresh_from_db()
+    assert key.rotated_at is None
+
+
+def test_a_key_is_rotated_once_and_its_successor_again(key: ApiKey, api: APIClient) -> None:
+    successor = ApiKey.objects.get(pk=rotate(api, key).json()["id"])
+    again = rotate(api, key)
+    assert again.status_code == 409
+    assert again.json()["code"] == "already_rotated"
+    assert rotate(api, successor).status_code == 201
+    assert Order.objects.get().api_key == ApiKey.objects.get(predecessor=successor)
+
+
+@pytest.mark.parametrize("fact", ["suspended_at", "expires_at"])
+def test_a_key_that_does_not_work_gets_no_successor(key: ApiKey, api: APIClient, fact: str) -> None:
+    ApiKey.objects.filter(pk=key.pk).update(**{fact: timezone.now()})
+    response = rotate(api, key)
+    assert response.status_code == 409
+    assert response.json()["code"] == "key_not_usable"
+    assert ApiKey.objects.count() == 1
+
+
+def test_a_deleted_key_gets_no_successor(key: ApiKey, api: APIClient) -> None:
+    api.delete(f"{URL}/{key.pk}")
+    assert rotate(api, key).status_code == 404
+
+
+def test_a_key_that_was_never_revealed_is_not_revealed_beside_its_successor(
+    conversation: Conversation, api_of: ApiOf
+) -> None:
+    key = paid_key(conversation)
+    api = api_of(conversation.user)
+    assert rotate(api, key).status_code == 201
+    response = api.post(f"{URL}/{key.pk}/reveal")
+    assert response.status_code == 409
+    assert response.json()["code"] == "already_rotated"
+
+
+def test_rotation_works_with_all_keys_in_use_but_not_without_end(
+    key: ApiKey, api: APIClient
+) -> None:
+    for _ in range(services.MOST_LIVE - 1):
+        revealed_key(key.user)
+    current, answers = key, []
+    for _ in range(services.MOST_LIVE + 1):
+        response = rotate(api, current)
+        answers.append(response.status_code)
+        current = ApiKey.objects.order_by("-pk")[0]
+    assert answers == [201] * services.MOST_LIVE + [409]
+
+
+def test_when_the_money_goes_back_the_old_key_ends_with_its_successor(
+    key: ApiKey, api: APIClient
+) -> None:
+    _, secret = revealed_key(key.user, grant=key)
+    successor = rotate(api, key).json()
+    order = Order.objects.get()
+    assert order.api_key_id == successor["id"]
+    assert services.revoke_family(successor["id"], reason="Refunded.")
+    assert not works(secret)
+    assert not works(successor["key"])
+    assert not ApiKey.objects.not_revoked().exists()
+
+
+# --- At once, on PostgreSQL ----------------------------------------------------------------------
+
+postgres = pytest.mark.postgres
+committed = pytest.mark.django_db(transaction=True)
+
+
+@postgres
+@committed
+@pytest.mark.parametrize("round_", range(3))
+def test_two_reveals_at_once_show_one_secret(
+    conversation: Conversation, api_of: ApiOf, round_: int, deadlocks: Callable[[], list[str]]
+) -> None:
+    key = paid_key(conversation)
+    clients = [api_of(conversation.user) for _ in range(4)]
+    answers = at_once(*[lambda c=c: c.post(f"{URL}/{key.pk}/reveal") for c in clients])
+    assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409]
+    (shown,) = [answer.json()["key"] for answer in answers if answer.status_code == 200]
+    assert works(shown)
+    assert deadlocks() == []
+
+
+@postgres
+@committed
+@pytest.mark.parametrize("round_", range(3))
+def test_two_rotations_at_once_make_one_successor(
+    key: ApiKey, api_of: ApiOf, round_: int, deadlocks: Callable[[], list[str]]
+) -> None:
+    clients = [api_of(key.user) for _ in range(4)]
+    answers = at_once(*[lambda c=c: rotate(c, key).status_code for c in clients])
+    assert sorted(answers) == [201, 409, 409, 409]
+    assert Order.objects.get().api_key == ApiKey.objects.get(predecessor=key)
+    assert ApiKey.objects.count() == 2
+    assert deadlocks() == []
+
+
+@postgres
+@committed
+@pytest.mark.parametrize("round_", range(3))
+def test_a_reveal_and_a_delete_at_once_leave_no_working_key(
+    conversation: Conversation, api_of: ApiOf, round_: int
+) -> None:
+    key = paid_key(conversation)
+    clients = [api_of(conversation.user) for _ in range(2)]
+    revealed, deleted = at_once(
+        lambda: clients[0].post(f"{URL}/{key.pk}/reveal"),
+        lambda: clients[1].delete(f"{URL}/{key.pk}"),
+    )
+    assert deleted.status_code == 200
+    assert revealed.status_code in (200, 404)
+    if revealed.status_code == 200:
+        assert not works(revealed.json()["key"])
+    key.refresh_from_db()
+    assert key.revoked_at is not None
+
+
+@postgres
+@committed
+@pytest.mark.parametrize("round_", range(5))
+def test_no_successor_escapes_when_the_money_goes_back_at_the_same_moment(
+    key: ApiKey, api_of: ApiOf, round_: int, deadlocks: Callable[[], list[str]]
+) -> None:
+    first = ApiKey.objects.get(pk=rotate(api_of(key.user), key).json()["id"])
+    clients = [api_of(key.user) for _ in range(2)]
+    at_once(
+        lambda: rotate(clients[0], first),
+        lambda: services.revoke_family(key.pk, reason="Refunded."),
+        lambda: clients[1].post(URL, {"name": "another"}, format="json"),
+    )
+    escaped = ApiKey.objects.not_revoked().exclude(name="another")
+    assert not escaped.exists()
+    assert deadlocks() == []

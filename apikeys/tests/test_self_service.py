@@ -1,0 +1,366 @@
+"""Making, naming and listing keys, over the API and on the page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from accounts.models import User
+from apikeys import services, tokens
+from apikeys.models import ApiKey
+from apikeys.tests.at_once import at_once
+from apikeys.tests.factories import paid_key, revealed_key
+from billing.models import Order
+from billing.tests import stripe_events as stripe
+from conftest import bearer
+from conversations.models import Conversation
+from conversations.tests.factories import ConversationFactory
+
+pytestmark = pytest.mark.django_db
+
+URL = "/api/api-keys"
+SECRET = re.compile(r"sk_[0-9a-f]{64}")
+ApiOf = Callable[[User], APIClient]
+
+
+@pytest.fixture
+def owner(conversation: Conversation) -> User:
+    paid_key(conversation)
+    return conversation.user
+
+
+@pytest.fixture
+def api(owner: User, api_of: ApiOf) -> APIClient:
+    return api_of(owner)
+
+
+@pytest.fixture
+def browser(owner: User) -> Client:
+    """A browser in which the owner is signed in."""
+    client = Client(enforce_csrf_checks=False)
+    client.force_login(owner)
+    return client
+
+
+def create(api: APIClient, **body: Any) -> Any:
+    return api.post(URL, {"name": "laptop", **body}, format="json")
+
+
+def fill_up(owner: User) -> None:
+    """Give the owner as many live keys as anybody may have."""
+    missing = services.MOST_LIVE - ApiKey.objects.owned_by(owner.pk).count()
+    for _ in range(missing):
+        revealed_key(owner)
+
+
+def test_a_created_key_is_shown_in_the_answer_works_and_is_listed(api: APIClient) -> None:
+    response = create(api)
+    assert response.status_code == 201
+    assert response.headers["Cache-Control"] == "no-store"
+    body = response.json()
+    assert tokens.is_well_formed(body["key"])
+    assert body["prefix"] == body["key"][:20]
+    assert bearer(body["key"]).get("/api/conversations").status_code == 200
+    listed = api.get(URL).json()["keys"][0]
+    assert listed == {name: value for name, value in body.items() if name != "key"} | {
+        "lastUsedAt": listed["lastUsedAt"]
+    }
+    assert listed["lastUsedAt"] is not None
+    assert (listed["name"], listed["state"], listed["revealed"]) == ("laptop", "active", True)
+    assert (listed["tier"], listed["expiresAt"]) == ("premium", None)
+
+
+def test_what_is_stored_of_a_created_key_is_its_hash(api: APIClient) -> None:
+    secret = create(api).json()["key"]
+    key = ApiKey.objects.get(name="laptop")
+    assert key.key_hash == tokens.digest(secret)
+    assert secret not in str(ApiKey.objects.values().get(pk=key.pk))
+
+
+def test_a_key_may_be_given_an_end(api: APIClient) -> None:
+    response = create(api, expiresAt="2099-01-02T03:04:05+01:00")
+    assert response.json()["expiresAt"] == "2099-01-02T02:04:05Z"
+    key = ApiKey.objects.get(name="laptop")
+    assert key.expires_at == datetime(2099, 1, 2, 2, 4, 5, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"name": ""}, "/name"),
+        ({"name": "   "}, "/name"),
+        ({"name": None}, "/name"),
+        ({"name": ["a"]}, "/name"),
+        ({"name": "x" * 201}, "/name"),
+        ({"name": "two\nlines"}, "/name"),
+        ({"name": "null\x00"}, "/name"),
+        ({"name": "sk_" + "a" * 64}, "/name"),
+        ({"name": "my sk_live_abc"}, "/name"),
+        ({"expiresAt": "2001-01-01T00:00:00Z"}, "/expiresAt"),
+        ({"expiresAt": "tomorrow"}, "/expiresAt"),
+        ({"expiresAt": "9999-12-31T23:59:59-14:00"}, "/expiresAt"),
+        ({"expiresAt": 5}, "/expiresAt"),
+    ],
+)
+def test_a_bad_body_is_refused_and_makes_nothing(
+    api: APIClient, body: dict[str, Any], pointer: str
+) -> None:
+    before = ApiKey.objects.count()
+    response = create(api, **body)
+    assert response.status_code == 400
+    assert {error["pointer"] for error in response.json()["errors"]} == {pointer}
+    assert ApiKey.objects.count() == before
+
+
+@pytest.mark.parametrize("body", ["[]", "null", "5", "{"])
+def test_a_body_that_is_no_object_is_refused(api: APIClient, body: str) -> None:
+    assert api.post(URL, body, content_type="application/json").status_code == 400
+
+
+def test_nobody_makes_a_key_without_a_payment(stranger: User, api_of: ApiOf) -> None:
+    response = create(api_of(stranger))
+    assert response.status_code == 403
+    assert response.json()["code"] == "payment_required"
+    assert not ApiKey.objects.exists()
+
+
+def test_nobody_makes_a_key_after_the_money_went_back(owner: User, api: APIClient) -> None:
+    Order.objects.update(refunded_at=timezone.now())
+    response = create(api)
+    assert response.status_code == 403
+    assert response.json()["code"] == "payment_required"
+
+
+def test_nobody_makes_a_key_while_the_payment_is_disputed(owner: User, api: APIClient) -> None:
+    Order.objects.update(dispute_status="needs_response")
+    assert create(api).status_code == 403
+    Order.objects.update(dispute_status="won")
+    assert create(api).status_code == 201
+
+
+def test_a_key_hangs_on_the_newest_payment_that_stands(
+    owner: User, conversation: Conversation, api: APIClient
+) -> None:
+    second = ConversationFactory.create(user=owner)
+    stripe.deliver(stripe.completed(second))
+    newest = second.orders.get().api_key_id
+    create(api)
+    assert ApiKey.objects.get(name="laptop").grant_id == newest
+    second.orders.update(refunded_at=timezone.now())
+    create(api, name="desktop")
+    oldest = conversation.orders.get().api_key_id
+    assert ApiKey.objects.get(name="desktop").grant_id == oldest
+
+
+def test_when_the_money_goes_back_every_key_made_under_it_ends(owner: User, api: APIClient) -> None:
+    issued = ApiKey.objects.get()
+    secret = create(api).json()["key"]
+    assert services.revoke_family(issued.pk, reason="Refunded.")
+    assert bearer(secret).get("/api/conversations").status_code == 401
+    assert not services.revoke_family(issued.pk, reason="Refunded.")
+
+
+def test_it_ends_them_also_when_the_issued_key_was_deleted_before(
+    owner: User, api: APIClient
+) -> None:
+    issued = ApiKey.objects.get()
+    secret = create(api).json()["key"]
+    api.delete(f"{URL}/{issued.pk}")
+    assert services.revoke_family(issued.pk, reason="Refunded.")
+    assert bearer(secret).get("/api/conversations").status_code == 401
+
+
+def test_a_dispute_suspends_the_family_and_its_end_restores_it(owner: User, api: APIClient) -> None:
+    issued = ApiKey.objects.get()
+    secret = create(api).json()["key"]
+    other, other_secret = revealed_key(owner, grant=issued)
+    services.suspend(other.pk)  # by staff, for reasons of its own
+    assert services.suspend_family(issued.pk)
+    assert not services.suspend_family(issued.pk)
+    assert bearer(secret).get("/api/conversations").status_code == 401
+    assert {key["state"] for key in api.get(URL).json()["keys"]} == {"suspended"}
+    assert services.restore_family(issued.pk)
+    assert not services.restore_family(issued.pk)
+    assert bearer(secret).get("/api/conversations").status_code == 200
+    assert bearer(other_secret).get("/api/conversations").status_code == 401
+    assert services.restore(other.pk)
+    assert bearer(other_secret).get("/api/conversations").status_code == 200
+
+
+def test_a_refund_that_failed_reinstates_what_it_ended_and_nothing_else(
+    owner: User, api: APIClient
+) -> None:
+    issued = ApiKey.objects.get()
+    kept, deleted = (create(api).json() for _ in range(2))
+    api.delete(f"{URL}/{deleted['id']}")
+    services.revoke_family(issued.pk, reason="Refunded.")
+    assert services.reinstate_family(issued.pk)
+    assert not services.reinstate_family(issued.pk)
+    assert bearer(kept["key"]).get("/api/conversations").status_code == 200
+    assert bearer(deleted["key"]).get("/api/conversations").status_code == 401
+
+
+def test_the_twenty_first_key_is_a_conflict_until_another_ends(owner: User, api: APIClient) -> None:
+    fill_up(owner)
+    response = create(api)
+    assert response.status_code == 409
+    assert response.json()["code"] == "too_many_keys"
+    ApiKey.objects.filter(pk=ApiKey.objects.order_by("-pk")[0].pk).update(expires_at=timezone.now())
+    assert create(api).status_code == 201
+    assert create(api).status_code == 409
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_of_two_creates_at_once_at_nineteen_one_is_refused(
+    owner: User, api_of: ApiOf, deadlocks: Callable[[], list[str]]
+) -> None:
+    fill_up(owner)
+    services.revoke(user_id=owner.pk, key_id=ApiKey.objects.order_by("-pk")[0].pk, reason="x")
+    clients = [api_of(owner) for _ in range(4)]
+    answers = at_once(*[lambda c=client: create(c).status_code for client in clients])
+    assert sorted(answers) == [201, 409, 409, 409]
+    assert ApiKey.objects.live(timezone.now()).count() == services.MOST_LIVE
+    assert deadlocks() == []
+
+
+@pytest.mark.parametrize(
+    ("path", "body"), [("", {"name": "x"}), ("/{id}/rotate", {}), ("/{id}/reveal", {})]
+)
+def test_a_key_makes_reveals_and_rotates_no_keys(
+    owner: User, path: str, body: dict[str, str]
+) -> None:
+    _, secret = revealed_key(owner)
+    other = ApiKey.objects.filter(revealed_at=None).get()
+    response = bearer(secret).post(f"{URL}{path.format(id=other.pk)}", body, format="json")
+    assert response.status_code == 403
+    assert response.json()["code"] == "api_key_not_allowed"
+    assert "JWT" in response.json()["detail"]
+    assert ApiKey.objects.count() == 2
+
+
+def test_a_signed_in_browser_may_call_the_api_but_not_without_csrf(owner: User) -> None:
+    client = APIClient(enforce_csrf_checks=True)
+    client.force_login(owner)
+    assert create(client).status_code == 403
+    page = client.get("/keys")
+    client.credentials(HTTP_X_CSRFTOKEN=page.cookies["csrftoken"].value)
+    assert create(client).status_code == 201
+
+
+def test_a_key_is_renamed(owner: User, api: APIClient) -> None:
+    key = ApiKey.objects.get()
+    response = api.patch(f"{URL}/{key.pk}", {"name": " Büro "}, format="json")
+    assert response.status_code == 200
+    assert response.json()["name"] == "Büro"
+    key.refresh_from_db()
+    assert key.name == "Büro"
+
+
+def test_a_rename_is_checked_like_a_first_name(owner: User, api: APIClient) -> None:
+    key = ApiKey.objects.get()
+    for name in ("", "two\nlines", "x" * 201):
+        assert api.patch(f"{URL}/{key.pk}", {"name": name}, format="json").status_code == 400
+    assert api.put(f"{URL}/{key.pk}", {"name": "x"}, format="json").status_code == 405
+
+
+@pytest.mark.parametrize(("method", "path"), [("patch", ""), ("post", "/rotate")])
+def test_anothers_key_is_as_if_it_did_not_exist(
+    owner: User, stranger: User, api_of: ApiOf, method: str, path: str
+) -> None:
+    key = ApiKey.objects.get()
+    call = getattr(api_of(stranger), method)
+    anothers = call(f"{URL}/{key.pk}{path}", {"name": "mine"}, format="json")
+    missing = call(f"{URL}/{key.pk + 10**6}{path}", {"name": "mine"}, format="json")
+    assert anothers.status_code == missing.status_code == 404
+    assert anothers.json() == missing.json()
+    assert ApiKey.objects.get().name == "Auto-generated from payment"
+
+
+def test_the_list_tells_the_state_of_every_key(owner: User, api: APIClient) -> None:
+    past = timezone.now() - timedelta(days=1)
+    revealed_key(owner, name="over", expires_at=past)
+    revealed_key(owner, name="disputed", suspended_at=past)
+    tomorrow = timezone.now() + timedelta(days=1)
+    revealed_key(owner, name="handed over", rotated_at=past, expires_at=tomorrow)
+    revealed_key(owner, name="history", rotated_at=past, expires_at=past)
+    revealed_key(owner, name="gone", revoked_at=past)
+    states = {key["name"]: key["state"] for key in api.get(URL).json()["keys"]}
+    assert states == {
+        "Auto-generated from payment": "active",
+        "over": "expired",
+        "disputed": "suspended",
+        "handed over": "rotated",
+    }
+
+
+def test_the_page_makes_a_key_and_shows_it_once(browser: Client) -> None:
+    page = browser.post("/keys/create", {"name": "laptop", "expires_on": "2099-01-01"})
+    assert page.status_code == 200
+    assert "no-store" in page.headers["Cache-Control"]
+    secret = SECRET.search(page.content.decode())
+    assert secret is not None
+    assert bearer(secret[0]).get("/api/conversations").status_code == 200
+    listed = browser.get("/keys").content.decode()
+    assert "laptop" in listed
+    assert "expires 2 January 2099, 00:00 UTC" in listed
+    assert not SECRET.search(listed)
+
+
+@pytest.mark.parametrize(
+    ("form", "complaint"),
+    [
+        ({"name": ""}, "This field is required."),
+        ({"name": "x", "expires_on": "2001-01-01"}, "This is in the past."),
+        ({"name": "two\nlines"}, "A name is one line of text."),
+    ],
+)
+def test_the_page_says_what_is_wrong(browser: Client, form: dict[str, str], complaint: str) -> None:
+    page = browser.post("/keys/create", form)
+    assert page.status_code == 400
+    assert complaint in page.content.decode()
+    assert ApiKey.objects.count() == 1
+
+
+def test_the_page_refuses_the_unpaid_and_the_insatiable(owner: User, browser: Client) -> None:
+    fill_up(owner)
+    page = browser.post("/keys/create", {"name": "x"})
+    assert page.status_code == 409
+    assert "20 live keys" in page.content.decode()
+    Order.objects.update(status="failed", api_key=None)
+    page = browser.post("/keys/create", {"name": "x"})
+    assert page.status_code == 403
+    assert "completed payment" in page.content.decode()
+
+
+def test_the_page_renames_and_rotates(owner: User, browser: Client) -> None:
+    key = ApiKey.objects.get()
+    browser.post(f"/keys/{key.pk}/rename", {"name": "office"})
+    page = browser.post(f"/keys/{key.pk}/rotate", {"grace": "3600"})
+    secret = SECRET.search(page.content.decode())
+    assert secret is not None
+    successor = ApiKey.objects.get(predecessor=key)
+    assert successor.name == "office"
+    assert successor.key_hash == tokens.digest(secret[0])
+    again = browser.post(f"/keys/{key.pk}/rotate", {"grace": "3600"})
+    assert again.status_code == 409
+    assert browser.post(f"/keys/{successor.pk}/rotate", {"grace": "-1"}).status_code == 400
+    assert browser.post(f"/keys/{successor.pk}/rename", {"name": ""}).status_code == 400
+    assert browser.post(f"/keys/{key.pk}/reveal").status_code == 409
+
+
+def test_the_pages_of_anothers_key_are_not_found(owner: User, stranger: User) -> None:
+    key = ApiKey.objects.get()
+    browser = Client()
+    browser.force_login(stranger)
+    for path in ("rename", "rotate", "reveal", "delete"):
+        form = {"name": "mine", "grace": "0"}
+        assert browser.post(f"/keys/{key.pk}/{path}", form).status_code == 404
+    assert ApiKey.objects.filter(revoked_at=None, rotated_at=None, revealed_at=None).count() == 1

@@ -1,0 +1,248 @@
+"""`make bench-keys`: the time of a request with a key, relative to the same without a check.
+
+Two databases, of a thousand and of a million keys, on a private PostgreSQL that is as durable as
+in production. All cases are measured in turn, round after round, so that what else this machine
+does falls on each of them alike. Ratios are medians over the rounds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+import venv
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from apikeys.cache import MOST_ENTRIES
+from benchmarks.keys import over_http as http
+from benchmarks.keys import rows
+from devtools.ports import free_port
+from devtools.postgres import Cluster
+from devtools.service import ROOT, Service
+from devtools.settings_for_tests import SETTINGS
+
+PEERS = (
+    "django-rest-knox==5.1.0",
+    "djangorestframework-api-key==3.1.0",
+    "drf-simple-apikey==2.4.1",
+)
+MANY, FEW = 1_000_000, 1_000
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "15"))
+REQUESTS = 80
+HTTP_ROUNDS, HTTP_SECONDS = 3, 1.5
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is measured, what it is compared with, and from how many keys it draws."""
+
+    name: str
+    path: str
+    kind: str
+    base: str
+    hot: bool = False
+    unnoted: bool = False
+    patient: bool = True
+    target: float | None = None
+
+
+CASES = (
+    Case("a DRF view, no check", "/api/open", "", ""),
+    Case("payflow, cache miss", "/api/payflow", "payflow", "a DRF view, no check", target=3.2),
+    Case(
+        "payflow, miss that notes the use",
+        "/api/payflow",
+        "payflow",
+        "a DRF view, no check",
+        unnoted=True,
+    ),
+    Case("payflow, hit", "/api/payflow", "payflow", "a DRF view, no check", hot=True, target=1.3),
+    Case("djangorestframework-api-key", "/api/drf-api-key", "drf-api-key", "a DRF view, no check"),
+    Case("DRF TokenAuthentication", "/api/token", "token", "a DRF view, no check"),
+    Case(
+        "drf-simple-apikey, without its sleep",
+        "/api/simple",
+        "simple",
+        "a DRF view, no check",
+        patient=False,
+    ),
+    Case("knox", "/api/knox", "knox", "a DRF view, no check"),
+    Case("a plain view, no check", "/api/plain", "", ""),
+    Case("verify, cache miss", "/api/verify", "payflow", "a plain view, no check", target=2.5),
+    Case("verify, hit", "/api/verify", "payflow", "a plain view, no check", hot=True, target=1.2),
+)
+HTTP_CASES = {
+    "payflow, hit": ("/api/payflow", "payflow", 64),
+    "payflow, miss": ("/api/payflow", "payflow", MANY),
+    "verify, hit": ("/api/verify", "payflow", 64),
+    "djangorestframework-api-key": ("/api/drf-api-key", "drf-api-key", MANY),
+    "DRF TokenAuthentication": ("/api/token", "token", MANY),
+    "knox": ("/api/knox", "knox", MANY),
+}
+PEER_CASES = ("djangorestframework-api-key", "DRF TokenAuthentication", "knox")
+
+
+class Worker:
+    """A process of the benchmark's environment on one of the databases."""
+
+    def __init__(self, python: Path, environment: Mapping[str, str]) -> None:
+        self._process = subprocess.Popen(  # noqa: S603 - our own module
+            [python, "-m", "benchmarks.keys.worker"],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def ask(self, task: str, **options: Any) -> Any:
+        assert self._process.stdin is not None  # noqa: S101 - asked for above
+        assert self._process.stdout is not None  # noqa: S101
+        self._process.stdin.write(json.dumps({"task": task, **options}) + "\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise SystemExit("the worker has ended; see above")
+        return json.loads(answer)
+
+    def stop(self) -> None:
+        self._process.communicate()
+
+
+def main() -> None:
+    python = environment_with_peers()
+    with Cluster(durable=True) as cluster, ExitStack() as stack:
+        environments = {
+            count: environment_for(cluster.create_database(f"keys_{count}"))
+            for count in (MANY, FEW)
+        }
+        workers = {count: Worker(python, env) for count, env in environments.items()}
+        for worker in workers.values():
+            stack.callback(worker.stop)
+        say(f"PostgreSQL {cluster.version}, durable; Python {sys.version.split()[0]}")
+        for count, worker in workers.items():
+            say(f"{count:,} keys of each kind loaded in {worker.ask('load', count=count):.0f} s")
+        report(measured(workers), workers)
+        serve_all(python, environments[MANY])
+
+
+def environment_with_peers() -> Path:
+    """A scratch environment: the project's packages, and the peers beside them."""
+    place = ROOT / ".run" / "bench-keys"
+    python = place / "bin" / "python"
+    if not python.exists():
+        venv.create(place, with_pip=True)
+        (own,) = place.glob("lib/*/site-packages")
+        (ours,) = (ROOT / ".venv").glob("lib/*/site-packages")
+        (own / "ours.pth").write_text(f"{ours}\n")
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, *PEERS], check=True)  # noqa: S603
+    return python
+
+
+def environment_for(database: str) -> dict[str, str]:
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return {
+        **inherited,
+        **SETTINGS,
+        "DATABASE_URL": database,
+        "DJANGO_SETTINGS_MODULE": "benchmarks.keys.settings",
+        "PYTHONPATH": str(ROOT),
+        "LOG_LEVEL": "ERROR",
+        "WEB_THREADS": "4",
+    }
+
+
+Times = dict[tuple[int, str], list[float]]
+
+
+def measured(workers: Mapping[int, Worker]) -> Times:
+    """Microseconds of every case on both databases, one figure a round."""
+    times: Times = {(count, case.name): [] for count in workers for case in CASES}
+    for round_ in range(ROUNDS + 1):
+        for case in CASES:
+            for count, worker in workers.items():
+                taken = worker.ask("measure", **_drawn(case, count))
+                if round_:  # the first one warms up
+                    times[count, case.name].append(taken)
+    return times
+
+
+def _drawn(case: Case, count: int) -> dict[str, Any]:
+    """A hit draws from few keys, a miss from all; the use of most of them was noted just now."""
+    noted = count * 9 // 10
+    return {
+        "path": case.path,
+        "kind": case.kind,
+        "count": REQUESTS,
+        "first": noted + 1 if case.unnoted else 1,
+        "last": 20 if case.hot else count if case.unnoted else noted,
+        "forget": case.kind == "payflow" and not case.hot,
+        "patient": case.patient,
+    }
+
+
+def report(times: Times, workers: Mapping[int, Worker]) -> None:
+    say("\nIn process, full stack, relative to the same view without a check")
+    say(f"{'':38}{'1,000,000 keys':>16}{'1,000 keys':>16}{'target':>9}")
+    for case in CASES:
+        if not case.base:
+            say(f"{case.name:38}{statistics.median(times[MANY, case.name]):13.0f} µs")
+            continue
+        many, few = (ratio(times, count, case) for count in (MANY, FEW))
+        target = f"{case.target:9}" if case.target else ""
+        say(f"{case.name:38}{many:16.2f}{few:16.2f}{target}")
+    weight = workers[MANY].ask("weigh", entries=MOST_ENTRIES)
+    say(
+        f"\nA full cache, {MOST_ENTRIES:,} keys with the longest names: {weight / 2**20:.1f} MiB"
+        f" ({weight / MOST_ENTRIES:.0f} bytes each); twice as many were put in"
+    )
+
+
+def ratio(times: Times, count: int, case: Case) -> float:
+    pairs = zip(times[count, case.name], times[count, case.base], strict=True)
+    return statistics.median(taken / base for taken, base in pairs)
+
+
+def serve_all(python: Path, environment: Mapping[str, str]) -> None:
+    """Requests a second of two workers with four threads each."""
+    port = free_port()
+    gunicorn = [str(python), "-m", "gunicorn", "payflow.wsgi", "--access-logfile=/dev/null"]
+    options = [f"--bind=127.0.0.1:{port}", "--workers=2", "--threads=4"]
+    rates: dict[str, list[float]] = {name: [] for name in HTTP_CASES}
+    with Service("gunicorn", [*gunicorn, *options], environment) as service:
+        service.wait_for(f"http://127.0.0.1:{port}/api/plain")
+        for round_ in range(HTTP_ROUNDS + 1):
+            for name, (path, kind, keys) in HTTP_CASES.items():
+                headers = [rows.header(kind, number) for number in _numbers(keys, round_)]
+                rates[name].append(http.rate(port, path, headers, HTTP_SECONDS))
+    middles = {name: statistics.median(rate[1:]) for name, rate in rates.items()}
+    best = max(middles[name] for name in PEER_CASES)
+    say("\nOver HTTP, gunicorn with 2 workers of 4 threads, 8 connections; best peer = 1.00")
+    for name, rate in middles.items():
+        say(f"{name:38}{rate:9.0f} requests/s{rate / best:8.2f}")
+
+
+def _numbers(keys: int, round_: int) -> list[int]:
+    """A few keys again and again, or keys that nobody has asked for yet."""
+    if keys < MANY:
+        return list(range(1, keys + 1))
+    return list(range(100_000 + round_ * 40_000, 100_000 + (round_ + 1) * 40_000))
+
+
+def say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    began = time.monotonic()
+    main()
+    say(f"\n{time.monotonic() - began:.0f} s in all")

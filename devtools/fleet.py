@@ -1,0 +1,58 @@
+"""Several real servers of payflow on one database, as in production."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection
+
+from devtools.ports import LOOPBACK, free_port
+from devtools.service import Service
+
+VERIFY = "/api/api-keys/verify"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A gunicorn with this many worker processes."""
+
+    port: int
+    workers: int
+
+    @property
+    def url(self) -> str:
+        return f"http://{LOOPBACK}:{self.port}"
+
+    def request(self, method: str, path: str, bearer: str = "") -> int:
+        """The status of an answer, on a connection of its own: any worker may take it."""
+        connection = HTTPConnection(LOOPBACK, self.port, timeout=10)
+        headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
+        try:
+            connection.request(method, path, headers=headers)
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
+    def verify(self, key: str) -> int:
+        return self.request("GET", VERIFY, key)
+
+
+@contextmanager
+def fleet(environment: Mapping[str, str], *workers: int) -> Iterator[list[Server]]:
+    """One server for each number of workers, all of them answering."""
+    servers = [Server(free_port(), count) for count in workers]
+    with ExitStack() as stack:
+        services = [stack.enter_context(_service(server, environment)) for server in servers]
+        for server, service in zip(servers, services, strict=True):
+            service.wait_for(f"{server.url}/healthz")
+        yield servers
+
+
+def _service(server: Server, environment: Mapping[str, str]) -> Service:
+    gunicorn = [sys.executable, "-m", "gunicorn", "payflow.wsgi", "--access-logfile=/dev/null"]
+    options = [f"--bind={LOOPBACK}:{server.port}", f"--workers={server.workers}", "--threads=4"]
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return Service("gunicorn", [*gunicorn, *options], {**inherited, **environment})
