@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import django_stubs_ext
@@ -71,6 +72,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "axes",
     "accounts",
     "conversations",
     "apikeys",
@@ -91,6 +93,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 
 TEMPLATES = [
@@ -117,6 +120,24 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+
+# --- Guessing passwords -----------------------------------------------------------------------
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+# Of one address for one account: from elsewhere nobody can lock an owner out of their own.
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_USERNAME_FORM_FIELD = "username"
+AXES_USERNAME_CALLABLE = "payflow.lockout.username"
+AXES_LOCKOUT_CALLABLE = "payflow.lockout.response"
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
 
 # --- Database ---------------------------------------------------------------------------------
 # Threads of one server process (gunicorn.conf.py reads the same variable).
@@ -224,6 +245,8 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": _config.log_level("LOG_LEVEL")},
     "loggers": {
         "django": {"handlers": [], "propagate": True},
+        # Of signing in only what went wrong is worth a line.
+        "axes": {"level": "WARNING"},
         # It tells of every request; what failed is logged where it is caught.
         "stripe": {"level": "WARNING"},
     },
