@@ -58,10 +58,11 @@ LOGOUT_REDIRECT_URL = "login"
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_I18N = False
+DATETIME_FORMAT = "j M Y, H:i"
 USE_TZ = True
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "support.apps.DeskConfig",  # Django's admin, with the support desk as its site
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -77,6 +78,7 @@ INSTALLED_APPS = [
     "conversations",
     "apikeys",
     "billing",
+    "support",
     "payflow",
 ]
 
