@@ -10,7 +10,7 @@ E2E := $(call stamp,e2e)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install run demo test e2e check fmt lint types migrations deploy-check lock clean
+.PHONY: help install run demo test e2e screenshots bench-admin check fmt lint types migrations deploy-check lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,14 @@ test: install ## run the whole suite on PostgreSQL, then the applications' on SQ
 e2e: $(E2E) ## run the browser tests in the machine's Chromium
 	@$(BIN)/python -m devtools.browser
 	env -u DATABASE_URL $(BIN)/pytest e2e -p no:randomly
+
+screenshots: $(E2E) ## take pictures of every page of the support desk, wide and narrow
+	@$(BIN)/python -m devtools.browser
+	env -u DATABASE_URL $(BIN)/pytest e2e/test_support_pages.py -p no:randomly
+	@echo "Look into .run/screenshots."
+
+bench-admin: install ## time the support desk at 1,000,000 orders (takes minutes)
+	$(BIN)/python -m benchmarks.admin
 
 check: install lint types migrations deploy-check test ## all that CI asks for, but the browser
 
