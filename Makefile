@@ -10,7 +10,7 @@ E2E := $(call stamp,e2e)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install run demo test revocations bench-keys programs e2e check fmt lint types migrations deploy-check lock clean
+.PHONY: help install run demo test revocations bench-keys bench-admin programs e2e screenshots check fmt lint types migrations deploy-check lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,14 @@ e2e: $(E2E) ## run the browser tests in the machine's Chromium
 	@$(BIN)/python -m devtools.browser
 	@$(BIN)/python -m devtools.debian
 	env -u DATABASE_URL $(BIN)/pytest e2e -p no:randomly
+
+screenshots: $(E2E) ## take pictures of every page of the support desk, wide and narrow
+	@$(BIN)/python -m devtools.browser
+	env -u DATABASE_URL $(BIN)/pytest e2e/test_support_pages.py -p no:randomly
+	@echo "Look into .run/screenshots."
+
+bench-admin: install ## time the support desk at 1,000,000 orders (takes minutes)
+	$(BIN)/python -m benchmarks.admin
 
 programs: install ## install nginx and redis-server, which tests run for real, where apt may
 	@$(BIN)/python -m devtools.debian
