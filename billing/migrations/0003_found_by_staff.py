@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("apikeys", "0002_found_by_staff"),
+        ("apikeys", "0004_found_by_staff"),
         ("billing", "0002_money_back"),
         ("conversations", "0002_found_by_staff"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),

@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
-        ("apikeys", "0002_found_by_staff"),
+        ("apikeys", "0004_found_by_staff"),
         ("billing", "0003_found_by_staff"),
         ("conversations", "0002_found_by_staff"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),

@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("apikeys", "0001_initial"),
+        ("apikeys", "0003_tell_of_changes"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
