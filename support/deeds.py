@@ -74,6 +74,8 @@ def restore_obstacle(key: ApiKey, trail: Trail = ()) -> str:
 def reveal_obstacle(key: ApiKey, trail: Trail = ()) -> str:
     if key.is_revealed:
         return "It was revealed before. Revoke it; its owner can create another."
+    if key.rotated_at:
+        return "It was rotated; its successor has been shown."
     return suspend_obstacle(key)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from django.utils import timezone
-
 from apikeys.models import ApiKey
 from billing.models import DisputeStatus, Order
 
@@ -25,6 +23,8 @@ def key_state(key: ApiKey) -> str:
         return "revoked"
     if key.suspended_at:
         return "suspended"
-    if key.expires_at and key.expires_at <= timezone.now():
+    if key.has_expired():
         return "expired"
-    return "active" if key.is_revealed else "active, to be revealed"
+    if key.rotated_at:
+        return "rotated"
+    return "active, to be revealed" if key.is_revealable else "active"
