@@ -7,12 +7,11 @@ from aiohttp import web
 from sandbox.money import amount_text
 from sandbox.pages.layout import render
 from sandbox.pages.markup import tag
-from sandbox.shapes import JsonObject
 
 
-def authentication_page(session: JsonObject) -> web.Response:
+def authentication_page(amount: int, currency: str) -> web.Response:
     """The bank asks whether it is really you."""
-    total = amount_text(session["amount_total"], session["currency"])
+    total = amount_text(amount, currency)
     return render(
         "3D Secure test page",
         tag("h1", "3D Secure test page"),

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
+import requests
 
 from sandbox.running import RunningSandbox
 from sandbox.shapes import JsonObject
@@ -136,12 +137,81 @@ def test_3d_secure_failed_makes_no_charge(shop: Shop, receiver: Receiver) -> Non
     assert shop.sandbox.object(session.id)["status"] == "open"
 
 
-def test_3d_secure_passed_and_then_declined(shop: Shop) -> None:
+def test_3d_secure_passed_and_then_declined(shop: Shop, receiver: Receiver) -> None:
     session = shop.session()
     shop.sandbox.pay(session.id, "4000008400001629")
 
     assert shop.sandbox.authenticate(session.id).message == "Your card was declined."
     assert shop.sandbox.object(session.id)["status"] == "open"
+    assert happened(shop.sandbox, receiver) == [
+        "payment_intent.created",
+        "payment_intent.requires_action",
+        "charge.failed",
+        "payment_intent.payment_failed",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("card", "answer", "ending", "status"),
+    [
+        ("4000002500003155", "complete", [SUCCESS[0], SUCCESS[1], SUCCESS[3]], "succeeded"),
+        ("4000002500003155", "fail", ["payment_intent.payment_failed"], "failed"),
+        (
+            "4000008400001629",
+            "complete",
+            ["charge.failed", "payment_intent.payment_failed"],
+            "failed",
+        ),
+    ],
+)
+def test_3d_secure_outside_of_checkout(
+    shop: Shop, receiver: Receiver, card: str, answer: str, ending: list[str], status: str
+) -> None:
+    v1 = shop.client.v1
+    method = v1.payment_methods.create({"type": "card", "card": {"number": card}})
+    intent = v1.payment_intents.create({"amount": 500, "currency": "usd"})
+    waiting = v1.payment_intents.confirm(
+        intent.id, {"payment_method": method.id, "return_url": "http://127.0.0.1:1/back?a=b"}
+    )
+    action: Any = waiting.next_action
+
+    asked = requests.get(action.redirect_to_url.url, timeout=5)
+    answered = requests.post(asked.url, data={"result": answer}, timeout=5, allow_redirects=False)
+
+    assert "confirm the payment of $5.00" in asked.text
+    assert answered.headers["Location"] == (
+        f"http://127.0.0.1:1/back?a=b&payment_intent={intent.id}&redirect_status={status}"
+    )
+    assert requests.post(asked.url, data={"result": answer}, timeout=5).status_code == 400
+    assert happened(shop.sandbox, receiver) == [
+        "payment_intent.created",
+        "payment_intent.requires_action",
+        *ending,
+    ]
+
+
+def test_a_sessions_payment_is_the_sessions_alone(shop: Shop) -> None:
+    session = shop.session()
+    shop.sandbox.pay(session.id, "4000000000000002")
+    intent = shop.sandbox.object(session.id)["payment_intent"]
+
+    with pytest.raises(Exception, match="created by a Checkout Session"):
+        shop.client.v1.payment_intents.confirm(intent, {"payment_method": "pm_card_visa"})
+    shop.sandbox.pay(session.id)
+
+    assert len(shop.sandbox.events("charge.succeeded")) == 1
+
+
+def test_an_expiry_after_a_decline_gives_up_the_payment(shop: Shop, receiver: Receiver) -> None:
+    session = shop.session()
+    shop.sandbox.pay(session.id, "4000000000000002")
+
+    shop.client.v1.checkout.sessions.expire(session.id)
+
+    assert happened(shop.sandbox, receiver)[-2:] == [
+        "payment_intent.canceled",
+        "checkout.session.expired",
+    ]
 
 
 @pytest.mark.parametrize("currency", ["usd", "eur"])
@@ -309,6 +379,18 @@ def test_an_inquiry_moves_no_money_and_ends_as_one(shop: Shop) -> None:
     assert (dispute.status, closed.status) == ("warning_needs_response", "warning_closed")
     assert dispute_events(shop.sandbox) == ["created", "closed"]
     assert closed.metadata.to_dict() == {}
+
+
+def test_a_bank_debit_can_be_disputed_too(shop: Shop) -> None:
+    session = shop.session(currency="eur")
+    shop.sandbox.pay_by_debit(session.id)
+    shop.sandbox.wait_idle()
+    charge = shop.sandbox.events("charge.succeeded")[0]["data"]["object"]["id"]
+
+    dispute = shop.sandbox.dispute(charge)
+
+    assert dispute["payment_method_details"] is None
+    assert dispute_events(shop.sandbox) == ["created", "funds_withdrawn"]
 
 
 def test_a_disputed_charge_cannot_be_refunded(shop: Shop) -> None:
