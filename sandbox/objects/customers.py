@@ -7,12 +7,12 @@ from typing import Any
 from sandbox.identifiers import new_id, random_text
 from sandbox.shapes import JsonObject
 
-_ADDRESS_FIELDS = ("city", "country", "line1", "line2", "postal_code", "state")
+ADDRESS_FIELDS = ("city", "country", "line1", "line2", "postal_code", "state")
 
 
 def address(given: JsonObject | None = None) -> JsonObject:
     """An address with every field, None where nothing was given."""
-    return {name: (given or {}).get(name) for name in _ADDRESS_FIELDS}
+    return {name: (given or {}).get(name) for name in ADDRESS_FIELDS}
 
 
 def billing_details(given: JsonObject | None = None) -> JsonObject:
