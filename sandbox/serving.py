@@ -43,7 +43,8 @@ class Connection(web.RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun already")
         if status >= 500:
-            log.error("%s %s failed", request.method, request.path, exc_info=exc)
+            if not isinstance(exc, ConnectionError):  # a client that has gone is no failure
+                log.error("%s %s failed", request.method, request.path, exc_info=exc)
             response = _refusal(ApiError(status, "An unknown error occurred.", kind="api_error"))
         else:
             response = _refusal(ApiError(status, "Invalid request: it could not be read as HTTP."))

@@ -81,6 +81,8 @@ class Api:
         except web.HTTPRequestEntityTooLarge:
             too_large = ApiError(413, "The request body is too large.")
             status, body = 413, too_large.envelope(exchange.request_id)
+        except ConnectionError:
+            raise  # the client has gone, and nobody is there to be told
         except (web.HTTPBadRequest, web.RequestPayloadError):
             unreadable = invalid("The request body could not be read.")
             status, body = 400, unreadable.envelope(exchange.request_id)

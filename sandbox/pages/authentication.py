@@ -6,7 +6,7 @@ from aiohttp import web
 
 from sandbox.money import amount_text
 from sandbox.pages.layout import render
-from sandbox.pages.markup import tag
+from sandbox.pages.markup import Markup, tag
 
 
 def authentication_page(amount: int, currency: str) -> web.Response:
@@ -20,25 +20,16 @@ def authentication_page(amount: int, currency: str) -> web.Response:
             tag("p", f"Your bank would now ask you to confirm the payment of {total}."),
             tag(
                 "form",
-                tag(
-                    "button",
-                    "Complete authentication",
-                    name="result",
-                    value="complete",
-                    class_="main",
-                    id="complete",
-                    autofocus=True,
-                ),
-                tag(
-                    "button",
-                    "Fail authentication",
-                    name="result",
-                    value="fail",
-                    class_="main plain",
-                    id="fail",
-                ),
+                _answer("complete", "Complete authentication", "main", autofocus=True),
+                _answer("fail", "Fail authentication", "main plain"),
                 method="post",
             ),
             class_="card",
         ),
+    )
+
+
+def _answer(value: str, label: str, look: str, *, autofocus: bool = False) -> Markup:
+    return tag(
+        "button", label, name="result", value=value, class_=look, id=value, autofocus=autofocus
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import socket
+import time
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -208,6 +209,21 @@ def test_what_is_not_http_is_refused_and_the_server_goes_on(sandbox: RunningSand
     assert b"400" in answer.split(b"\r\n")[0]
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["message"]
     assert requests.get(f"{sandbox.url}/v1/events", headers=KEY, timeout=5).ok
+
+
+def test_a_client_that_leaves_in_the_middle_is_no_failure(
+    sandbox: RunningSandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    port = urlsplit(sandbox.url).port
+    with socket.create_connection(("127.0.0.1", port or 0), timeout=5) as connection:
+        connection.sendall(
+            b"POST /v1/products HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n"
+            b"Authorization: Bearer sk_test_x\r\n\r\nna"
+        )
+
+    assert requests.get(f"{sandbox.url}/v1/events", headers=KEY, timeout=5).ok
+    time.sleep(0.05)
+    assert [each.message for each in caplog.records if each.name == "sandbox"] == []
 
 
 @pytest.mark.parametrize(

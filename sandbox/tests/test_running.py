@@ -18,7 +18,7 @@ import requests
 import stripe
 
 from sandbox.options import prices_from, signing_secret_from
-from sandbox.running import running
+from sandbox.running import TEST_SECRET, running
 from sandbox.tests.receiver import Receiver
 from sandbox.tests.shop import Shop
 
@@ -132,6 +132,25 @@ def test_what_was_not_delivered_is_delivered_after_the_restart(
         receiver.wait_for("checkout.session.completed")
         sandbox.wait_idle()
         assert len(sandbox.events("charge.updated")) == 1
+
+
+def test_a_kill_in_the_middle_of_deliveries_loses_none(tmp_path: Path, receiver: Receiver) -> None:
+    arguments = ("--port", "0", "--webhook", receiver.url, "--state", str(tmp_path / "state"))
+    receiver.answer = lambda event, attempt: 500 if event["data"]["object"]["name"] else 200
+    with process(*arguments, STRIPE_WEBHOOK_SECRET=TEST_SECRET) as started:
+        client = stripe.StripeClient("sk_test_x", base_addresses={"api": ready_url(started)})
+        made = {client.v1.customers.create({"name": f"{i}"}).id for i in range(8)}
+        started.kill()
+        started.wait(5)
+
+    assert "customer.created" not in receiver.types()
+    receiver.answer = lambda event, attempt: 200
+    with process(*arguments, STRIPE_WEBHOOK_SECRET=TEST_SECRET) as started:
+        ready_url(started)
+        receiver.wait_for("customer.created", count=8, timeout=15)
+
+    told = [each.event["data"]["object"]["id"] for each in receiver.received if each.status == 200]
+    assert set(told) == made
 
 
 def test_it_starts_in_moments() -> None:
