@@ -10,7 +10,7 @@ E2E := $(call stamp,e2e)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install run demo test e2e check fmt lint types migrations deploy-check lock clean
+.PHONY: help install run demo test storm e2e check fmt lint types migrations deploy-check lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,10 @@ APPS = payflow accounts conversations apikeys billing
 test: install ## run the whole suite on PostgreSQL, then the applications' on SQLite
 	$(BIN)/pytest
 	$(BIN)/pytest --database=sqlite $(APPS)
+
+storm: install ## deliver everything at once for a quarter of an hour, while servers crash
+	STORM_SEEDS=3 STORM_CONVERSATIONS=450 STORM_EXAMPLES=300 \
+		$(BIN)/pytest -v -s billing/tests/test_storm.py billing/tests/test_any_order.py
 
 e2e: $(E2E) ## run the browser tests in the machine's Chromium
 	@$(BIN)/python -m devtools.browser
