@@ -11,7 +11,7 @@ import logging
 import re
 from typing import Any
 
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connection, transaction
 
 from billing import facts, handlers
 from billing.models import StripeEvent
@@ -40,18 +40,24 @@ def record(event: Json) -> None:
 
     Raises MalformedEvent.
     """
-    _check(event)
+    payload = _checked(event)
     stripe_object = event["data"]["object"]
-    row = StripeEvent(
-        event_id=event["id"],
-        type=event["type"],
-        livemode=bool(event.get("livemode")),
-        api_version=str(event.get("api_version") or "")[:64],
-        payload=event,
-        object_id=str(stripe_object.get("id") or "")[:255],
-        payment_intent_id=facts.payment_intent_id(stripe_object) or "",
-    )
-    StripeEvent.objects.bulk_create([row], ignore_conflicts=True)
+    with connection.cursor() as cursor:
+        # By hand: the ORM would take four times as long, and open a transaction around it.
+        cursor.execute(
+            "INSERT INTO stripe_events"
+            " (event_id, type, livemode, api_version, payload, object_id, payment_intent_id)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (event_id) DO NOTHING",
+            [
+                event["id"],
+                event["type"],
+                bool(event.get("livemode")),
+                str(event.get("api_version") or "")[:64],
+                payload,
+                str(stripe_object.get("id") or "")[:255],
+                facts.payment_intent_id(stripe_object) or "",
+            ],
+        )
 
 
 def process(event_id: str, *, force: bool = False, skip_locked: bool = False) -> StripeEvent:
@@ -109,7 +115,8 @@ def _note_failure(event_id: str, error: Exception) -> None:
         logger.error("Event %s is parked: it failed %d times", event_id, event.attempts)
 
 
-def _check(event: Json) -> None:
+def _checked(event: Json) -> str:
+    """The event as the JSON text to store. Raises MalformedEvent."""
     if event.get("object") == "v2.core.event":
         raise MalformedEvent("Thin events are not handled: register a snapshot endpoint.")
     if event.get("object", "event") != "event":
@@ -121,11 +128,14 @@ def _check(event: Json) -> None:
     data = event.get("data")
     if not isinstance(data, dict) or not isinstance(data.get("object"), dict):
         raise MalformedEvent("The event has no data.object.")
-    _check_storable(event)
+    return _storable(event)
 
 
-def _check_storable(event: Json) -> None:
-    """PostgreSQL's jsonb holds neither NUL nor half a surrogate pair nor an infinite number."""
+def _storable(event: Json) -> str:
+    """The event as JSON text. Raises MalformedEvent.
+
+    PostgreSQL's jsonb holds neither NUL nor half a surrogate pair nor an infinite number.
+    """
     try:
         text = json.dumps(event, ensure_ascii=False, allow_nan=False)
         text.encode()
@@ -133,3 +143,4 @@ def _check_storable(event: Json) -> None:
         raise MalformedEvent("The event holds a value that JSON cannot carry.") from None
     if _NUL.search(text):
         raise MalformedEvent("The event holds a NUL character.")
+    return text
