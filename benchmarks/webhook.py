@@ -241,8 +241,11 @@ def whole_answer(connection: socket.socket) -> str:
         answer += connection.recv(65536) or b"\r\n\r\n"
     head, _, body = answer.partition(b"\r\n\r\n")
     length = re.search(rb"(?i)content-length: (\d+)", head)
-    while length and len(body) < int(length[1]):
-        body += connection.recv(65536) or b" " * int(length[1])
+    while len(body) < int(length[1]) if length else not body.endswith(b"0\r\n\r\n"):
+        more = connection.recv(65536)
+        if not more:
+            break
+        body += more
     return (head + b"\n" + body).decode(errors="replace")
 
 
