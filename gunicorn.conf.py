@@ -1,14 +1,19 @@
 """How gunicorn serves payflow when the command line says nothing else."""
 
-import importlib
 import os
-from typing import Any
+import sys
+from pathlib import Path
 
-bind = f"0.0.0.0:{os.environ.get('PORT', '3000')}"
+sys.path.insert(0, str(Path(__file__).parent))
+
+# Refuses a bad environment in one line before there is any worker, and takes in the .env file.
+from payflow import settings
+
+bind = f"0.0.0.0:{settings.PORT}"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 worker_class = "gthread"
-# The settings size each process's database pool by the same variable.
-threads = int(os.environ.get("WEB_THREADS", "4"))
+# The database pool of a process is sized by the same number.
+threads = settings.WEB_THREADS
 # Longer than the slowest call to Stripe (three tries of 17 seconds and their pauses).
 timeout = 60
 graceful_timeout = 30
@@ -17,8 +22,3 @@ control_socket_disable = True
 accesslog = "-"
 # The path without its query string: a session id has no business in an access log.
 access_log_format = '%(h)s "%(m)s %(U)s" %(s)s %(B)s %(M)sms'
-
-
-def on_starting(server: Any) -> None:
-    """Refuse a bad environment in the master, in one line, before there is any worker."""
-    importlib.import_module("payflow.settings")

@@ -11,7 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_variables
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from apikeys import services
 from apikeys.models import ApiKey
@@ -19,7 +19,7 @@ from apikeys.models import ApiKey
 
 @login_required
 @never_cache
-@require_GET
+@require_safe
 def keys(request: HttpRequest) -> HttpResponse:
     own = ApiKey.objects.owned_by(request.user.pk).not_revoked().order_by("-id")
     return render(request, "keys.html", {"keys": own})

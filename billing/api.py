@@ -8,7 +8,6 @@ from typing import Any
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers, status, viewsets
 from rest_framework.exceptions import APIException, NotFound, ValidationError
-from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -24,6 +23,12 @@ class AlreadyPaid(APIException):
     status_code = status.HTTP_409_CONFLICT
     default_code = "already_paid"
     default_detail = "This conversation is paid already."
+
+
+class PaymentUnderWay(APIException):
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "payment_under_way"
+    default_detail = "A payment of this conversation is on its way: wait until it is confirmed."
 
 
 class IdempotencyKeyInUse(APIException):
@@ -92,6 +97,8 @@ def _start(request: Request, *, conversation_id: int, tier: str) -> gateway.Crea
         raise NotFound("You have no such conversation.") from None
     except checkout.AlreadyPaid:
         raise AlreadyPaid from None
+    except checkout.PaymentUnderWay:
+        raise PaymentUnderWay from None
     except gateway.IdempotencyKeyReused:
         detail = "This Idempotency-Key was used before for a different request."
         raise IdempotencyKeyRefused(detail) from None
@@ -141,27 +148,9 @@ class OrderSerializer(serializers.ModelSerializer[Order]):
         read_only_fields = fields
 
 
-class OrderPagination(CursorPagination):
-    """Newest first: `{orders: [...], next: URL or null}`."""
-
-    ordering = "-id"
-    page_size = 50
-
-    def get_paginated_response(self, data: Any) -> Response:
-        return Response({"orders": data, "next": self.get_next_link()})
-
-    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
-        properties = {
-            "orders": schema,
-            "next": {"type": "string", "format": "uri", "nullable": True},
-        }
-        return {"type": "object", "required": list(properties), "properties": properties}
-
-
 class OrderViewSet(viewsets.ReadOnlyModelViewSet[Order]):
     queryset = Order.objects.all()
     serializer_class = OrderSerializer
-    pagination_class = OrderPagination
     lookup_value_regex = "[0-9]{1,19}"
 
     def get_queryset(self) -> OrderQuerySet:

@@ -38,6 +38,14 @@ class AlreadyPaid(Exception):
     """The conversation is paid."""
 
 
+class PaymentUnderWay(Exception):
+    """A delayed payment of the conversation is on its way: a second one would be one too many."""
+
+
+class SessionExpired(Exception):
+    """Nobody paid the session in time, and nobody can any more."""
+
+
 class UnknownTier(Exception):
     """No price is configured for this tier."""
 
@@ -63,21 +71,28 @@ def start_checkout(
 ) -> gateway.CreatedSession:
     """Create the Checkout Session to pay a conversation with, and make it the payable one.
 
-    The session it replaces is expired, so that one conversation is not paid twice. Raises
-    ConversationNotFound, AlreadyPaid, UnknownTier and gateway.StripeFailed.
+    The session it replaces is expired, so that one conversation is not paid twice; when it
+    turns out to be paid, it is fulfilled instead. Raises ConversationNotFound, AlreadyPaid,
+    PaymentUnderWay, UnknownTier and gateway.StripeFailed.
     """
     if tier not in settings.STRIPE_PRICES:
         raise UnknownTier(tier)
     conversation = _own(customer, conversation_id)
-    if conversation.is_paid:
-        raise AlreadyPaid
+    _refuse_if_settled(conversation)
     session = gateway.create_session(
         _session_params(customer, conversation, tier),
         idempotency_key=_scoped(customer, idempotency_key),
     )
     if session.replayed and not _is_open(session.id):
         return session  # a newer link has replaced it since: the repeat changes nothing
-    _make_payable(customer, conversation_id, session.id)
+    replaced = _make_payable(conversation, session.id)
+    try:
+        if replaced:
+            _retire(replaced)
+        _refuse_if_settled(_own(customer, conversation_id))
+    except (AlreadyPaid, PaymentUnderWay):
+        _retire(session.id)
+        raise
     return session
 
 
@@ -85,21 +100,24 @@ def confirm(user_id: int | None, session_id: str) -> Order | None:
     """The order of a session whose customer came back, fulfilled here if the webhook is late.
 
     None while there is no order. Raises ConversationNotFound for a session that is not the
-    user's, and gateway.StripeFailed.
+    user's, SessionExpired, and gateway.StripeFailed.
     """
+    if not SESSION_ID.fullmatch(session_id):
+        raise ConversationNotFound
     order = Order.objects.owned_by(user_id).filter(stripe_session_id=session_id).first()
     if order is not None and order.status != OrderStatus.PENDING:
         return order
-    if not SESSION_ID.fullmatch(session_id):
-        raise ConversationNotFound
     session = facts.checkout_session(gateway.retrieve_session(session_id) or {})
     if session is None or session.reference.user_id != user_id:
         raise ConversationNotFound
     try:
         with transaction.atomic():
-            return fulfilment.apply(session).order
+            order = fulfilment.apply(session).order
     except fulfilment.Unmatched:
         raise ConversationNotFound from None
+    if order is None and session.status == "expired":
+        raise SessionExpired
+    return order
 
 
 def unsettled_sessions(*, older_than: timedelta) -> Iterator[str]:
@@ -177,27 +195,33 @@ def _is_open(session_id: str) -> bool:
     return session is not None and session.get("status") == "open"
 
 
-def _make_payable(customer: Customer, conversation_id: int, session_id: str) -> None:
-    """Hang the session on its conversation and expire the one that hung there.
+def _refuse_if_settled(conversation: Conversation) -> None:
+    if conversation.is_paid:
+        raise AlreadyPaid
+    if Order.objects.filter(conversation=conversation, status=OrderStatus.PENDING).exists():
+        raise PaymentUnderWay
 
-    Raises AlreadyPaid when a payment arrived while Stripe was asked for the new session.
+
+def _make_payable(conversation: Conversation, session_id: str) -> str | None:
+    """Hang the session on its conversation, unless that is paid; the one that hung there before.
+
+    The conversation may have been paid while Stripe was asked for the new session: it is read
+    again under its lock, and the caller looks at it once more afterwards.
     """
     with transaction.atomic():
-        own = Conversation.objects.owned_by(customer.id)
-        conversation = own.locked().get(pk=conversation_id)
+        conversation = Conversation.objects.locked().get(pk=conversation.pk)
         replaced = conversation.stripe_session_id
-        was_pending = conversation.payment_status == PaymentStatus.PENDING
         conversation.await_payment(session_id)
-    if conversation.is_paid:
-        _expire_quietly(session_id)
-        raise AlreadyPaid
-    if was_pending and replaced and replaced != session_id:
-        _expire_quietly(replaced)
+    return replaced if replaced != session_id and not conversation.is_paid else None
 
 
-def _expire_quietly(session_id: str) -> None:
-    """Best effort: a session that is being paid right now becomes a duplicate order, not a loss."""
+def _retire(session_id: str) -> None:
+    """Make a session unpayable; when it is too late for that, do what it is due.
+
+    Best effort: what Stripe does not answer now, its events will tell.
+    """
     try:
-        gateway.expire_session(session_id)
+        if not gateway.expire_session(session_id):
+            reconcile(session_id)
     except gateway.StripeFailed:
         logger.warning("Session %s could not be expired", session_id)

@@ -133,12 +133,15 @@ def retrieve_session(session_id: str) -> Json | None:
         _fail("retrieve a Checkout Session", error)
 
 
-def expire_session(session_id: str) -> None:
-    """Make an open session unpayable. Raises StripeFailed, also when it is not open any more."""
+def expire_session(session_id: str) -> bool:
+    """Make an open session unpayable; False when it is not open any more. Raises StripeFailed."""
     try:
         _client().v1.checkout.sessions.expire(session_id)
+    except stripe.InvalidRequestError:
+        return False
     except Exception as error:
         _fail("expire a Checkout Session", error)
+    return True
 
 
 def undelivered_events(kinds: Sequence[str], *, after: str | None) -> Iterator[Json]:

@@ -10,8 +10,8 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_GET, require_POST
-from rest_framework.exceptions import APIException, MethodNotAllowed, ParseError
+from django.views.decorators.http import require_POST, require_safe
+from rest_framework.exceptions import APIException, ParseError
 
 from billing import checkout, gateway, ledger
 from billing.facts import DEFAULT_TIER
@@ -26,10 +26,9 @@ class NotProcessed(APIException):
 
 
 @csrf_exempt
+@require_POST
 def webhook(request: HttpRequest) -> JsonResponse:
     """`POST /api/webhooks/stripe`: verify the raw bytes, store, process, answer."""
-    if request.method != "POST":
-        raise MethodNotAllowed(request.method or "")
     event_id = _stored_event(request)
     try:
         ledger.process(event_id)
@@ -49,8 +48,10 @@ def _stored_event(request: HttpRequest) -> str:
         logger.warning("A webhook was refused: %s", reason)
         raise ParseError(str(reason), "invalid_signature") from None
     except ledger.MalformedEvent as reason:
+        logger.error("A signed event was refused: %s", reason)  # noqa: TRY400 - its text says all
         raise ParseError(str(reason), "malformed_event") from None
     except (ValueError, RecursionError):
+        logger.error("A signed body was refused: it is no JSON")  # noqa: TRY400
         raise ParseError("The body is not readable JSON.", "malformed_event") from None
     return str(event["id"])
 
@@ -66,6 +67,8 @@ def pay(request: HttpRequest, conversation_id: int) -> HttpResponse:
         raise Http404 from None
     except checkout.AlreadyPaid:
         return render(request, "payment_not_needed.html", status=409)
+    except checkout.PaymentUnderWay:
+        return render(request, "payment_under_way.html", status=409)
     except gateway.StripeFailed:
         return render(request, "payment_unavailable.html", status=502)
     return HttpResponseRedirect(session.url)
@@ -73,22 +76,24 @@ def pay(request: HttpRequest, conversation_id: int) -> HttpResponse:
 
 @login_required
 @never_cache
-@require_GET
+@require_safe
 def success(request: HttpRequest) -> HttpResponse:
     """Where Checkout returns to: waits for the order, then offers to reveal its key.
 
     A GET reveals nothing, and the session id in its URL proves nothing: the order must be the
     signed-in user's.
     """
-    session_id = request.GET.get("session_id", "")
+    order: Order | None = None
     try:
-        order = checkout.confirm(request.user.pk, session_id)
+        order = checkout.confirm(request.user.pk, request.GET.get("session_id", ""))
+        state = _state(order)
     except checkout.ConversationNotFound:
         raise Http404 from None
+    except checkout.SessionExpired:
+        state = "expired"
     except gateway.StripeFailed:
-        order = None  # the webhook will tell; the page asks again by itself
-    context = {"order": order, "state": _state(order)}
-    return render(request, "payment_success.html", context)
+        state = "confirming"  # the webhook will tell; the page asks again by itself
+    return render(request, "payment_success.html", {"order": order, "state": state})
 
 
 def _state(order: Order | None) -> str:
@@ -99,6 +104,6 @@ def _state(order: Order | None) -> str:
     return str(order.status)
 
 
-@require_GET
+@require_safe
 def cancel(request: HttpRequest) -> HttpResponse:
     return render(request, "payment_cancel.html")

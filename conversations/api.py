@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from rest_framework import mixins, serializers, viewsets
-from rest_framework.pagination import CursorPagination
-from rest_framework.response import Response
 
 from conversations.models import Conversation, ConversationQuerySet
 
@@ -25,23 +21,6 @@ class ConversationSerializer(serializers.ModelSerializer[Conversation]):
         fields = ("id", "title", "paymentStatus", "createdAt", "updatedAt")
 
 
-class ConversationPagination(CursorPagination):
-    """Newest first: `{conversations: [...], next: URL or null}`."""
-
-    ordering = "-id"
-    page_size = 50
-
-    def get_paginated_response(self, data: Any) -> Response:
-        return Response({"conversations": data, "next": self.get_next_link()})
-
-    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
-        properties = {
-            "conversations": schema,
-            "next": {"type": "string", "format": "uri", "nullable": True},
-        }
-        return {"type": "object", "required": list(properties), "properties": properties}
-
-
 class ConversationViewSet(
     mixins.ListModelMixin,
     mixins.CreateModelMixin,
@@ -50,7 +29,6 @@ class ConversationViewSet(
 ):
     queryset = Conversation.objects.all()
     serializer_class = ConversationSerializer
-    pagination_class = ConversationPagination
     lookup_value_regex = "[0-9]{1,19}"
 
     def get_queryset(self) -> ConversationQuerySet:

@@ -1,4 +1,4 @@
-"""The API put together: which view stands where, and under which permission.
+"""The API put together: which view stands where, in which pages and under which permission.
 
 Rules that span apps live here, because the apps do not know each other: a caller's API keys may
 be seen only once a payment of theirs was completed.
@@ -22,6 +22,10 @@ from billing.models import Order
 from billing.views import webhook
 from conversations.api import ConversationViewSet
 from payflow import schema  # noqa: F401 - registers how the authentication is described
+from payflow.pagination import NewestFirst
+
+# Fixed: drf-spectacular would take it from the query and put it into a header.
+SCHEMA_VERSION = "1.0.0"
 
 
 class HasPaid(BasePermission):
@@ -34,6 +38,22 @@ class HasPaid(BasePermission):
         return Order.objects.owned_by(request.user.pk).completed().exists()
 
 
+class ConversationPages(NewestFirst):
+    list_name = "conversations"
+
+
+class OrderPages(NewestFirst):
+    list_name = "orders"
+
+
+class PagedConversationViewSet(ConversationViewSet):
+    pagination_class = ConversationPages
+
+
+class PagedOrderViewSet(OrderViewSet):
+    pagination_class = OrderPages
+
+
 class PaidApiKeyViewSet(ApiKeyViewSet):
     def get_permissions(self) -> list[BasePermission]:
         """Only the list depends on a payment: an id is a 404 unless it is the caller's own."""
@@ -44,14 +64,14 @@ class PaidApiKeyViewSet(ApiKeyViewSet):
 
 
 @csrf_exempt
-def unknown_route(request: HttpRequest, rest: str = "") -> HttpResponse:
+def unknown_route(request: HttpRequest) -> HttpResponse:
     """Also while DEBUG is on, when Django would answer with a page of its own."""
     raise Http404
 
 
 router = SimpleRouter(trailing_slash=False)
-router.register("conversations", ConversationViewSet)
-router.register("orders", OrderViewSet)
+router.register("conversations", PagedConversationViewSet)
+router.register("orders", PagedOrderViewSet)
 router.register("api-keys", PaidApiKeyViewSet)
 
 urlpatterns = [
@@ -59,9 +79,8 @@ urlpatterns = [
     path("auth/token/refresh", TokenRefreshView.as_view()),
     path("payments/link", PaymentLinkView.as_view()),
     re_path(r"^webhooks/stripe/?$", webhook, name="stripe-webhook"),
-    path("schema", SpectacularAPIView.as_view(), name="schema"),
+    path("schema", SpectacularAPIView.as_view(api_version=SCHEMA_VERSION), name="schema"),
     path("docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     path("", include(router.urls)),
-    path("<path:rest>", unknown_route),
-    path("", unknown_route),
+    re_path(r"^[\s\S]*$", unknown_route),
 ]

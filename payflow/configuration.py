@@ -5,6 +5,7 @@ Owns the decision how a bad value is refused. `payflow.settings` says which valu
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Mapping
@@ -94,7 +95,8 @@ class Configuration:
             tier, separator, price = (part.strip() for part in pair.partition("="))
             if not (tier and separator and price):
                 refuse(f"{tiers} must read like basic=price_1,pro=price_2.")
-            found[tier] = price
+            if found.setdefault(tier, price) != price:
+                refuse(f"{tiers} names a second price for the tier {tier}.")
         return found
 
     def url(self, name: str, default: str = "") -> str:
@@ -110,11 +112,31 @@ class Configuration:
             refuse(f"{name} must be an absolute http or https URL.")
         return value
 
+    def origins(self, name: str) -> list[str]:
+        """Origins as browsers send them: scheme, host and port, nothing more."""
+        found = self.items(name)
+        for origin in found:
+            if not origin.startswith(("http://", "https://")) or origin_of(origin) != origin:
+                refuse(f"{name} must list origins like https://app.example.com.")
+        return found
+
+    def log_level(self, name: str) -> str:
+        level = self.text(name, "INFO").upper()
+        if level not in logging.getLevelNamesMapping():
+            refuse(f"{name} must be a level of Python's logging, like INFO or DEBUG.")
+        return level
+
     def database(self, name: str, default: str) -> dj_database_url.DBConfig:
         try:
             return dj_database_url.parse(self.text(name, default))
         except (ValueError, KeyError):  # its text may hold the password: not shown
             refuse(f"{name} is not a database URL that dj-database-url can read.")
+
+
+def origin_of(url: str) -> str:
+    """Scheme, host and port of a URL."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def debug_is_on(env: environ.Env) -> bool:

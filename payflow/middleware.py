@@ -6,7 +6,8 @@ import logging
 from collections.abc import Callable
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import DisallowedHost
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.http.response import HttpResponseBase
 
 from payflow import problems
@@ -36,9 +37,9 @@ class api_problems:  # noqa: N801 - Django's middleware setting reads like a lis
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if problems.is_api(request) and _declared_length(request) > _largest_body():
-            return problems.problem(400, "body_too_large", "The body is larger than 1 MiB.")
-        return self.get_response(request)
+        if not problems.is_api(request):
+            return self.get_response(request)
+        return _refusal(request) or _in_our_shape(self.get_response(request))
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """Views outside of DRF raise DRF's exceptions too; they become the same documents here."""
@@ -55,6 +56,29 @@ def content_security_policy(get_response: GetResponse) -> GetResponse:
         return response
 
     return middleware
+
+
+def _refusal(request: HttpRequest) -> HttpResponse | None:
+    """What is wrong with a request before any view sees it."""
+    try:
+        request.get_host()
+    except DisallowedHost:  # with DEBUG on, Django would answer with a page of its own
+        return problems.problem(400, "bad_host", "This server does not answer to that host name.")
+    if "Transfer-Encoding" in request.headers and not request.headers.get("Content-Length"):
+        return problems.problem(411, "length_required", "Send the body with its Content-Length.")
+    if _declared_length(request) > _largest_body():
+        return problems.problem(400, "body_too_large", "The body is larger than 1 MiB.")
+    return None
+
+
+def _in_our_shape(response: HttpResponseBase) -> HttpResponseBase:
+    """Django's own 405, of plain views, as a problem."""
+    if not isinstance(response, HttpResponseNotAllowed):
+        return response
+    headers = {"Allow": response.headers["Allow"]}
+    return problems.problem(
+        405, "method_not_allowed", "This route has no such method.", headers=headers
+    )
 
 
 def _declared_length(request: HttpRequest) -> int:

@@ -23,7 +23,7 @@ CONTENT_TYPE = "application/problem+json"
 
 
 def is_api(request: HttpRequest) -> bool:
-    return request.path_info.startswith("/api/")
+    return request.path_info == "/api" or request.path_info.startswith("/api/")
 
 
 def problem(

@@ -10,6 +10,7 @@ from payflow.configuration import (
     Configuration,
     debug_is_on,
     env_file,
+    origin_of,
     read_environment,
     refuse,
 )
@@ -29,7 +30,7 @@ PORT = _config.integer("PORT", 3000)
 SECRET_KEY = _config.required("SECRET_KEY")
 JWT_SECRET = _config.jwt_secret("JWT_SECRET")
 ALLOWED_HOSTS = _config.items("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
-CORS_ALLOWED_ORIGINS = _config.items("CORS_ALLOWED_ORIGINS")
+CORS_ALLOWED_ORIGINS = _config.origins("CORS_ALLOWED_ORIGINS")
 CORS_URLS_REGEX = r"^/api/"
 CORS_ALLOW_HEADERS = ("accept", "authorization", "content-type", "idempotency-key")
 CORS_EXPOSE_HEADERS = ("x-request-id",)
@@ -146,7 +147,8 @@ REST_FRAMEWORK = {
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["payflow.media.BoundedJSONParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "payflow.media.AlwaysJSON",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "payflow.problems.exception_handler",
@@ -180,7 +182,7 @@ _plain_http = DEBUG or _config.text("FRONTEND_URL").startswith("http://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not _plain_http
 SESSION_COOKIE_HTTPONLY = True
 CSRF_FAILURE_VIEW = "payflow.problems.csrf_failed"
-CSRF_TRUSTED_ORIGINS = [FRONTEND_URL] if FRONTEND_URL.startswith("https://") else []
+CSRF_TRUSTED_ORIGINS = [origin_of(FRONTEND_URL)]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_HSTS_SECONDS = 0 if _plain_http else 31_536_000
 SECURE_REFERRER_POLICY = "same-origin"
@@ -219,7 +221,7 @@ LOGGING = {
             "filters": ["request_id"],
         }
     },
-    "root": {"handlers": ["console"], "level": _config.text("LOG_LEVEL", "INFO").upper()},
+    "root": {"handlers": ["console"], "level": _config.log_level("LOG_LEVEL")},
     "loggers": {
         "django": {"handlers": [], "propagate": True},
         # It tells of every request; what failed is logged where it is caught.

@@ -10,6 +10,7 @@ from apikeys import views as keys
 from billing import views as billing
 from conversations.views import HomeView
 from payflow import health
+from payflow.api import unknown_route
 
 urlpatterns = [
     path("", HomeView.as_view(), name="home"),
@@ -21,6 +22,7 @@ urlpatterns = [
     path("keys/<int:key_id>/delete", keys.delete, name="key-delete"),
     path("accounts/login/", auth.LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("accounts/logout/", auth.LogoutView.as_view(), name="logout"),
+    path("api", unknown_route),
     path("api/", include("payflow.api")),
     path("admin/", admin.site.urls),
     path("healthz", health.healthz),

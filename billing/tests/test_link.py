@@ -5,17 +5,22 @@ from __future__ import annotations
 import logging
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+import stripe as stripe_sdk
+from django.db import connections
 from pytest_django.fixtures import Settings
 from rest_framework.test import APIClient
 
 from accounts.models import User
 from billing import gateway
 from billing.models import Order
+from billing.tests.stripe_events import completed, deliver
 from conftest import bearer
 from conversations.models import Conversation, PaymentStatus
 from sandbox.running import RunningSandbox, running
@@ -36,6 +41,14 @@ def local_stripe() -> Iterator[RunningSandbox]:
 def stripe(local_stripe: RunningSandbox, settings: Settings) -> RunningSandbox:
     settings.STRIPE_API_BASE = local_stripe.url
     return local_stripe
+
+
+@pytest.fixture
+def own_stripe(settings: Settings) -> Iterator[RunningSandbox]:
+    """A local Stripe of the test's own, whose sessions it may count."""
+    with running(webhook=None) as stripe:
+        settings.STRIPE_API_BASE = stripe.url
+        yield stripe
 
 
 def ask(client: APIClient, conversation_id: Any, key: str | None = None, **body: Any) -> Any:
@@ -206,6 +219,82 @@ def test_a_repeat_of_a_replaced_link_does_not_undo_the_newer_one(
     assert stripe.object(newer["sessionId"])["status"] == "open"
 
 
+def test_a_link_whose_session_was_paid_unheard_is_fulfilled_and_no_other_is_handed_out(
+    own_stripe: RunningSandbox, conversation: Conversation, api_of: ApiOf
+) -> None:
+    client = api_of(conversation.user)
+    paid = ask(client, conversation.pk).json()["sessionId"]
+    own_stripe.pay(paid)  # and the webhook is late
+    second = ask(client, conversation.pk)
+    assert_problem(second, 409, "already_paid")
+    assert statuses(own_stripe) == {paid: "complete", newest(own_stripe): "expired"}
+    order = Order.objects.get()
+    assert (order.stripe_session_id, order.status) == (paid, "completed")
+
+
+def test_no_other_link_is_handed_out_while_a_delayed_payment_is_on_its_way(
+    own_stripe: RunningSandbox, conversation: Conversation, api_of: ApiOf
+) -> None:
+    own_stripe.set_options(delayed_method_delay=60)
+    client = api_of(conversation.user)
+    first = ask(client, conversation.pk).json()["sessionId"]
+    own_stripe.pay_by_debit(first)
+    assert_problem(ask(client, conversation.pk), 409, "payment_under_way")
+    assert_problem(ask(client, conversation.pk), 409, "payment_under_way")
+    assert "open" not in statuses(own_stripe).values()
+    conversation.refresh_from_db()
+    assert (conversation.payment_status, conversation.stripe_session_id) == ("pending", first)
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_a_payment_that_arrives_while_a_link_is_made_wins(
+    own_stripe: RunningSandbox, conversation: Conversation, api_of: ApiOf
+) -> None:
+    own_stripe.set_switches(api_delay=1.0)
+    client = api_of(conversation.user)
+    with ThreadPoolExecutor(1) as pool:
+        link = pool.submit(ask_in_thread, client, conversation.pk)
+        time.sleep(0.4)  # the link has looked at the conversation and waits for Stripe
+        assert deliver(completed(conversation)).status_code == 200
+        assert_problem(link.result(), 409, "already_paid")
+    conversation.refresh_from_db()
+    assert conversation.payment_status == PaymentStatus.PAID
+    assert set(statuses(own_stripe).values()) == {"expired"}
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_of_eight_links_at_once_one_stays_payable(
+    own_stripe: RunningSandbox, conversation: Conversation, api_of: ApiOf
+) -> None:
+    clients = [api_of(conversation.user) for _ in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(ask_in_thread, clients, [conversation.pk] * 8))
+    assert [answer.status_code for answer in answers] == [200] * 8
+    conversation.refresh_from_db()
+    open_ = [name for name, status in statuses(own_stripe).items() if status == "open"]
+    assert open_ == [conversation.stripe_session_id]
+
+
+def ask_in_thread(client: APIClient, conversation_id: int) -> Any:
+    try:
+        return ask(client, conversation_id)
+    finally:
+        connections.close_all()
+
+
+def statuses(stripe: RunningSandbox) -> dict[str, str]:
+    """The status of every Checkout Session, oldest first."""
+    client = gateway._client()
+    listed = client.v1.checkout.sessions.list({"limit": 100}).data
+    return {str(session.id): str(session.status) for session in reversed(listed)}
+
+
+def newest(stripe: RunningSandbox) -> str:
+    return list(statuses(stripe))[-1]
+
+
 def test_two_users_may_use_the_same_idempotency_key(
     stripe: RunningSandbox, conversation: Conversation, stranger: User, api_of: ApiOf
 ) -> None:
@@ -236,8 +325,10 @@ class _Nonsense(BaseHTTPRequestHandler):
     """Answers every request with what the test put into `answer`."""
 
     answer: tuple[int, bytes] = (200, b"")
+    asked = 0
 
     def do_POST(self) -> None:
+        type(self).asked += 1
         status, body = self.answer
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
@@ -317,8 +408,17 @@ def test_stripe_down_is_a_500_problem_and_nothing_half_done(
     assert_nothing_half_done(conversation)
 
 
-def test_the_client_waits_as_long_and_tries_as_often_as_agreed() -> None:
-    assert (gateway.CONNECT_TIMEOUT, gateway.READ_TIMEOUT, gateway.RETRIES) == (2, 15, 2)
+def test_a_failing_stripe_is_asked_three_times(
+    nonsense: type[_Nonsense], conversation: Conversation, api_of: ApiOf
+) -> None:
+    nonsense.answer, nonsense.asked = (500, b"{}"), 0
+    assert ask(api_of(conversation.user), conversation.pk).status_code == 500
+    assert nonsense.asked == 3
+
+
+def test_the_sdk_waits_as_long_as_agreed_and_writes_no_telemetry(settings: Settings) -> None:
+    assert (gateway.CONNECT_TIMEOUT, gateway.READ_TIMEOUT) == (2, 15)
+    assert stripe_sdk.enable_telemetry is False
 
 
 def test_a_slow_stripe_is_given_up_on_and_nothing_is_half_done(

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.db import transaction
 from pytest_django.fixtures import Settings
 
 from accounts.models import User
 from apikeys.models import ApiKey
+from billing import facts, fulfilment
 from billing.models import EventStatus, Order, OrderStatus, StripeEvent
 from billing.tests import stripe_events as stripe
 from conversations.models import Conversation, PaymentStatus
@@ -133,6 +135,16 @@ def test_an_expired_session_that_was_replaced_fails_nothing(conversation: Conver
     session = stripe.session(conversation, status="expired", payment_status="unpaid")
     conversation.await_payment("cs_test_a_newer_one")
     stripe.deliver(stripe.event("checkout.session.expired", session))
+    assert status_of(conversation) == PaymentStatus.PENDING
+
+
+def test_a_delayed_payment_that_fails_leaves_alone_what_a_newer_link_waits_for(
+    conversation: Conversation,
+) -> None:
+    session = stripe.session(conversation, payment_status="unpaid")
+    conversation.await_payment("cs_test_a_newer_one")
+    stripe.deliver(stripe.event("checkout.session.async_payment_failed", session))
+    assert Order.objects.get().status == OrderStatus.FAILED
     assert status_of(conversation) == PaymentStatus.PENDING
 
 
@@ -272,6 +284,17 @@ def test_an_unmatched_event_is_tried_again_when_it_comes_again(conversation: Con
     assert stripe.deliver(event).status_code == 200
     assert StripeEvent.objects.get().status == EventStatus.PROCESSED
     assert Order.objects.get().status == OrderStatus.COMPLETED
+
+
+def test_an_open_session_with_nothing_to_pay_is_not_fulfilled_yet(
+    conversation: Conversation,
+) -> None:
+    free = stripe.session(conversation, status="open", payment_status="no_payment_required")
+    session = facts.checkout_session(free)
+    assert session is not None
+    with transaction.atomic():
+        assert fulfilment.apply(session).order is None
+    assert not Order.objects.exists()
 
 
 def test_metadata_without_a_tier_means_premium(conversation: Conversation) -> None:

@@ -63,6 +63,7 @@ def test_other_methods_are_405_problems(method: str) -> None:
     response = getattr(Client(), method)(stripe.URL)
     assert response.status_code == 405
     assert response.json()["code"] == "method_not_allowed"
+    assert response.headers["Allow"] == "POST"
 
 
 @pytest.mark.parametrize(
@@ -141,8 +142,8 @@ def test_a_body_that_is_not_utf8_is_refused() -> None:
         "NaN",
         '{"id": "evt_1", "type": "x", "data": {"object": {"n": NaN}}}',
         '{"id": "evt_1", "type": "x", "data": {"object": {"n": 1e999}}}',
-        '{"id": "evt_1", "type": "x", "data": {"object": {"s": "\\u0000"}}}',
-        '{"id": "evt_1", "type": "x", "data": {"object": {"s": "\\ud800"}}}',
+        '{"id": "evt_\\u0000", "type": "x", "data": {"object": {}}}',
+        '{"id": "evt_1", "type": "\\ud800", "data": {"object": {}}}',
         '{"id": "evt_1", "type": "x"}',
         '{"id": "evt_1", "type": "x", "data": []}',
         '{"id": "evt_1", "type": "x", "data": {"object": "text"}}',
@@ -162,6 +163,32 @@ def test_a_body_that_is_not_utf8_is_refused() -> None:
 )
 def test_a_signed_body_that_is_no_storable_event_is_refused(body: str) -> None:
     assert_refused(signed(body), "malformed_event")
+
+
+@pytest.mark.parametrize(
+    ("name", "stored"),
+    [
+        ("a\x00b\x00\x00", "a\ufffdb\ufffd\ufffd"),
+        ("a\ud800b", "a?b"),
+        ("a\\u0000b", "a\\u0000b"),
+        ("\U0001f600", "\U0001f600"),
+    ],
+)
+def test_no_payment_is_refused_for_a_character_that_the_database_cannot_hold(
+    conversation: Conversation, name: str, stored: str
+) -> None:
+    event = stripe.completed(conversation, customer_details={"name": name})
+    assert stripe.deliver(event).status_code == 200
+    kept = StripeEvent.objects.get()
+    assert kept.payload["data"]["object"]["customer_details"] == {"name": stored}
+    assert Order.objects.get().status == "completed"
+
+
+def test_a_signed_event_that_is_refused_leaves_a_line_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    signed('{"id": "evt_1", "type": "x"}')
+    assert "A signed event was refused: The event has no data.object." in caplog.text
 
 
 def test_thin_events_are_refused_in_words() -> None:

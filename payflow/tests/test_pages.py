@@ -11,6 +11,7 @@ from pytest_django.fixtures import Settings
 
 from accounts.models import User
 from apikeys.models import ApiKey
+from billing import gateway
 from billing.models import Order
 from billing.tests import stripe_events as stripe
 from conversations.models import Conversation
@@ -158,6 +159,7 @@ def test_every_page_carries_the_content_security_policy(conversation: Conversati
         policy = client.get(path).headers["Content-Security-Policy"]
         assert "default-src 'self'" in policy
         assert "unsafe" not in policy
+        assert client.get(path).headers["X-Frame-Options"] == "DENY"
 
 
 @pytest.mark.http
@@ -207,6 +209,26 @@ class TestWithTheLocalStripe:
         page = success_page(signed_in(conversation.user), session_id)
         assert "on its way" in page
         assert Order.objects.get().status == "pending"
+
+    def test_an_expired_session_is_not_waited_for(
+        self, local: RunningSandbox, conversation: Conversation
+    ) -> None:
+        session_id = self.link(conversation)
+        gateway.expire_session(session_id)
+        page = success_page(signed_in(conversation.user), session_id)
+        assert "has expired" in page
+        assert 'http-equiv="refresh"' not in page
+
+    def test_a_second_payment_is_refused_while_the_first_is_on_its_way(
+        self, local: RunningSandbox, conversation: Conversation
+    ) -> None:
+        local.set_options(delayed_method_delay=60)
+        session_id = self.link(conversation)
+        local.pay_by_debit(session_id)
+        client = signed_in(conversation.user)
+        response = client.post(f"/conversations/{conversation.pk}/pay")
+        assert response.status_code == 409
+        assert "on its way" in response.content.decode()
 
     def test_anothers_session_is_not_found(
         self, local: RunningSandbox, conversation: Conversation, stranger: User

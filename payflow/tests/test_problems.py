@@ -26,7 +26,16 @@ def assert_problem(response: Any, status: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("debug", [False, True])
 @pytest.mark.parametrize(
-    "path", ["/api/", "/api/nothing", "/api/conversations/", "/api/api-keys/x/y", "/api/%00"]
+    "path",
+    [
+        "/api",
+        "/api/",
+        "/api/nothing",
+        "/api/conversations/",
+        "/api/api-keys/x/y",
+        "/api/%00",
+        "/api/a%0ab",
+    ],
 )
 def test_an_unknown_route_is_a_404_problem(path: str, debug: bool) -> None:
     client = Client(enforce_csrf_checks=True)
@@ -81,9 +90,47 @@ def test_a_huge_body_is_refused_before_it_is_read() -> None:
     assert assert_problem(response, 400)["code"] == "body_too_large"
 
 
-def test_a_wrong_host_is_a_400_problem() -> None:
-    response = Client().get("/api/conversations", headers={"Host": "evil.example"})
+@pytest.mark.parametrize("debug", [False, True])
+def test_a_wrong_host_is_a_400_problem(debug: bool) -> None:
+    with override_settings(DEBUG=debug):
+        response = Client().get("/api/conversations", headers={"Host": "evil.example"})
     assert_problem(response, 400)
+
+
+def test_a_body_of_unknown_length_is_refused_instead_of_read_as_empty() -> None:
+    response = Client().post(
+        "/api/webhooks/stripe", headers={"Transfer-Encoding": "chunked", "Content-Length": ""}
+    )
+    assert assert_problem(response, 411)["code"] == "length_required"
+
+
+def test_a_body_nested_too_deep_is_a_400_problem() -> None:
+    response = Client().post("/api/auth/token", "[" * 200_000, content_type="application/json")
+    assert assert_problem(response, 400)["code"] == "parse_error"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("cursor", ["cD1hYmM=", "cD0xZTk5", "x", "%00", "cj0xJnA9LTE="])
+@pytest.mark.parametrize("path", ["/api/conversations", "/api/orders"])
+def test_a_cursor_that_points_nowhere_is_no_failure_of_ours(
+    stranger: User, path: str, cursor: str
+) -> None:
+    headers = {"Authorization": f"Bearer {issue_access(stranger)}"}
+    response = Client().get(path, {"cursor": cursor}, headers=headers)
+    assert response.status_code in (200, 404)
+
+
+@pytest.mark.parametrize("version", ["\x00", "a\nb", "1"])
+def test_the_schema_takes_no_version_from_the_query(version: str) -> None:
+    response = Client().get("/api/schema", {"version": version})
+    assert response.status_code == 200
+    assert "1.0.0" in response.headers["Content-Disposition"]
+
+
+@pytest.mark.parametrize("accept", ["application/problem+json", "text/html", "image/png"])
+def test_whatever_is_accepted_json_is_sent(accept: str) -> None:
+    response = Client().get("/api/conversations", headers={"Accept": accept})
+    assert_problem(response, 401)
 
 
 @pytest.mark.parametrize("offered", ["", "two words", "x" * 65, "line\x0bbreak", "é"])
