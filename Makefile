@@ -10,7 +10,7 @@ E2E := $(call stamp,e2e)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install run demo test revocations bench-keys bench-admin programs e2e screenshots check fmt lint types migrations deploy-check lock clean
+.PHONY: help install run demo test storm revocations bench-webhook bench-keys bench-admin programs e2e screenshots check fmt lint types migrations deploy-check lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,19 @@ revocations: install ## revoke a thousand keys under a fleet of servers and time
 
 bench-keys: install ## measure a key's check beside its peers, on a million keys (some minutes)
 	@$(BIN)/python -m benchmarks.keys
+
+storm: install ## deliver everything at once for a quarter of an hour, while servers crash
+	STORM_SEEDS=3 STORM_CONVERSATIONS=450 STORM_EXAMPLES=300 \
+		$(BIN)/pytest -v -s billing/tests/test_storm.py billing/tests/test_any_order.py
+
+# The peer has an environment of its own; nothing of it is installed beside payflow.
+DJSTRIPE = .run/bench-djstripe
+
+bench-webhook: install ## measure the webhook beside dj-stripe and pgbench, on one PostgreSQL
+	@test -x $(DJSTRIPE)/bin/gunicorn || { $(PYTHON) -m venv $(DJSTRIPE) && \
+		$(DJSTRIPE)/bin/pip install --quiet dj-stripe==2.11.0 'psycopg[binary,pool]' \
+		dj-database-url gunicorn; }
+	$(BIN)/python -m benchmarks.webhook --djstripe $(DJSTRIPE)/bin/python
 
 e2e: $(E2E) ## run the browser tests in the machine's Chromium
 	@$(BIN)/python -m devtools.browser
