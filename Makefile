@@ -24,7 +24,7 @@ demo: install ## pay for and use a key from the terminal, against a running `mak
 	@$(BIN)/python -m devtools.demo
 
 # The tests of these have a database.
-APPS = payflow accounts conversations apikeys billing
+APPS = payflow accounts conversations apikeys billing support
 
 test: install ## run the whole suite on PostgreSQL, then the applications' on SQLite
 	$(BIN)/pytest
