@@ -10,7 +10,7 @@ E2E := $(call stamp,e2e)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install run demo test revocations bench-keys programs e2e check fmt lint types migrations deploy-check lock clean
+.PHONY: help install run demo test storm revocations bench-webhook bench-keys bench-admin programs e2e screenshots check fmt lint types migrations deploy-check lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,7 +24,7 @@ demo: install ## pay for and use a key from the terminal, against a running `mak
 	@$(BIN)/python -m devtools.demo
 
 # The tests of these have a database.
-APPS = payflow accounts conversations apikeys billing
+APPS = payflow accounts conversations apikeys billing support
 
 test: install ## run the whole suite on PostgreSQL, then the applications' on SQLite
 	$(BIN)/pytest
@@ -36,10 +36,31 @@ revocations: install ## revoke a thousand keys under a fleet of servers and time
 bench-keys: install ## measure a key's check beside its peers, on a million keys (some minutes)
 	@$(BIN)/python -m benchmarks.keys
 
+storm: install ## deliver everything at once for a quarter of an hour, while servers crash
+	STORM_SEEDS=3 STORM_CONVERSATIONS=450 STORM_EXAMPLES=300 \
+		$(BIN)/pytest -v -s billing/tests/test_storm.py billing/tests/test_any_order.py
+
+# The peer has an environment of its own; nothing of it is installed beside payflow.
+DJSTRIPE = .run/bench-djstripe
+
+bench-webhook: install ## measure the webhook beside dj-stripe and pgbench, on one PostgreSQL
+	@test -x $(DJSTRIPE)/bin/gunicorn || { $(PYTHON) -m venv $(DJSTRIPE) && \
+		$(DJSTRIPE)/bin/pip install --quiet dj-stripe==2.11.0 'psycopg[binary,pool]' \
+		dj-database-url gunicorn; }
+	$(BIN)/python -m benchmarks.webhook --djstripe $(DJSTRIPE)/bin/python
+
 e2e: $(E2E) ## run the browser tests in the machine's Chromium
 	@$(BIN)/python -m devtools.browser
 	@$(BIN)/python -m devtools.debian
 	env -u DATABASE_URL $(BIN)/pytest e2e -p no:randomly
+
+screenshots: $(E2E) ## take pictures of every page of the support desk, wide and narrow
+	@$(BIN)/python -m devtools.browser
+	env -u DATABASE_URL $(BIN)/pytest e2e/test_support_pages.py -p no:randomly
+	@echo "Look into .run/screenshots."
+
+bench-admin: install ## time the support desk at 1,000,000 orders (takes minutes)
+	$(BIN)/python -m benchmarks.admin
 
 programs: install ## install nginx and redis-server, which tests run for real, where apt may
 	@$(BIN)/python -m devtools.debian

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.auth import authenticate
+from django.contrib.auth import authenticate, user_logged_in
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import AuthenticationFailed
@@ -56,6 +56,8 @@ class TokenView(_TokenView):
         )
         if not isinstance(user, User):
             raise AuthenticationFailed("Email or password is wrong.")
+        # As signing in on a page does: the count of wrong passwords begins anew.
+        user_logged_in.send(User, request=request._request, user=user)
         return _tokens_for(user)
 
 

@@ -59,6 +59,12 @@ class User(AbstractBaseUser, PermissionsMixin):
                 violation_error_message="A user with this email address exists already.",
             ),
         )
+        indexes = (
+            models.Index(fields=["-id"], name="users_staff", condition=models.Q(is_staff=True)),
+            models.Index(
+                fields=["-id"], name="users_inactive", condition=models.Q(is_active=False)
+            ),
+        )
 
     def __str__(self) -> str:
         return self.email

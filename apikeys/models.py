@@ -114,7 +114,22 @@ class ApiKey(models.Model):
         db_table = "api_keys"
         verbose_name = "API key"
         verbose_name_plural = "API keys"
-        indexes = (models.Index(fields=["user", "-id"], name="api_keys_of_user"),)
+        indexes = (
+            models.Index(fields=["user", "-id"], name="api_keys_of_user"),
+            # For staff: a key by its first characters, and the exceptions newest first.
+            models.Index(
+                fields=["key_prefix"], name="api_keys_by_prefix", opclasses=["varchar_pattern_ops"]
+            ),
+            models.Index(
+                fields=["-id"], name="api_keys_revoked", condition=Q(revoked_at__isnull=False)
+            ),
+            models.Index(
+                fields=["-id"], name="api_keys_suspended", condition=Q(suspended_at__isnull=False)
+            ),
+            models.Index(
+                fields=["-id"], name="api_keys_unrevealed", condition=Q(revealed_at__isnull=True)
+            ),
+        )
 
     def __str__(self) -> str:
         return f"{self.key_prefix}…"

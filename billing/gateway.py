@@ -220,3 +220,38 @@ def _fail(what: str, error: Exception) -> NoReturn:
     if isinstance(error, stripe.IdempotencyError):
         raise IdempotencyKeyReused(what) from error
     raise StripeFailed(what) from error
+
+
+class RefundRefused(StripeFailed):
+    """Stripe understood and will not refund. The text is Stripe's own."""
+
+
+def create_refund(payment_intent_id: str, *, amount: int, idempotency_key: str) -> str:
+    """Ask for money back, in the smallest unit, and return the refund's id.
+
+    What came of it is told by webhook. The same key asks once, however often it is sent. Raises
+    RefundRefused when nothing was refunded, and StripeFailed when that is not known.
+    """
+    params: Any = {"payment_intent": payment_intent_id, "amount": amount}
+    try:
+        refund = _client().v1.refunds.create(params, {"idempotency_key": idempotency_key})
+    except stripe.InvalidRequestError as error:
+        logger.warning("Stripe refused to refund %s: %s", payment_intent_id, error)
+        raise RefundRefused(str(error.user_message or "no reason was given")) from error
+    except Exception as error:
+        _fail("create a refund", error)
+    return str(refund.id)
+
+
+def payment_intent_of(charge_id: str) -> str | None:
+    """The PaymentIntent that a charge belongs to, None where there is none. Raises StripeFailed."""
+    try:
+        charge = _plain(_client().v1.charges.retrieve(charge_id))
+    except stripe.InvalidRequestError as error:
+        if error.http_status == 404 or error.code == "resource_missing":
+            return None
+        _fail("retrieve a charge", error)
+    except Exception as error:
+        _fail("retrieve a charge", error)
+    found = charge.get("payment_intent")
+    return found if isinstance(found, str) else None

@@ -11,7 +11,7 @@ import logging
 import re
 from typing import Any
 
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connection, transaction
 
 from billing import facts, handlers
 from billing.models import StripeEvent
@@ -43,18 +43,25 @@ def record(event: Json) -> None:
     Raises MalformedEvent.
     """
     _check(event)
-    event = _storable(event)
+    payload = _storable(event)
+    event = json.loads(payload)
     stripe_object = event["data"]["object"]
-    row = StripeEvent(
-        event_id=event["id"],
-        type=event["type"],
-        livemode=bool(event.get("livemode")),
-        api_version=str(event.get("api_version") or "")[:64],
-        payload=event,
-        object_id=str(stripe_object.get("id") or "")[:255],
-        payment_intent_id=facts.payment_intent_id(stripe_object) or "",
-    )
-    StripeEvent.objects.bulk_create([row], ignore_conflicts=True)
+    with connection.cursor() as cursor:
+        # By hand: the ORM would take four times as long, and open a transaction around it.
+        cursor.execute(
+            "INSERT INTO stripe_events"
+            " (event_id, type, livemode, api_version, payload, object_id, payment_intent_id)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (event_id) DO NOTHING",
+            [
+                event["id"],
+                event["type"],
+                bool(event.get("livemode")),
+                str(event.get("api_version") or "")[:64],
+                payload,
+                str(stripe_object.get("id") or "")[:255],
+                facts.payment_intent_id(stripe_object) or "",
+            ],
+        )
 
 
 def process(event_id: str, *, force: bool = False, skip_locked: bool = False) -> StripeEvent:
@@ -130,8 +137,8 @@ def _is_name(text: str, longest: int) -> bool:
     return 0 < len(text) <= longest and text.isascii() and text.isprintable()
 
 
-def _storable(event: Json) -> Json:
-    """The event, with a replacement for what PostgreSQL's jsonb cannot hold.
+def _storable(event: Json) -> str:
+    """The event as JSON text, with a replacement for what PostgreSQL's jsonb cannot hold.
 
     That is NUL and half a surrogate pair: no payment is refused for one in somebody's name.
     """
@@ -139,8 +146,4 @@ def _storable(event: Json) -> Json:
         text = json.dumps(event, ensure_ascii=False, allow_nan=False)
     except ValueError:
         raise MalformedEvent("The event holds a number that is not finite.") from None
-    clean = _NUL.sub(r"\1\\ufffd", text.encode(errors="replace").decode())
-    if clean == text:
-        return event
-    stored: Json = json.loads(clean)
-    return stored
+    return _NUL.sub(r"\1\\ufffd", text.encode(errors="replace").decode())

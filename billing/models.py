@@ -133,6 +133,27 @@ class Order(models.Model):
         indexes = (
             models.Index(fields=["user", "-id"], name="orders_of_user"),
             models.Index(fields=["conversation", "-id"], name="orders_of_conversation"),
+            # For staff: the exceptions among the completed, newest first, and the days' sums.
+            models.Index(
+                fields=["status", "-id"],
+                name="orders_not_completed",
+                condition=~Q(status=OrderStatus.COMPLETED),
+            ),
+            models.Index(fields=["-id"], name="orders_duplicate", condition=Q(is_duplicate=True)),
+            models.Index(fields=["-id"], name="orders_refunded", condition=Q(refunded_cents__gt=0)),
+            models.Index(fields=["-id"], name="orders_disputed", condition=~Q(dispute_status="")),
+            models.Index(
+                fields=["created_at"],
+                include=[
+                    "status",
+                    "is_duplicate",
+                    "currency",
+                    "amount_cents",
+                    "refunded_cents",
+                    "refunded_at",
+                ],
+                name="orders_by_day",
+            ),
         )
 
     def __str__(self) -> str:
@@ -279,6 +300,19 @@ class StripeEvent(models.Model):
                 fields=["created_at"],
                 name="stripe_events_unsettled",
                 condition=~Q(status__in=SETTLED),
+            ),
+            # For staff: what is rare, newest first. The usual event of a payment is in neither, so
+            # that a webhook pays nothing for them.
+            models.Index(
+                fields=["-id"],
+                name="stripe_events_ignored",
+                condition=Q(status=EventStatus.IGNORED),
+            ),
+            models.Index(
+                fields=["type", "-id"],
+                include=["created_at"],
+                name="stripe_events_by_type",
+                condition=~Q(type="checkout.session.completed"),
             ),
             # Where the last fetch stopped.
             models.Index(

@@ -57,7 +57,12 @@ class Conversation(models.Model):
                 name="conversations_payment_status_known",
             ),
         )
-        indexes = (models.Index(fields=["user", "-id"], name="conversations_of_user"),)
+        # Neither holds the payment status: a payment changes that, and would pay for each index.
+        indexes = (
+            models.Index(fields=["user", "-id"], name="conversations_of_user"),
+            models.Index(fields=["stripe_session_id"], name="conversations_by_session"),
+            models.Index(fields=["created_at"], name="conversations_by_day"),
+        )
 
     def __str__(self) -> str:
         return self.title

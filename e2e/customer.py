@@ -21,6 +21,7 @@ class Customer:
     def __init__(self, page: Page, stack: Stack) -> None:
         self.page = page
         self._stack = stack
+        self.email = stack.email
 
     def sign_in(self) -> None:
         """From wherever the sign-in page came up, or from the start."""

@@ -7,8 +7,8 @@ the request's body is at fault (RFC 6901 pointers into it) and `requestId` when 
 from __future__ import annotations
 
 import logging
+import math
 from http import HTTPStatus
-from math import ceil
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
@@ -85,7 +85,7 @@ def _for_api_exception(error: exceptions.APIException) -> HttpResponse:
     if challenge := getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = challenge
     if wait := getattr(error, "wait", None):
-        headers["Retry-After"] = str(ceil(wait))  # DRF has rounded it up; others may not have
+        headers["Retry-After"] = str(math.ceil(wait))
     if isinstance(error, exceptions.ValidationError):
         return problem(
             error.status_code,

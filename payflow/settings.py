@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import django_stubs_ext
@@ -57,10 +58,11 @@ LOGOUT_REDIRECT_URL = "login"
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_I18N = False
+DATETIME_FORMAT = "j M Y, H:i"
 USE_TZ = True
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "support.apps.DeskConfig",  # Django's admin, with the support desk as its site
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -71,10 +73,12 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "axes",
     "accounts",
     "conversations",
     "apikeys",
     "billing",
+    "support",
     "payflow",
 ]
 
@@ -91,6 +95,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 
 TEMPLATES = [
@@ -117,6 +122,24 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+
+# --- Guessing passwords -----------------------------------------------------------------------
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+# Of one address for one account: from elsewhere nobody can lock an owner out of their own.
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_USERNAME_FORM_FIELD = "username"
+AXES_USERNAME_CALLABLE = "payflow.lockout.username"
+AXES_LOCKOUT_CALLABLE = "payflow.lockout.response"
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
 
 # --- Database ---------------------------------------------------------------------------------
 # Threads of one server process (gunicorn.conf.py reads the same variable).
@@ -249,6 +272,8 @@ LOGGING = {
     "loggers": {
         # Django's own handlers know of no redaction: all that it logs goes through ours.
         **{name: {"handlers": [], "propagate": True} for name in ("django", "django.server")},
+        # Of signing in only what went wrong is worth a line.
+        "axes": {"level": "WARNING"},
         # It tells of every request; what failed is logged where it is caught.
         "stripe": {"level": "WARNING"},
     },

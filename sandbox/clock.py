@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import time
 
+FURTHEST = 10 * 366 * 86400.0
+"""How many seconds a clock can be ahead at most: dates and cards have to stay in this century."""
+
 
 class Clock:
     """A clock that can be put forward and never back."""
@@ -20,7 +23,7 @@ class Clock:
         return int(self.now())
 
     def advance(self, seconds: float) -> None:
-        """Put the clock forward. Raises ValueError for a step back."""
-        if seconds < 0:
-            raise ValueError("the clock only goes forward")
+        """Put the clock forward. Raises ValueError for a step back, or too far ahead."""
+        if not 0 <= seconds <= FURTHEST - self.offset:
+            raise ValueError("the clock only goes forward, and no more than ten years in all")
         self.offset += seconds

@@ -39,7 +39,7 @@ def open_database(path: Path | None) -> sqlite3.Connection:
 def transaction(
     connection: sqlite3.Connection, *, keep_on: type[Exception] | None = None
 ) -> Iterator[None]:
-    """All or nothing; an exception of type `keep_on` with `keeps_changes` commits on its way."""
+    """All or nothing; an exception of type `keep_on` commits on its way."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield

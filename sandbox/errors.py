@@ -13,8 +13,6 @@ from sandbox.shapes import JsonObject
 class ApiError(Exception):
     """A refusal as Stripe's API words it."""
 
-    keeps_changes = False
-
     def __init__(
         self,
         status: int,
@@ -49,8 +47,6 @@ class ApiError(Exception):
 
 class CardError(ApiError):
     """A payment that was refused; what was recorded on the way (charge, events) stays."""
-
-    keeps_changes = True
 
     def __init__(self, message: str, code: str, **details: Any) -> None:
         super().__init__(402, message, kind="card_error", code=code, **details)

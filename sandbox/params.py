@@ -8,11 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from yarl import URL
+
 from sandbox.errors import invalid, parameter_missing, parameter_unknown
 from sandbox.shapes import JsonObject
 
 _LONGEST_TEXT = 5000
 _METADATA_KEYS = 50
+_INDEX = re.compile(r"\d{1,9}", re.ASCII)
 _METADATA_KEY_LENGTH = 40
 _METADATA_VALUE_LENGTH = 500
 
@@ -68,6 +71,23 @@ class Params:
             raise parameter_missing(self.name_of(key))
         return value
 
+    def each_text(self, names: Iterable[str]) -> dict[str, str | None]:
+        """Several texts by name; None for what is absent or empty."""
+        return {name: self.text(name) for name in names}
+
+    def url(self, key: str) -> str | None:
+        """An absolute http(s) URL that a browser can be sent to; None when absent or empty."""
+        value = self.text(key)
+        if value is None:
+            return None
+        try:
+            usable = URL(value).scheme in {"http", "https"} and bool(URL(value).host)
+        except ValueError:
+            usable = False
+        if not usable or re.search(r"[\x00-\x20\x7f]", value):
+            raise invalid("Not a valid URL", param=self.name_of(key), code="url_invalid")
+        return value
+
     def integer(self, key: str) -> int | None:
         """A whole number of at most 15 digits; None when absent."""
         value = self.text(key)
@@ -116,7 +136,7 @@ class Params:
 
     def texts(self, key: str) -> list[str]:
         """A list of texts; empty when absent. A lone text is a list of one."""
-        value = self._values.get(key) or []
+        value = listed(self._values.get(key)) or []
         items = [value] if isinstance(value, str) else value
         if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
             raise invalid("Invalid array", param=self.name_of(key))
@@ -137,21 +157,28 @@ class Params:
 
     def children(self, key: str) -> list[Params]:
         """The objects of a list; empty when absent."""
-        value = self._values.get(key) or []
+        value = listed(self._values.get(key)) or []
         if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
             raise invalid("Invalid array", param=self.name_of(key))
         return [Params(item, f"{self.name_of(key)}[{i}]") for i, item in enumerate(value)]
 
     def metadata(self, key: str = "metadata") -> dict[str, str]:
-        """Metadata within Stripe's limits; an empty value asks for the key's removal."""
+        """New metadata within Stripe's limits; keys without a value are left out."""
+        return self.merged_metadata({}, key)
+
+    def merged_metadata(self, current: JsonObject, key: str = "metadata") -> dict[str, str]:
+        """Metadata after a change: given keys replace, empty values remove, "" removes all."""
+        if self._values.get(key) == "":
+            return {}
         given = self.mapping(key) or {}
-        if len(given) > _METADATA_KEYS:
+        for name, value in given.items():
+            self._check_metadata(f"{self.name_of(key)}[{name[:60]}]", name, value)
+        merged = {name: value for name, value in {**current, **given}.items() if value != ""}
+        if len(merged) > _METADATA_KEYS:
             raise invalid(
                 f"You can only have up to {_METADATA_KEYS} metadata keys.", param=self.name_of(key)
             )
-        for name, value in given.items():
-            self._check_metadata(f"{self.name_of(key)}[{name[:60]}]", name, value)
-        return given
+        return merged
 
     def _check_metadata(self, param: str, name: str, value: object) -> None:
         if not isinstance(value, str):
@@ -169,7 +196,8 @@ class Params:
             )
 
 
-def merge_metadata(current: JsonObject, changes: dict[str, str]) -> JsonObject:
-    """Metadata after an update: given keys replace, empty values remove."""
-    merged = {**current, **changes}
-    return {name: value for name, value in merged.items() if value != ""}
+def listed(value: object) -> object:
+    """An object whose names are all numbers as the list it stands for, in their order."""
+    if not isinstance(value, dict) or not value or not all(map(_INDEX.fullmatch, value)):
+        return value
+    return [value[name] for name in sorted(value, key=int)]

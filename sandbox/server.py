@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
 from sandbox import seeds
 from sandbox.account import Account
@@ -21,16 +19,15 @@ from sandbox.flows import payments as payment_flow
 from sandbox.options import Options
 from sandbox.pages.controlling import Controlling
 from sandbox.pages.hosting import Hosting
-from sandbox.pages.layout import message_page
 from sandbox.runner import Change, Runner
+from sandbox.serving import LoopbackRunner, refuse_other_sites, serve_socket, word_refusals
 from sandbox.webhooks.delivery import Courier
 from sandbox.webhooks.endpoints import configure_endpoint
+from sandbox.webhooks.events import forget_absent_targets
 from sandbox.webhooks.listeners import Listeners
 
 _HOST = "127.0.0.1"
 _LARGEST_BODY = 2**20
-_GRACE_SECONDS = 0.5
-_LOCAL_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class Sandbox:
@@ -43,12 +40,8 @@ class Sandbox:
         self.courier = Courier(self.account, self.listeners)
         self.listeners.on_accepted = self.courier.settle
         self.runner = Runner(self.account, _CHANGES, {"deliver": self.courier.deliver})
-        self._web = web.AppRunner(
-            self._application(),
-            access_log=None,
-            handle_signals=False,
-            shutdown_timeout=_GRACE_SECONDS,
-        )
+        self._web = LoopbackRunner(self._application())
+        self._socket: Path | None = None
         self.signing_secret: str | None = None
 
     async def start(self) -> None:
@@ -59,12 +52,13 @@ class Sandbox:
         await site.start()
         self.account.base_url = f"http://{_HOST}:{_bound_port(self._web)}"
         if options.socket is not None:
-            await _serve_socket(self._web, options.socket)
+            await serve_socket(self._web, options.socket)
+            self._socket = options.socket
         with self.account.change():
-            self.account.outbox.forget_listeners()
             self.signing_secret = configure_endpoint(
                 self.account, options.webhook, options.webhook_secret
             )
+            forget_absent_targets(self.account)
         seeds.plant(self.account, options.prices)
         self.runner.start()
 
@@ -74,13 +68,13 @@ class Sandbox:
         await self.runner.stop()
         await self.courier.close()
         await self._web.cleanup()
-        if self.account.options.socket is not None:
-            self.account.options.socket.unlink(missing_ok=True)
+        if self._socket is not None:  # ours, not one that another process was found to hold
+            self._socket.unlink(missing_ok=True)
         self._connection.close()
 
     def _application(self) -> web.Application:
         application = web.Application(
-            client_max_size=_LARGEST_BODY, middlewares=[_refuse_other_sites, _word_refusals]
+            client_max_size=_LARGEST_BODY, middlewares=[refuse_other_sites, word_refusals]
         )
         router = Router(
             [
@@ -96,7 +90,7 @@ class Sandbox:
         application.add_routes(Hosting(self.account, self.courier).routes())
         application.add_routes(Controlling(self.account).routes())
         application.router.add_get("/subscribe/{account}", self.listeners.serve)
-        application.router.add_route("*", "/{version:v[12]}{path:(/.*)?}", api.handle)
+        application.router.add_route("*", "/{path:(?!sandbox(/|$)|c/|subscribe/).*}", api.handle)
         return application
 
 
@@ -109,32 +103,5 @@ _CHANGES: dict[str, Change] = {
 }
 
 
-@web.middleware
-async def _refuse_other_sites(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Keep other sites' pages, which a browser on this machine may show, from using the pages."""
-    origin = request.headers.get("Origin")
-    if origin is not None and origin != "null" and urlsplit(origin).hostname not in _LOCAL_NAMES:
-        return message_page("Refused", "Other sites may not use the sandbox.", status=403)
-    return await handler(request)
-
-
-@web.middleware
-async def _word_refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
-    try:
-        return await handler(request)
-    except (web.HTTPNotFound, web.HTTPMethodNotAllowed) as error:
-        return message_page("Page not found", "There is nothing here.", status=error.status)
-    except web.HTTPRequestEntityTooLarge as error:
-        return message_page("Too large", "That was too much to read.", status=error.status)
-    except web.HTTPBadRequest as error:
-        return message_page("Not understood", "That was not a form.", status=error.status)
-
-
 def _bound_port(runner: web.AppRunner) -> int:
     return int(runner.addresses[0][1])
-
-
-async def _serve_socket(runner: web.AppRunner, path: Path) -> None:
-    if path.is_socket():
-        path.unlink()
-    await web.UnixSite(runner, path).start()

@@ -131,3 +131,25 @@ def test_one_of_eight_reveals_at_once_wins(conversation: Conversation) -> None:
     assert all(isinstance(result, services.AlreadyRevealed) for result in losers)
     key.refresh_from_db()
     assert secrets[0].startswith(key.key_prefix)
+
+
+@pytest.mark.parametrize("round_", range(10))
+def test_a_refund_that_meets_its_order_being_recorded_is_never_lost(
+    conversation: Conversation, round_: int, deadlocks: Callable[[], list[str]]
+) -> None:
+    session = stripe.session(conversation)
+    intent = session["payment_intent"]
+    refund = stripe.refund(intent)
+    events = [
+        stripe.event("checkout.session.completed", session),
+        stripe.event("refund.created", {**refund, "status": "pending"}),
+        stripe.event("charge.refunded", stripe.refunded_charge(intent)),
+        stripe.event("charge.dispute.created", stripe.dispute(intent)),
+    ] * 2
+    answers = at_once(*[lambda e=event: stripe.deliver(e).status_code for event in events])
+    assert answers == [200] * 8
+    assert set(StripeEvent.objects.values_list("status", flat=True)) == {"processed"}
+    conversation.refresh_from_db()
+    assert conversation.payment_status == PaymentStatus.UNPAID
+    assert ApiKey.objects.get().revoked_at is not None
+    assert deadlocks() == []

@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-APPS = {"accounts", "conversations", "apikeys", "billing", "payflow", "sandbox"}
+APPS = {"accounts", "conversations", "apikeys", "billing", "support", "payflow", "sandbox"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "accounts": set(),
@@ -22,6 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "apikeys": set(),
     "sandbox": set(),
     "billing": {"conversations", "apikeys"},
+    "support": APPS - {"sandbox", "payflow"},
     "payflow": APPS - {"sandbox"},
 }
 
@@ -39,7 +40,6 @@ BILLING: dict[str, set[str]] = {
     "fetching": {"facts", "models", "ledger", "handlers", "retrying", "gateway"},
     "progress": set(),
     "checkout": {"facts", "models", "fulfilment", "gateway"},
-    "admin": {"facts", "models", "ledger", "checkout"},
     "api": {"facts", "models", "ledger", "checkout", "gateway"},
     "views": {"facts", "models", "ledger", "checkout", "gateway"},
     "commands": {

@@ -77,7 +77,7 @@ def test_the_page_that_reveals_leaves_no_copy_in_the_session_or_a_cookie(
     user.save()
     stripe.deliver(stripe.completed(conversation))
     client = Client()
-    client.login(username=user.email, password=PASSWORD)
+    client.post("/accounts/login/", {"username": user.email, "password": PASSWORD})
     key = ApiKey.objects.get()
     response = client.post(f"/keys/{key.pk}/reveal")
     secret = response.context["secret"]

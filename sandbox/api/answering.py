@@ -8,7 +8,7 @@ import binascii
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -18,7 +18,7 @@ from sandbox.api.expansion import expand
 from sandbox.api.forms import parse_form
 from sandbox.api.idempotency import Answer, Claim, Ledger, claim_for
 from sandbox.api.routing import Call, Router
-from sandbox.errors import ApiError, invalid
+from sandbox.errors import ApiError, CardError, invalid
 from sandbox.identifiers import new_id
 from sandbox.params import Params
 from sandbox.shapes import JsonObject
@@ -81,6 +81,11 @@ class Api:
         except web.HTTPRequestEntityTooLarge:
             too_large = ApiError(413, "The request body is too large.")
             status, body = 413, too_large.envelope(exchange.request_id)
+        except ConnectionError:
+            raise  # the client has gone, and nobody is there to be told
+        except (web.HTTPBadRequest, web.RequestPayloadError):
+            unreadable = invalid("The request body could not be read.")
+            status, body = 400, unreadable.envelope(exchange.request_id)
         except Exception:
             log.exception("%s %s failed", exchange.method, exchange.path)
             status, body = 500, _unknown_error().envelope(exchange.request_id)
@@ -91,6 +96,7 @@ class Api:
         )
 
     async def _answer(self, request: web.Request, exchange: Exchange) -> tuple[int, JsonObject]:
+        endpoint, identifiers = self._router.find(exchange.method, exchange.path)
         key = _api_key(request.headers)
         version = _version(request.headers)
         exchange.version = version or API_VERSION
@@ -102,8 +108,12 @@ class Api:
                 exchange.replayed = first.request_id
                 return first.status, first.body
             await self._misbehave()
-            call = Call(self._account, Params(values).without("expand"), version)
-            return self._carry_out(call, exchange, Params(values).texts("expand"))
+            params = Params(values)
+            call = Call(self._account, params.without("expand"), version)
+            paths = params.texts("expand")
+            return self._carry_out(
+                exchange, lambda: expand(self._account, endpoint(call, *identifiers), paths)
+            )
 
     async def _misbehave(self) -> None:
         switches = self._account.switches
@@ -116,17 +126,15 @@ class Api:
             raise ApiError(status, message, kind=kind)
 
     def _carry_out(
-        self, call: Call, exchange: Exchange, paths: list[str]
+        self, exchange: Exchange, work: Callable[[], JsonObject]
     ) -> tuple[int, JsonObject]:
-        endpoint, identifiers = self._router.find(exchange.method, exchange.path)
         key = exchange.claim.key if exchange.claim else None
-        try:
-            with self._account.change(Cause(exchange.request_id, key)):
-                body = expand(self._account, endpoint(call, *identifiers), paths)
-            status = 200
-        except ApiError as refusal:
-            status, body = refusal.status, refusal.envelope(exchange.request_id)
-        with self._account.change():
+        # One transaction with the answer, so that a stop in between cannot have it done twice.
+        with self._account.change(Cause(exchange.request_id, key)):
+            try:
+                status, body = 200, work()
+            except CardError as refusal:
+                status, body = refusal.status, refusal.envelope(exchange.request_id)
             self._ledger.keep(exchange.claim, Answer(exchange.request_id, status, body))
         return status, body
 
@@ -201,7 +209,7 @@ def _claim(request: web.Request, api_key: str, body: bytes) -> Claim | None:
     key = request.headers.get("Idempotency-Key")
     if not key or request.method != "POST":
         return None
-    return claim_for(api_key, key, request.method, request.path, body)
+    return claim_for(api_key, key, request.rel_url.raw_path_qs, body)
 
 
 def _unknown_error() -> ApiError:

@@ -29,6 +29,10 @@ _REFERENCES: dict[str, frozenset[str]] = {
 }
 
 
+_FREE_FORM = frozenset({"metadata", "shipping"})
+"""What the caller has written, which may look like an object and is none."""
+
+
 def expand(account: Account, answer: JsonObject, paths: Sequence[str]) -> JsonObject:
     """The answer with what was asked for shown whole. Raises a 400 for what cannot be."""
     for path in paths:
@@ -50,7 +54,7 @@ def _expand_in(account: Account, value: Any, names: list[str]) -> None:
             _expand_in(account, each, names)
         return
     name, rest = names[0], names[1:]
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or name in _FREE_FORM:
         raise _cannot_be_expanded(names)
     _include(account, value, name)
     if name not in value:

@@ -1,12 +1,13 @@
 """Decides how form encoding becomes nested values: `a[b]`, `a[0]` and `a[]`, within limits.
 
-Stripe's clients use all three spellings. The limits keep hostile input from costing time or depth.
+Stripe's clients use all three spellings. A list is an object with numbers for names here, since
+metadata may have such names too: what it is, whoever reads the parameter knows. The limits keep
+hostile input from costing time or depth.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any
 from urllib.parse import parse_qsl
 
 from sandbox.errors import ApiError, invalid
@@ -28,7 +29,7 @@ def parse_form(encoded: str | bytes) -> JsonObject:
     root: JsonObject = {}
     for name, value in pairs:
         _place(root, name, value)
-    return {name: _lists_from(value) for name, value in root.items()}
+    return root
 
 
 def _not_a_form() -> ApiError:
@@ -66,14 +67,4 @@ def _step(here: JsonObject, key: str, name: str) -> JsonObject:
     inner = here.setdefault(key, {})
     if not isinstance(inner, dict):
         raise invalid(f"Invalid parameter: {name[:100]} is both a value and an object.")
-    return inner
-
-
-def _lists_from(value: Any) -> Any:
-    """Turn objects whose names are all numbers into lists, in their order."""
-    if not isinstance(value, dict):
-        return value
-    inner = {name: _lists_from(each) for name, each in value.items()}
-    if inner and all(name.isascii() and name.isdigit() and len(name) < 10 for name in inner):
-        return [inner[name] for name in sorted(inner, key=int)]
     return inner

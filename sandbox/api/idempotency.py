@@ -18,7 +18,6 @@ from sandbox.shapes import JsonObject
 
 _LONGEST_KEY = 255
 _KEPT_SECONDS = 24 * 3600
-_CARRIED_OUT = frozenset({200, 402})
 
 
 @dataclass(frozen=True)
@@ -39,15 +38,17 @@ class Answer:
     body: JsonObject
 
 
-def claim_for(api_key: str, key: str, method: str, path: str, body: bytes) -> Claim:
-    """What makes two requests the same. Raises for a key that is too long."""
+def claim_for(api_key: str, key: str, url: str, body: bytes) -> Claim:
+    """What makes two requests the same. Raises for a key that is too long or no text."""
+    if not key.isprintable():
+        raise ApiError(400, "Idempotency keys have to be text.", kind="idempotency_error")
     if len(key) > _LONGEST_KEY:
         raise ApiError(
             400,
             f"Idempotency keys can be at most {_LONGEST_KEY} characters long.",
             kind="idempotency_error",
         )
-    content = hashlib.sha256(b"\0".join([method.encode(), path.encode(), body]))
+    content = hashlib.sha256(b"\0".join([url.encode(), body]))
     scope = hashlib.sha256(api_key.encode()).hexdigest()
     return Claim(scope, key, content.hexdigest())
 
@@ -90,8 +91,8 @@ class Ledger:
         return Answer(row["request"], row["status"], json.loads(row["body"]))
 
     def keep(self, claim: Claim | None, answer: Answer) -> None:
-        """Keep an answer for repeats, if the request was carried out."""
-        if claim is None or answer.status not in _CARRIED_OUT:
+        """Keep the answer to a request that was carried out, for repeats."""
+        if claim is None:
             return
         self._account.connection.execute(
             "INSERT OR REPLACE INTO idempotency"

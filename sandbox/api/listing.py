@@ -56,12 +56,14 @@ def envelope(data: list[JsonObject], url: str, *, has_more: bool = False) -> Jso
 
 def list_fixed(items: list[JsonObject], url: str, params: Params) -> JsonObject:
     """One page of a short list that is held whole, in its own order."""
-    params.allow_only(_PAGING)
-    ids = [item["id"] for item in items]
-    if (after := params.text("starting_after")) in ids:
-        items = items[ids.index(after) + 1 :]
+    params.allow_only(_PAGING - {"created"})
+    after, before = _cursors(params)
     limit = page_size(params)
-    return envelope(items[:limit], url, has_more=len(items) > limit)
+    if before:
+        earlier = items[: _index(items, before, "ending_before")]
+        return envelope(earlier[-limit:], url, has_more=len(earlier) > limit)
+    later = items[_index(items, after, "starting_after") + 1 :] if after else items
+    return envelope(later[:limit], url, has_more=len(later) > limit)
 
 
 def page_size(params: Params) -> int:
@@ -99,16 +101,28 @@ def _narrow_by_time(query: Query, params: Params) -> None:
 
 def _move_to_cursor(account: Account, query: Query, params: Params) -> bool:
     """Start the query at the cursor; whether it then runs towards newer objects."""
-    after, before = params.text("starting_after"), params.text("ending_before")
-    if after and before:
-        raise invalid(
-            "You can't use both `starting_after` and `ending_before` in the same request."
-        )
+    after, before = _cursors(params)
     if after:
         query.where("seq < ?", _position(account, query.kind, after, "starting_after"))
     if before:
         query.where("seq > ?", _position(account, query.kind, before, "ending_before"))
     return before is not None
+
+
+def _cursors(params: Params) -> tuple[str | None, str | None]:
+    after, before = params.text("starting_after"), params.text("ending_before")
+    if after and before:
+        raise invalid(
+            "You can't use both `starting_after` and `ending_before` in the same request."
+        )
+    return after, before
+
+
+def _index(items: list[JsonObject], identifier: str, param: str) -> int:
+    for index, item in enumerate(items):
+        if item["id"] == identifier:
+            return index
+    raise resource_missing("item", identifier, param=param)
 
 
 def _position(account: Account, kind: str, identifier: str, param: str) -> int:

@@ -22,6 +22,7 @@ def create_product(account: Account, params: Params) -> JsonObject:
         description=params.text("description"),
         images=params.texts("images"),
         metadata=params.metadata(),
+        **params.each_text(("tax_code", "url")),
     )
     if identifier := params.text("id"):
         _refuse_taken(account, "Product", identifier)
@@ -39,7 +40,7 @@ def create_price(
     product = account.store.get("product", product_id, param=params.name_of("product"))
     made = catalog.price(
         product["id"],
-        currency=_currency(params),
+        currency=currency_of(params),
         unit_amount=_unit_amount(params),
         created=account.clock.timestamp(),
         active=active,
@@ -66,7 +67,7 @@ def create_coupon(account: Account, params: Params) -> JsonObject:
         identifier,
         created=account.clock.timestamp(),
         amount_off=amount,
-        currency=_currency(params) if amount is not None else None,
+        currency=currency_of(params) if amount is not None else None,
         duration=params.one_of("duration", ["forever", "once", "repeating"], default="once"),
         metadata=params.metadata(),
         name=params.text("name"),
@@ -77,7 +78,8 @@ def create_coupon(account: Account, params: Params) -> JsonObject:
     return made
 
 
-def _currency(params: Params) -> str:
+def currency_of(params: Params) -> str:
+    """The currency that is asked for, in lower case."""
     currency = params.required("currency").lower()
     if len(currency) != 3 or not currency.isascii() or not currency.isalpha():
         raise invalid(f"Invalid currency: {currency[:20]}.", param=params.name_of("currency"))

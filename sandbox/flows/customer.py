@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sandbox.account import Account
 from sandbox.errors import ApiError, CardError
-from sandbox.flows import checkout
+from sandbox.flows import checkout, payments
 from sandbox.flows.declines import AUTHENTICATION_FAILED
 from sandbox.flows.methods import create_method
 from sandbox.flows.payments import Progress
@@ -67,6 +67,24 @@ def authenticate(account: Account, session_id: str, *, passed: bool) -> Outcome:
     except CardError as refusal:
         return _declined(refusal)
     return _outcome(account, session, progress)
+
+
+def authenticate_intent(account: Account, intent_id: str, *, passed: bool) -> Outcome:
+    """Answer the 3D Secure question of a payment intent that no session has made."""
+    intent = account.store.get("payment_intent", intent_id, param="intent")
+    if intent["status"] != Progress.REQUIRES_ACTION:
+        raise ApiError(400, "This PaymentIntent is not waiting for authentication.")
+    method = account.store.get("payment_method", intent["payment_method"])
+    redirect = account.store.private(intent_id).get("return_url")
+    try:
+        with account.change():
+            if not passed:
+                payments.fail_authentication(account, intent, method)
+                return Outcome("declined", message=AUTHENTICATION_FAILED, redirect=redirect)
+            progress = payments.confirm(account, intent, method, authenticated=True)
+    except CardError as refusal:
+        return Outcome("declined", message=refusal.message, redirect=redirect)
+    return Outcome(progress, redirect=redirect)
 
 
 def awaits_authentication(account: Account, session: JsonObject) -> bool:

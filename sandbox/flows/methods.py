@@ -80,7 +80,7 @@ def _card_number(details: JsonObject) -> str:
         if not number:
             raise parameter_missing("card[number]")
         return number
-    if token not in CARD_TOKENS:
+    if not isinstance(token, str) or token not in CARD_TOKENS:
         raise ApiError(
             400, f"No such token: '{token}'", code="resource_missing", param="card[token]"
         )

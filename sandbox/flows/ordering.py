@@ -6,7 +6,7 @@ Stripe docs: https://docs.stripe.com/api/checkout/sessions/create
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from decimal import ROUND_HALF_UP, Decimal
 
 from sandbox.account import Account
 from sandbox.errors import invalid, not_covered, parameter_missing, parameter_unknown
@@ -80,8 +80,8 @@ def compose_session(
         currency=total.currency,
         created=created,
         url_base=account.base_url,
-        success_url=_url(params, "success_url", required=True),
-        cancel_url=_url(params, "cancel_url", required=False),
+        success_url=_success_url(params),
+        cancel_url=params.url("cancel_url"),
         expires_at=_expires_at(params, created),
         payment_method_types=_method_types(params, total.currency),
         customer=_customer(account, params),
@@ -109,6 +109,8 @@ def _refuse_uncovered(params: Params) -> None:
     ui_mode = params.text("ui_mode") or "hosted_page"
     if ui_mode not in {"hosted_page", "hosted"}:
         raise not_covered(f"the {ui_mode} user interface", param="ui_mode")
+    if params.boolean("allow_promotion_codes"):
+        raise not_covered("promotion codes", param="allow_promotion_codes")
 
 
 def _echoed(params: Params) -> JsonObject:
@@ -122,8 +124,12 @@ def _echoed(params: Params) -> JsonObject:
             f"Invalid email address: {email}", param="customer_email", code="email_invalid"
         )
     names = ("locale", "submit_type", "billing_address_collection", "integration_identifier")
-    echoed: JsonObject = {name: params.text(name) for name in names}
-    return {**echoed, "client_reference_id": reference, "customer_email": email}
+    return {
+        **params.each_text(names),
+        "client_reference_id": reference,
+        "customer_creation": params.text("customer_creation") or "if_required",
+        "customer_email": email,
+    }
 
 
 def _line_items(account: Account, params: Params) -> list[JsonObject]:
@@ -133,13 +139,16 @@ def _line_items(account: Account, params: Params) -> list[JsonObject]:
     if len(asked) > _MOST_ITEMS:
         raise invalid(f"You can have up to {_MOST_ITEMS} line items.", param="line_items")
     items = [_line_item(account, each) for each in asked]
-    if len({item["currency"] for item in items}) > 1:
+    currencies = {item["currency"] for item in items} | {params.text("currency") or "any"}
+    if len(currencies - {"any"}) > 1:
         raise invalid("All line items must have the same currency.", param="line_items")
     return items
 
 
 def _line_item(account: Account, asked: Params) -> JsonObject:
-    asked.allow_only({"price", "price_data", "quantity", "adjustable_quantity", "metadata"})
+    asked.allow_only({"price", "price_data", "quantity", "adjustable_quantity"})
+    if asked.child("adjustable_quantity").boolean("enabled"):
+        raise not_covered("adjustable quantities", param=asked.name_of("adjustable_quantity"))
     quantity = asked.positive("quantity")
     if quantity is None:
         raise parameter_missing(asked.name_of("quantity"))
@@ -175,7 +184,7 @@ def _price(account: Account, asked: Params) -> JsonObject:
 def _total(account: Account, params: Params, items: list[JsonObject]) -> Total:
     currency = str(items[0]["currency"])
     subtotal = sum(int(item["amount_subtotal"]) for item in items)
-    discount = _discount(account, params, subtotal)
+    discount = _discount(account, params, subtotal, currency)
     due = subtotal - discount
     if due > _MAXIMUM_AMOUNT:
         raise invalid(
@@ -192,7 +201,7 @@ def _total(account: Account, params: Params, items: list[JsonObject]) -> Total:
     return Total(currency, subtotal, discount)
 
 
-def _discount(account: Account, params: Params, subtotal: int) -> int:
+def _discount(account: Account, params: Params, subtotal: int, currency: str) -> int:
     discounts = params.children("discounts")
     if not discounts:
         return 0
@@ -202,16 +211,20 @@ def _discount(account: Account, params: Params, subtotal: int) -> int:
     identifier = asked.required("coupon")
     coupon = account.store.get("coupon", identifier, param=asked.name_of("coupon"))
     if coupon["percent_off"] is not None:
-        return round(subtotal * float(coupon["percent_off"]) / 100)
+        off = Decimal(str(coupon["percent_off"]))
+        return min(subtotal, int((subtotal * off / 100).to_integral_value(ROUND_HALF_UP)))
+    if coupon["currency"] != currency:
+        raise invalid(
+            f"The coupon is in {coupon['currency']} and the line items are in {currency}.",
+            param=asked.name_of("coupon"),
+        )
     return min(subtotal, int(coupon["amount_off"]))
 
 
-def _url(params: Params, name: str, *, required: bool) -> str | None:
-    url = params.required(name) if required else params.text(name)
+def _success_url(params: Params) -> str:
+    url = params.url("success_url")
     if url is None:
-        return None
-    if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).netloc:
-        raise invalid("Not a valid URL", param=name, code="url_invalid")
+        raise parameter_missing("success_url")
     return url
 
 
@@ -261,5 +274,8 @@ def _intent_data(params: Params) -> JsonObject:
     asked.allow_only({*_INTENT_TEXTS, "metadata", "shipping", "capture_method"})
     if (asked.text("capture_method") or "automatic_async") == "manual":
         raise not_covered("manual capture", param=asked.name_of("capture_method"))
-    given: JsonObject = {name: asked.text(name) for name in _INTENT_TEXTS}
-    return {**given, "metadata": asked.metadata(), "shipping": asked.mapping("shipping")}
+    return {
+        **asked.each_text(_INTENT_TEXTS),
+        "metadata": asked.metadata(),
+        "shipping": asked.mapping("shipping"),
+    }

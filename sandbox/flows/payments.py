@@ -163,8 +163,11 @@ def _ask_for_authentication(account: Account, intent: JsonObject, method: JsonOb
         status="requires_action",
         payment_method=method["id"],
         next_action={
-            "type": "use_stripe_sdk",
-            "use_stripe_sdk": {"type": "three_d_secure_redirect"},
+            "type": "redirect_to_url",
+            "redirect_to_url": {
+                "return_url": account.store.private(intent["id"]).get("return_url"),
+                "url": f"{account.base_url}/c/authenticate/{intent['id']}",
+            },
         },
     )
     emit(account, "payment_intent.requires_action", account.store.save(intent))

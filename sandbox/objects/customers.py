@@ -7,12 +7,13 @@ from typing import Any
 from sandbox.identifiers import new_id, random_text
 from sandbox.shapes import JsonObject
 
-_ADDRESS_FIELDS = ("city", "country", "line1", "line2", "postal_code", "state")
+_INVOICE_SETTINGS = ("custom_fields", "default_payment_method", "footer", "rendering_options")
+ADDRESS_FIELDS = ("city", "country", "line1", "line2", "postal_code", "state")
 
 
 def address(given: JsonObject | None = None) -> JsonObject:
     """An address with every field, None where nothing was given."""
-    return {name: (given or {}).get(name) for name in _ADDRESS_FIELDS}
+    return {name: (given or {}).get(name) for name in ADDRESS_FIELDS}
 
 
 def billing_details(given: JsonObject | None = None) -> JsonObject:
@@ -42,12 +43,7 @@ def customer(*, created: int, **fields: Any) -> JsonObject:
         "discount": None,
         "email": None,
         "invoice_prefix": random_text(8).upper(),
-        "invoice_settings": {
-            "custom_fields": None,
-            "default_payment_method": None,
-            "footer": None,
-            "rendering_options": None,
-        },
+        "invoice_settings": dict.fromkeys(_INVOICE_SETTINGS),
         "livemode": False,
         "metadata": {},
         "name": None,

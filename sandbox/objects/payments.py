@@ -181,15 +181,6 @@ def balance_transaction(
     kind: str, *, amount: int, fee: int, currency: str, source: str, created: int, category: str
 ) -> JsonObject:
     """What a payment, a refund or a dispute did to the account's balance."""
-    fees = [
-        {
-            "amount": fee,
-            "application": None,
-            "currency": currency,
-            "description": "Stripe processing fees",
-            "type": "stripe_fee",
-        }
-    ]
     return {
         "id": new_id("balance_transaction"),
         "object": "balance_transaction",
@@ -201,10 +192,20 @@ def balance_transaction(
         "description": None,
         "exchange_rate": None,
         "fee": fee,
-        "fee_details": fees if fee else [],
+        "fee_details": [_processing_fee(fee, currency)] if fee else [],
         "net": amount - fee,
         "reporting_category": category,
         "source": source,
         "status": "available",
         "type": kind,
+    }
+
+
+def _processing_fee(amount: int, currency: str) -> JsonObject:
+    return {
+        "amount": amount,
+        "application": None,
+        "currency": currency,
+        "description": "Stripe processing fees",
+        "type": "stripe_fee",
     }

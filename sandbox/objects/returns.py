@@ -59,7 +59,6 @@ def _destination(method: str) -> JsonObject:
 def dispute(charge: JsonObject, *, reason: str, status: str, created: int) -> JsonObject:
     """A payment the cardholder questions; statuses `warning_…` are inquiries."""
     inquiry = status.startswith("warning_")
-    network = charge["payment_method_details"]["card"]["network"]
     return {
         "id": new_id("dispute"),
         "object": "dispute",
@@ -81,13 +80,17 @@ def dispute(charge: JsonObject, *, reason: str, status: str, created: int) -> Js
         "livemode": False,
         "metadata": {},
         "payment_intent": charge["payment_intent"],
-        "payment_method_details": _disputed_card(str(network), inquiry=inquiry),
+        "payment_method_details": _disputed_card(charge, inquiry=inquiry),
         "reason": reason,
         "status": status,
     }
 
 
-def _disputed_card(network: str, *, inquiry: bool) -> JsonObject:
+def _disputed_card(charge: JsonObject, *, inquiry: bool) -> JsonObject | None:
+    """What is known of the card; None for a bank debit."""
+    if charge["payment_method_details"]["type"] != "card":
+        return None
+    network = charge["payment_method_details"]["card"]["network"]
     card = {
         "brand": network,
         "case_type": "inquiry" if inquiry else "chargeback",

@@ -6,13 +6,12 @@ from aiohttp import web
 
 from sandbox.money import amount_text
 from sandbox.pages.layout import render
-from sandbox.pages.markup import tag
-from sandbox.shapes import JsonObject
+from sandbox.pages.markup import Markup, tag
 
 
-def authentication_page(session: JsonObject) -> web.Response:
+def authentication_page(amount: int, currency: str) -> web.Response:
     """The bank asks whether it is really you."""
-    total = amount_text(session["amount_total"], session["currency"])
+    total = amount_text(amount, currency)
     return render(
         "3D Secure test page",
         tag("h1", "3D Secure test page"),
@@ -21,25 +20,16 @@ def authentication_page(session: JsonObject) -> web.Response:
             tag("p", f"Your bank would now ask you to confirm the payment of {total}."),
             tag(
                 "form",
-                tag(
-                    "button",
-                    "Complete authentication",
-                    name="result",
-                    value="complete",
-                    class_="main",
-                    id="complete",
-                    autofocus=True,
-                ),
-                tag(
-                    "button",
-                    "Fail authentication",
-                    name="result",
-                    value="fail",
-                    class_="main plain",
-                    id="fail",
-                ),
+                _answer("complete", "Complete authentication", "main", autofocus=True),
+                _answer("fail", "Fail authentication", "main plain"),
                 method="post",
             ),
             class_="card",
         ),
+    )
+
+
+def _answer(value: str, label: str, look: str, *, autofocus: bool = False) -> Markup:
+    return tag(
+        "button", label, name="result", value=value, class_=look, id=value, autofocus=autofocus
     )

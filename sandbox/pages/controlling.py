@@ -141,7 +141,10 @@ class Controlling:
 
     def _advance(self, request: web.Request, form: dict[str, str]) -> str:
         seconds = _number(form, "seconds", _FURTHEST_STEP)
-        self._account.advance_clock(seconds)
+        try:
+            self._account.advance_clock(seconds)
+        except ValueError as error:
+            raise invalid(f"Not that far: {error}.") from error
         return f"The clock is {seconds:,.0f} seconds further."
 
     def _switch(self, request: web.Request, form: dict[str, str]) -> str:

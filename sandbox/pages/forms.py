@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qsl
+
 from aiohttp import web
+
+_MOST_FIELDS = 100
+_READ = frozenset({"application/x-www-form-urlencoded", "application/octet-stream"})
 
 
 async def read_form(request: web.Request) -> dict[str, str]:
     """What was typed. Raises a 400 for what cannot be read."""
+    if request.content_type not in _READ:
+        raise web.HTTPBadRequest
     try:
-        form = await request.post()
-    except (ValueError, LookupError) as error:  # bytes that are no text, an unknown charset
+        # Always UTF-8, whatever charset is claimed: some would make texts that cannot be written.
+        text = (await request.read()).decode("ascii")
+        pairs = parse_qsl(
+            text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS
+        )
+    except (ValueError, web.RequestPayloadError) as error:
         raise web.HTTPBadRequest from error
-    return {name: value for name, value in form.items() if isinstance(value, str)}
+    return dict(pairs)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from aiohttp import web
+from yarl import URL
 
 from sandbox.account import Account
 from sandbox.errors import ApiError
 from sandbox.flows import customer
 from sandbox.flows.customer import Outcome, return_url
+from sandbox.flows.payments import Progress
 from sandbox.pages.authentication import authentication_page
 from sandbox.pages.checkout import closed_page, payment_page, unknown_page
 from sandbox.pages.fields import Form
@@ -38,6 +40,8 @@ class Hosting:
             web.post("/c/pay/{id}", self.pay),
             web.get("/c/pay/{id}/authenticate", self.ask),
             web.post("/c/pay/{id}/authenticate", self.authenticate),
+            web.get("/c/authenticate/{id}", self.ask_for_intent),
+            web.post("/c/authenticate/{id}", self.authenticate_intent),
             web.get("/c/receipt/{id}", self.receipt),
         ]
 
@@ -79,7 +83,7 @@ class Hosting:
             return unknown_page()
         if not customer.awaits_authentication(self._account, session):
             raise web.HTTPSeeOther(f"/c/pay/{session['id']}")
-        return authentication_page(session)
+        return authentication_page(session["amount_total"], session["currency"])
 
     async def authenticate(self, request: web.Request) -> web.StreamResponse:
         """POST: the answer to the 3D Secure question."""
@@ -97,6 +101,33 @@ class Hosting:
             values = {"email": session["customer_email"] or ""}
             return self._page(session, Form(values, refusal_faults(outcome)), status=402)
         return await self._accepted(outcome)
+
+    async def ask_for_intent(self, request: web.Request) -> web.StreamResponse:
+        """GET: the 3D Secure page of a payment intent; a session's has its own."""
+        intent = self._account.store.find(request.match_info["id"])
+        if intent is None or intent["object"] != "payment_intent":
+            return message_page("Page not found", "There is no such payment.", status=404)
+        if session := self._account.store.private(intent["id"]).get("session"):
+            raise web.HTTPSeeOther(f"/c/pay/{session}/authenticate")
+        if intent["status"] != Progress.REQUIRES_ACTION:
+            return message_page("All done", "This payment is not waiting for authentication.")
+        return authentication_page(intent["amount"], intent["currency"])
+
+    async def authenticate_intent(self, request: web.Request) -> web.StreamResponse:
+        """POST: the answer for a payment intent."""
+        intent_id = request.match_info["id"]
+        passed = (await read_form(request)).get("result") == "complete"
+        if self._account.store.private(intent_id).get("session"):
+            raise web.HTTPSeeOther(f"/c/authenticate/{intent_id}")
+        try:
+            outcome = customer.authenticate_intent(self._account, intent_id, passed=passed)
+        except ApiError as refusal:
+            return message_page("Not possible", refusal.message, status=refusal.status)
+        if outcome.redirect is not None:
+            status = "failed" if outcome.status == "declined" else "succeeded"
+            query = {"payment_intent": intent_id, "redirect_status": status}
+            raise web.HTTPSeeOther(URL(outcome.redirect).update_query(query))
+        return message_page("All done", outcome.message or "The payment is authenticated.")
 
     async def receipt(self, request: web.Request) -> web.StreamResponse:
         """GET: the receipt of a charge."""

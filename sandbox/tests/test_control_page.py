@@ -111,6 +111,12 @@ def test_what_is_not_possible_is_said(shop: Shop, path: str, fields: dict[str, s
     assert "Not possible" in response.text
 
 
+def test_the_clock_stays_within_reason(shop: Shop) -> None:
+    answers = [press(shop, "/clock", seconds=str(366 * 86400)).status_code for _ in range(12)]
+
+    assert answers == [200] * 10 + [400] * 2
+
+
 def test_an_unpaid_session_cannot_be_refunded_or_disputed(shop: Shop) -> None:
     session = shop.session()
 

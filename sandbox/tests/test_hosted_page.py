@@ -155,7 +155,7 @@ def test_an_expired_link_says_so_and_offers_the_way_back(shop: Shop) -> None:
 
 
 def test_a_page_that_does_not_exist_is_a_plain_404(shop: Shop) -> None:
-    for path in ("/c/pay/cs_none", "/c/pay/price_sandbox_premium", "/nonsense", "/c/receipt/x"):
+    for path in ("/c/pay/cs_none", "/c/pay/price_sandbox_premium", "/sandbox/x", "/c/receipt/x"):
         page = requests.get(shop.sandbox.url + path, timeout=5)
         assert page.status_code == 404
         assert "Page not found" in page.text
@@ -174,10 +174,36 @@ def test_other_sites_may_not_send_forms(shop: Shop) -> None:
     assert response.status_code == 403
 
 
-def test_a_charset_nobody_knows_is_refused_politely(shop: Shop) -> None:
-    headers = {"Content-Type": "application/x-www-form-urlencoded; charset=klingon"}
+def test_a_page_without_an_origin_of_its_own_is_refused(shop: Shop) -> None:
+    """As a sandboxed frame on another site is."""
+    response = requests.post(str(shop.session().url), headers={"Origin": "null"}, timeout=5)
 
-    response = requests.post(str(shop.session().url), data="a=b", headers=headers, timeout=5)
+    assert response.status_code == 403
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:80", "[", ""])
+@pytest.mark.parametrize("path", ["/sandbox", "/sandbox/deliveries", "/v1/events"])
+def test_a_name_that_another_site_points_here_is_refused(shop: Shop, host: str, path: str) -> None:
+    headers = {"Host": host, "Authorization": "Bearer sk_test_x"}
+
+    response = requests.get(shop.sandbox.url + path, headers=headers, timeout=5)
+
+    assert response.status_code == 403
+
+
+def test_a_claimed_charset_is_not_believed(shop: Shop) -> None:
+    form = "application/x-www-form-urlencoded; charset=raw_unicode_escape"
+
+    response = requests.post(
+        str(shop.session().url), data=rb"email=\ud800", headers={"Content-Type": form}, timeout=5
+    )
+
+    assert response.status_code == 400
+    assert r'value="\ud800"' in response.text
+
+
+def test_a_form_of_another_kind_is_refused_politely(shop: Shop) -> None:
+    response = requests.post(str(shop.session().url), files={"email": b"a@b.test"}, timeout=5)
 
     assert response.status_code == 400
     assert "Not understood" in response.text

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import socket
+import time
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +19,7 @@ pytestmark = pytest.mark.http
 KEY = {"Authorization": "Bearer sk_test_x"}
 FORM = {**KEY, "Content-Type": "application/x-www-form-urlencoded"}
 SESSIONS = "/v1/checkout/sessions"
+ORDER = "mode=payment&line_items[0][price]=price_sandbox_premium&line_items[0][quantity]=1"
 
 REQUESTS: dict[str, tuple[str, str, dict[str, Any], int]] = {
     "an unknown path": ("GET", "/v1/nonsense", {"headers": KEY}, 404),
@@ -85,6 +89,98 @@ REQUESTS: dict[str, tuple[str, str, dict[str, Any], int]] = {
     "SQL in an id": ("GET", f"{SESSIONS}/' OR 1=1 --", {"headers": KEY}, 404),
     "SQL in a filter": ("GET", f"{SESSIONS}?customer=' OR 1=1 --", {"headers": KEY}, 200),
     "another kind's id": ("GET", f"{SESSIONS}/price_sandbox_premium", {"headers": KEY}, 404),
+    "a path outside of the API": ("GET", "/nonsense", {}, 404),
+    "an address with half a host": (
+        "POST",
+        SESSIONS,
+        {"headers": FORM, "data": f"{ORDER}&success_url=http://["},
+        400,
+    ),
+    "an address with an impossible port": (
+        "POST",
+        SESSIONS,
+        {"headers": FORM, "data": f"{ORDER}&success_url=http://x:99999/"},
+        400,
+    ),
+    "an address that is code": (
+        "POST",
+        SESSIONS,
+        {"headers": FORM, "data": f"{ORDER}&success_url=http://x/&cancel_url=javascript:x"},
+        400,
+    ),
+    "an address with a line break": (
+        "POST",
+        SESSIONS,
+        {"headers": FORM, "data": f"{ORDER}&success_url=http://x/%0d%0aSet-Cookie:a"},
+        400,
+    ),
+    "an endpoint with half a host": (
+        "POST",
+        "/v1/webhook_endpoints",
+        {"headers": FORM, "data": "url=http://[&enabled_events[]=*"},
+        400,
+    ),
+    "an event that does not exist": (
+        "POST",
+        "/v1/webhook_endpoints",
+        {"headers": FORM, "data": "url=http://x/&enabled_events[]=payment_intent.failed"},
+        400,
+    ),
+    "an object for a token": (
+        "POST",
+        "/v1/payment_methods",
+        {"headers": FORM, "data": "type=card&card[token][a]=1"},
+        400,
+    ),
+    "an object for an email": (
+        "POST",
+        "/v1/payment_methods",
+        {"headers": FORM, "data": "type=card&card[token]=tok_visa&billing_details[email][a]=1"},
+        400,
+    ),
+    "a text for an address": (
+        "POST",
+        "/v1/payment_methods",
+        {"headers": FORM, "data": "type=card&card[token]=tok_visa&billing_details[address]=1"},
+        400,
+    ),
+    "a currency that is none": (
+        "POST",
+        "/v1/payment_intents",
+        {"headers": FORM, "data": "amount=100&currency=<b>"},
+        400,
+    ),
+    "metadata that looks like an object": (
+        "POST",
+        SESSIONS,
+        {
+            "headers": FORM,
+            "data": f"{ORDER}&success_url=http://x/&metadata[object]=checkout.session"
+            "&expand[]=metadata.line_items",
+        },
+        400,
+    ),
+    "a body that is not what it says": (
+        "POST",
+        SESSIONS,
+        {"headers": {**FORM, "Content-Encoding": "gzip"}, "data": b"no gzip"},
+        400,
+    ),
+    "a body that grows": (
+        "POST",
+        SESSIONS,
+        {"headers": {**FORM, "Content-Encoding": "gzip"}, "data": gzip.compress(b"a" * 2**24)},
+        413,
+    ),
+    "a key for repeats that is not text": (
+        "POST",
+        SESSIONS,
+        {"headers": {**FORM, "Idempotency-Key": b"\xff\xfe"}, "data": "mode=payment"},
+        400,
+    ),
+    "a long address": ("GET", f"/v1/{'a' * 20000}", {"headers": KEY}, 400),
+    "a method that is none": ("NONSENSE", SESSIONS, {"headers": KEY}, 400),
+    "a long header": ("GET", SESSIONS, {"headers": {**KEY, "X": "a" * 20000}}, 400),
     "a path with a null": ("GET", f"{SESSIONS}/%00", {"headers": KEY}, 404),
 }
 
@@ -111,8 +207,23 @@ def test_what_is_not_http_is_refused_and_the_server_goes_on(sandbox: RunningSand
         answer = connection.recv(65536)
 
     assert b"400" in answer.split(b"\r\n")[0]
-    assert b"Traceback" not in answer
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["message"]
     assert requests.get(f"{sandbox.url}/v1/events", headers=KEY, timeout=5).ok
+
+
+def test_a_client_that_leaves_in_the_middle_is_no_failure(
+    sandbox: RunningSandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    port = urlsplit(sandbox.url).port
+    with socket.create_connection(("127.0.0.1", port or 0), timeout=5) as connection:
+        connection.sendall(
+            b"POST /v1/products HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n"
+            b"Authorization: Bearer sk_test_x\r\n\r\nna"
+        )
+
+    assert requests.get(f"{sandbox.url}/v1/events", headers=KEY, timeout=5).ok
+    time.sleep(0.05)
+    assert [each.message for each in caplog.records if each.name == "sandbox"] == []
 
 
 @pytest.mark.parametrize(
@@ -130,6 +241,22 @@ def test_lists_are_understood_in_every_spelling(sandbox: RunningSandbox, body: s
 
     assert response.json()["amount_total"] == 6000
     assert [item["quantity"] for item in response.json()["line_items"]["data"]] == [3]
+
+
+def test_a_discount_of_all_leaves_nothing_however_much_it_was(sandbox: RunningSandbox) -> None:
+    def post(path: str, data: str) -> Any:
+        return requests.post(sandbox.url + path, data=data, headers=FORM, timeout=5).json()
+
+    price = post("/v1/prices", "currency=usd&unit_amount=99999999999&product_data[name]=x")["id"]
+    coupon = post("/v1/coupons", "percent_off=100")["id"]
+
+    session = post(
+        SESSIONS,
+        f"mode=payment&success_url=http://x/&discounts[][coupon]={coupon}"
+        f"&line_items[][price]={price}&line_items[][quantity]=999999999999999",
+    )
+
+    assert session["amount_total"] == 0
 
 
 def test_an_old_or_unnamed_version_still_takes_payment_method_types(

@@ -130,12 +130,26 @@ def test_a_stranger_is_refused(sandbox: RunningSandbox) -> None:
     talk(conversation)
 
 
+NONSENSE = (
+    "{",
+    "[]",
+    "[" * 100_000,
+    '{"type": "event_ack"}',
+    '{"type": "webhook_response"}',
+    r'{"type": "webhook_response", "notification_id": "\ud800", "status": 200}',
+    '{"type": "webhook_response", "notification_id": "EVENT", "status": 1' + "0" * 30 + "}",
+    r'{"type": "webhook_response", "notification_id": "EVENT", "status": 500, "body": "\ud800"}',
+)
+
+
 def test_nonsense_on_the_line_is_ignored(shop: Shop, sandbox: RunningSandbox) -> None:
     async def conversation(http: aiohttp.ClientSession) -> None:
         opened = await open_session(http, sandbox.url, "webhooks")
         async with connect(http, opened) as socket:
-            for text in ("{", "[]", '{"type": "webhook_response"}', '{"type": "event_ack"}'):
-                await socket.send_str(text)
+            await asyncio.to_thread(shop.client.v1.customers.create)
+            event = json.loads((await socket.receive_json())["event_payload"])["id"]
+            for text in NONSENSE:
+                await socket.send_str(text.replace("EVENT", event))
             await asyncio.to_thread(shop.client.v1.products.create, {"name": "Still there"})
             assert (await socket.receive_json())["type"] == "webhook_event"
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import requests
 import stripe
 
 from sandbox.options import prices_from, signing_secret_from
-from sandbox.running import running
+from sandbox.running import TEST_SECRET, running
 from sandbox.tests.receiver import Receiver
 from sandbox.tests.shop import Shop
 
@@ -133,11 +134,31 @@ def test_what_was_not_delivered_is_delivered_after_the_restart(
         assert len(sandbox.events("charge.updated")) == 1
 
 
-def test_it_starts_within_a_second() -> None:
+def test_a_kill_in_the_middle_of_deliveries_loses_none(tmp_path: Path, receiver: Receiver) -> None:
+    arguments = ("--port", "0", "--webhook", receiver.url, "--state", str(tmp_path / "state"))
+    receiver.answer = lambda event, attempt: 500 if event["data"]["object"]["name"] else 200
+    with process(*arguments, STRIPE_WEBHOOK_SECRET=TEST_SECRET) as started:
+        client = stripe.StripeClient("sk_test_x", base_addresses={"api": ready_url(started)})
+        made = {client.v1.customers.create({"name": f"{i}"}).id for i in range(8)}
+        started.kill()
+        started.wait(5)
+
+    assert "customer.created" not in receiver.types()
+    receiver.answer = lambda event, attempt: 200
+    with process(*arguments, STRIPE_WEBHOOK_SECRET=TEST_SECRET) as started:
+        ready_url(started)
+        receiver.wait_for("customer.created", count=8, timeout=15)
+
+    told = [each.event["data"]["object"]["id"] for each in receiver.received if each.status == 200]
+    assert set(told) == made
+
+
+def test_it_starts_in_moments() -> None:
     began = time.monotonic()
     with process("--port", "0") as started:
         ready_url(started)
-        assert time.monotonic() - began < 3  # generous: machines that test are busy
+        # A second is promised, and measured by the benchmark; machines that test are busy.
+        assert time.monotonic() - began < 3
 
 
 def test_it_also_listens_on_a_unix_socket(tmp_path: Path) -> None:
@@ -151,6 +172,51 @@ def test_it_also_listens_on_a_unix_socket(tmp_path: Path) -> None:
         assert connection.recv(65536).startswith(b"HTTP/1.0 200")
 
     assert not path.exists()
+
+
+def test_a_socket_that_is_served_stays_with_who_serves_it(tmp_path: Path) -> None:
+    path = tmp_path / "s.sock"
+    with running(webhook=None, socket=path):
+        with process("--port", "0", "--socket", str(path)) as second:
+            _, errors = second.communicate(timeout=5)
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(path))
+
+    assert second.returncode == 1
+    assert errors == f"sandbox: cannot listen on {path}: Address already in use\n"
+
+
+def test_a_file_in_the_place_of_the_socket_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("mine")
+    with process("--port", "0", "--socket", str(path)) as started:
+        _, errors = started.communicate(timeout=5)
+
+    assert started.returncode == 1
+    assert errors == f"sandbox: cannot listen on {path}: Address already in use\n"
+    assert path.read_text() == "mine"
+
+
+def test_a_socket_left_by_a_kill_is_taken_over(tmp_path: Path) -> None:
+    path = tmp_path / "s.sock"
+    with process("--port", "0", "--socket", str(path)) as killed:
+        ready_url(killed)
+    assert path.is_socket()
+
+    with running(webhook=None, socket=path), socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(path))
+
+
+def test_a_target_that_ended_with_the_process_is_waited_for_no_more(tmp_path: Path) -> None:
+    state = tmp_path / "state.sqlite3"
+    with running(webhook="http://127.0.0.1:1/x", state=state, retry_delays=()) as sandbox:
+        client = stripe.StripeClient("sk_test_x", base_addresses={"api": sandbox.url})
+        client.v1.products.create({"name": "Told to nobody"})
+        sandbox.wait_idle()
+        assert sandbox.events("product.created")[0]["pending_webhooks"] == 1
+
+    with running(webhook=None, state=state) as sandbox:
+        assert sandbox.events("product.created")[0]["pending_webhooks"] == 0
 
 
 def test_prices_that_an_application_names_are_on_sale() -> None:
@@ -177,8 +243,8 @@ def test_many_customers_at_once_are_served_in_turn(receiver: Receiver) -> None:
         client = stripe.StripeClient("sk_test_x", base_addresses={"api": sandbox.url})
         shop = Shop(sandbox, client)
         sessions = [shop.session() for _ in range(20)]
-        for session in sessions:
-            sandbox.pay(session.id)
+        with ThreadPoolExecutor(20) as customers:
+            list(customers.map(lambda session: sandbox.pay(session.id), sessions))
         sandbox.wait_idle()
 
     assert receiver.types().count("checkout.session.completed") == 20

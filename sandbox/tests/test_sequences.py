@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+import requests
+import stripe
 
 from sandbox.running import RunningSandbox
-from sandbox.shapes import JsonObject
 from sandbox.tests.receiver import Receiver
 from sandbox.tests.shop import IDS, Shop
 
@@ -136,12 +138,81 @@ def test_3d_secure_failed_makes_no_charge(shop: Shop, receiver: Receiver) -> Non
     assert shop.sandbox.object(session.id)["status"] == "open"
 
 
-def test_3d_secure_passed_and_then_declined(shop: Shop) -> None:
+def test_3d_secure_passed_and_then_declined(shop: Shop, receiver: Receiver) -> None:
     session = shop.session()
     shop.sandbox.pay(session.id, "4000008400001629")
 
     assert shop.sandbox.authenticate(session.id).message == "Your card was declined."
     assert shop.sandbox.object(session.id)["status"] == "open"
+    assert happened(shop.sandbox, receiver) == [
+        "payment_intent.created",
+        "payment_intent.requires_action",
+        "charge.failed",
+        "payment_intent.payment_failed",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("card", "answer", "ending", "status"),
+    [
+        ("4000002500003155", "complete", [SUCCESS[0], SUCCESS[1], SUCCESS[3]], "succeeded"),
+        ("4000002500003155", "fail", ["payment_intent.payment_failed"], "failed"),
+        (
+            "4000008400001629",
+            "complete",
+            ["charge.failed", "payment_intent.payment_failed"],
+            "failed",
+        ),
+    ],
+)
+def test_3d_secure_outside_of_checkout(
+    shop: Shop, receiver: Receiver, card: str, answer: str, ending: list[str], status: str
+) -> None:
+    v1 = shop.client.v1
+    method = v1.payment_methods.create({"type": "card", "card": {"number": card}})
+    intent = v1.payment_intents.create({"amount": 500, "currency": "usd"})
+    waiting = v1.payment_intents.confirm(
+        intent.id, {"payment_method": method.id, "return_url": "http://127.0.0.1:1/back?a=b"}
+    )
+    action: Any = waiting.next_action
+
+    asked = requests.get(action.redirect_to_url.url, timeout=5)
+    answered = requests.post(asked.url, data={"result": answer}, timeout=5, allow_redirects=False)
+
+    assert "confirm the payment of $5.00" in asked.text
+    assert answered.headers["Location"] == (
+        f"http://127.0.0.1:1/back?a=b&payment_intent={intent.id}&redirect_status={status}"
+    )
+    assert requests.post(asked.url, data={"result": answer}, timeout=5).status_code == 400
+    assert happened(shop.sandbox, receiver) == [
+        "payment_intent.created",
+        "payment_intent.requires_action",
+        *ending,
+    ]
+
+
+def test_a_sessions_payment_is_the_sessions_alone(shop: Shop) -> None:
+    session = shop.session()
+    shop.sandbox.pay(session.id, "4000000000000002")
+    intent = shop.sandbox.object(session.id)["payment_intent"]
+
+    with pytest.raises(Exception, match="created by a Checkout Session"):
+        shop.client.v1.payment_intents.confirm(intent, {"payment_method": "pm_card_visa"})
+    shop.sandbox.pay(session.id)
+
+    assert len(shop.sandbox.events("charge.succeeded")) == 1
+
+
+def test_an_expiry_after_a_decline_gives_up_the_payment(shop: Shop, receiver: Receiver) -> None:
+    session = shop.session()
+    shop.sandbox.pay(session.id, "4000000000000002")
+
+    shop.client.v1.checkout.sessions.expire(session.id)
+
+    assert happened(shop.sandbox, receiver)[-2:] == [
+        "payment_intent.canceled",
+        "checkout.session.expired",
+    ]
 
 
 @pytest.mark.parametrize("currency", ["usd", "eur"])
@@ -206,116 +277,26 @@ def test_nothing_to_pay_makes_no_payment_intent(shop: Shop, receiver: Receiver) 
     assert completed["customer_details"]["email"] == "customer@example.com"
 
 
-def refund_events(sandbox: RunningSandbox) -> list[str]:
-    sandbox.wait_idle()
-    return [event["type"] for event in sandbox.events() if "refund" in event["type"]]
+def test_a_session_is_paid_once_however_many_try_at_the_same_time(shop: Shop) -> None:
+    session = shop.session()
 
+    def confirm(number: int) -> bool:
+        if number % 2:
+            return shop.submit(session).status_code == 303
+        try:
+            shop.client.raw_request(
+                "post", f"/v1/payment_pages/{session.id}/confirm", payment_method="pm_card_visa"
+            )
+        except stripe.InvalidRequestError:
+            return False
+        return True
 
-def last(sandbox: RunningSandbox, kind: str) -> JsonObject:
-    found: JsonObject = sandbox.events(kind)[-1]["data"]["object"]
-    return found
+    with ThreadPoolExecutor(12) as customers:
+        list(customers.map(confirm, range(12)))
 
-
-def test_refunds_add_up_and_only_the_last_makes_it_full(shop: Shop) -> None:
-    intent = shop.paid()["payment_intent"]
-
-    shop.client.v1.refunds.create({"payment_intent": intent, "amount": 200})
-    partly = last(shop.sandbox, "charge.refunded")
-    shop.client.v1.refunds.create({"payment_intent": intent})
-    fully = last(shop.sandbox, "charge.refunded")
-
-    assert (partly["amount_refunded"], partly["refunded"]) == (200, False)
-    assert (fully["amount_refunded"], fully["refunded"]) == (500, True)
-
-
-def test_a_refund_is_told_four_times(shop: Shop) -> None:
-    intent = shop.paid()["payment_intent"]
-
-    shop.client.v1.refunds.create({"payment_intent": intent})
-
-    assert refund_events(shop.sandbox) == [
-        "refund.created",
-        "charge.refunded",
-        "refund.updated",
-        "charge.refund.updated",
-    ]
-
-
-def test_a_slow_refund_is_pending_and_succeeds_later(shop: Shop) -> None:
-    intent = shop.paid("4000000000007726")["payment_intent"]
-
-    refund = shop.client.v1.refunds.create({"payment_intent": intent})
-
-    assert refund.status == "pending"
     shop.sandbox.wait_idle()
-    updated = shop.sandbox.events("refund.updated")[-1]
-    assert updated["data"]["object"]["status"] == "succeeded"
-    assert updated["data"]["previous_attributes"]["status"] == "pending"
-
-
-def test_a_failed_refund_gives_the_charge_its_money_back(shop: Shop) -> None:
-    intent = shop.paid("4000000000005126")["payment_intent"]
-
-    refund = shop.client.v1.refunds.create({"payment_intent": intent})
-
-    assert refund.status == "succeeded"
-    assert refund_events(shop.sandbox)[-3:] == [
-        "refund.failed",
-        "refund.updated",
-        "charge.refund.updated",
-    ]
-    charge = shop.sandbox.object(str(refund.charge))
-    assert (charge["amount_refunded"], charge["refunded"]) == (0, False)
-
-
-def dispute_events(sandbox: RunningSandbox) -> list[str]:
-    sandbox.wait_idle()
-    return [
-        event["type"].removeprefix("charge.dispute.")
-        for event in sandbox.events()
-        if event["type"].startswith("charge.dispute.")
-    ]
-
-
-@pytest.mark.parametrize(
-    ("evidence", "status", "ending"),
-    [
-        ("winning_evidence", "won", ["funds_reinstated", "closed"]),
-        ("losing_evidence", "lost", ["closed"]),
-    ],
-)
-def test_evidence_decides_a_dispute(
-    shop: Shop, evidence: str, status: str, ending: list[str]
-) -> None:
-    intent = shop.paid("4000000000000259")["payment_intent"]
-    disputes = shop.client.v1.disputes
-    dispute = disputes.list({"payment_intent": intent}).data[0]
-
-    answered = disputes.update(
-        dispute.id, {"evidence": {"uncategorized_text": evidence}, "submit": True}
-    )
-
-    assert (dispute.status, answered.status) == ("needs_response", "under_review")
-    assert dispute_events(shop.sandbox) == ["created", "funds_withdrawn", "updated", *ending]
-    assert disputes.retrieve(dispute.id).status == status
-
-
-def test_an_inquiry_moves_no_money_and_ends_as_one(shop: Shop) -> None:
-    intent = shop.paid("4000000000001976")["payment_intent"]
-    dispute = shop.client.v1.disputes.list({"payment_intent": intent}).data[0]
-
-    closed = shop.client.v1.disputes.close(dispute.id)
-
-    assert (dispute.status, closed.status) == ("warning_needs_response", "warning_closed")
-    assert dispute_events(shop.sandbox) == ["created", "closed"]
-    assert closed.metadata.to_dict() == {}
-
-
-def test_a_disputed_charge_cannot_be_refunded(shop: Shop) -> None:
-    intent = shop.paid("4000000000000259")["payment_intent"]
-
-    with pytest.raises(Exception, match="has been charged back"):
-        shop.client.v1.refunds.create({"payment_intent": intent})
+    assert len(shop.sandbox.events("charge.succeeded")) == 1
+    assert len(shop.sandbox.events("checkout.session.completed")) == 1
 
 
 def test_a_session_is_paid_once_however_often_its_form_is_sent(shop: Shop) -> None:

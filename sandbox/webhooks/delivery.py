@@ -135,7 +135,10 @@ class Courier:
     def _session(self) -> aiohttp.ClientSession:
         if self._client is None:
             connector = aiohttp.TCPConnector(limit=_AT_ONCE)
-            self._client = aiohttp.ClientSession(connector=connector)
+            # No cookies: nothing an application answers may come back to it with the next event.
+            self._client = aiohttp.ClientSession(
+                connector=connector, cookie_jar=aiohttp.DummyCookieJar()
+            )
         return self._client
 
     def _record(

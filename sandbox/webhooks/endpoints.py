@@ -6,11 +6,15 @@ secrets sign. The secret is told when an endpoint is created or rolled, and neve
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from sandbox.account import Account
 from sandbox.identifiers import new_signing_secret
 from sandbox.objects.notices import webhook_endpoint
 from sandbox.shapes import JsonObject
 
+# The types of the pinned version, as the SDK's own list has them.
+EVENT_TYPES = frozenset((Path(__file__).parent / "event_types.txt").read_text().split())
 CONFIGURED_ENDPOINT = "we_1PayflowSandboxCommandLine"
 _OVERLAP_SECONDS = 24 * 3600
 

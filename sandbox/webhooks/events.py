@@ -47,3 +47,16 @@ def settle_delivery(account: Account, event_id: str, target: str) -> None:
     if happened is not None:
         happened["pending_webhooks"] = account.outbox.outstanding(event_id)
         account.store.save(happened)
+
+
+def forget_target(account: Account, target: str) -> None:
+    """Expect nothing more of a target that is gone."""
+    for event_id in account.outbox.awaited_by(target):
+        settle_delivery(account, event_id, target)
+
+
+def forget_absent_targets(account: Account) -> None:
+    """Expect nothing of what ended with the last process: the CLI's sessions, an endpoint."""
+    for target in account.outbox.targets():
+        if account.store.find(target) is None:
+            forget_target(account, target)

@@ -19,6 +19,7 @@ from aiohttp import WSMsgType, web
 from sandbox.account import Account
 from sandbox.identifiers import new_id, random_text
 from sandbox.shapes import JsonObject
+from sandbox.webhooks.events import forget_target
 from sandbox.webhooks.outbox import Delivery
 from sandbox.webhooks.signing import signature_header
 
@@ -26,6 +27,7 @@ SUBPROTOCOL = "stripecli-devproxy-v1"
 _SECRET_WITHOUT_CONFIGURATION = "whsec_" + "5a6d" * 16
 _REQUEST_LOGS = "request_logs"
 _GRACE_SECONDS = 15.0
+_PATIENCE_SECONDS = 2.0
 _PREFIX = "cliws_"
 
 log = logging.getLogger("sandbox")
@@ -153,12 +155,12 @@ class Listeners:
         self._sessions.pop(identifier, None)
         self._account.listeners.discard(identifier)
         with self._account.change():
-            self._account.outbox.forget_target(identifier)
+            forget_target(self._account, identifier)
 
     def _hear(self, identifier: str, text: str) -> None:
         try:
             message = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return
         if isinstance(message, dict) and message.get("type") == "webhook_response":
             self._note_response(identifier, message)
@@ -173,26 +175,33 @@ class Listeners:
                 self.on_accepted(delivery.event, identifier)
 
     def _delivery(self, identifier: str, message: dict[str, Any]) -> Delivery | None:
-        event = self._account.store.find(str(message.get("notification_id")))
+        event = self._account.store.find(_text(message.get("notification_id")))
         status = message.get("status")
-        if event is None or not isinstance(status, int):
+        if event is None or not isinstance(status, int) or not 100 <= status <= 599:
             return None
         return Delivery(
             event=event["id"],
             type=event["type"],
             target=identifier,
-            url=str(message.get("forward_url")),
+            url=_text(message.get("forward_url")),
             attempt=1,
             at=self._account.clock.now(),
             status=status,
             error=None,
-            answer=str(message.get("body", "")),
+            answer=_text(message.get("body")),
             milliseconds=0,
         )
 
 
 async def _send(socket: web.WebSocketResponse, frame: JsonObject) -> None:
+    """Write to a listener; one that does not read must not hold up who writes."""
     try:
-        await socket.send_json(frame)
-    except ConnectionError:
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            await socket.send_json(frame)
+    except (ConnectionError, TimeoutError):
         log.info("a listener went away while it was being written to")
+
+
+def _text(value: object) -> str:
+    """What a listener says, as a text that can be kept: JSON can spell what UTF-8 cannot."""
+    return "" if value is None else str(value).encode(errors="replace").decode()

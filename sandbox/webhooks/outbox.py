@@ -48,14 +48,6 @@ class Outbox:
             "DELETE FROM pending_deliveries WHERE event = ? AND target = ?", (event, target)
         )
 
-    def forget_target(self, target: str) -> None:
-        """Expect nothing more of a target that is gone."""
-        self._connection.execute("DELETE FROM pending_deliveries WHERE target = ?", (target,))
-
-    def forget_listeners(self) -> None:
-        """Expect nothing more of the CLI's sessions, which end with the process."""
-        self._connection.execute("DELETE FROM pending_deliveries WHERE target GLOB 'cliws_*'")
-
     def outstanding(self, event: str) -> int:
         """How many targets have yet to accept an event."""
         row = self._connection.execute(
@@ -69,6 +61,11 @@ class Outbox:
             "SELECT event FROM pending_deliveries WHERE target = ?", (target,)
         )
         return [row["event"] for row in rows]
+
+    def targets(self) -> list[str]:
+        """The targets that have yet to accept something."""
+        rows = self._connection.execute("SELECT DISTINCT target FROM pending_deliveries")
+        return [row["target"] for row in rows]
 
     def log(self, delivery: Delivery) -> None:
         """Keep how an attempt went, with the first part of the answer."""

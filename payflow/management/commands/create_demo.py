@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.models import User
 from conversations.models import Conversation, PaymentStatus
+from support import roles
 
 EMAIL = "demo@example.com"
 PASSWORD = "pay-with-4242"  # noqa: S105 - printed by `make run`, refused outside of DEBUG
@@ -27,6 +28,7 @@ class Command(BaseCommand):
         user = User.objects.filter(email=EMAIL).first()
         if user is None:
             user = User.objects.create_superuser(EMAIL, PASSWORD, name="Demo User")
+        roles.create_roles()
         conversation = _payable_conversation(user)
         demo = {"email": EMAIL, "password": PASSWORD, "conversationId": conversation.pk}
         if options["json"]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from sandbox.api.listing import Collection, list_objects
 from sandbox.api.routing import Call, get, post
+from sandbox.errors import not_covered
 from sandbox.flows import catalog
-from sandbox.objects.customers import address, customer
-from sandbox.params import merge_metadata
+from sandbox.objects.customers import ADDRESS_FIELDS, customer
 from sandbox.shapes import JsonObject
 from sandbox.webhooks.events import emit
 
 _PRODUCT_PARAMS = frozenset(
-    {"id", "name", "active", "description", "images", "metadata", "shippable", "tax_code", "url"}
+    {"id", "name", "active", "description", "images", "metadata", "tax_code", "url"}
 )
 _PRICE_PARAMS = frozenset(
     {
@@ -44,14 +44,15 @@ def create_product(call: Call) -> JsonObject:
 
 
 def update_product(call: Call, identifier: str) -> JsonObject:
-    """POST /v1/products/{}: name, description, activity and metadata."""
-    call.params.allow_only(_PRODUCT_PARAMS - {"id"})
-    return _update(call, "product", identifier, ("name", "description"))
+    """POST /v1/products/{}: its texts, activity and metadata."""
+    call.params.allow_only({"name", "active", "description", "metadata", "tax_code", "url"})
+    return _update(call, "product", identifier, ("name", "description", "tax_code", "url"))
 
 
 def create_price(call: Call) -> JsonObject:
     """POST /v1/prices."""
     call.params.allow_only(_PRICE_PARAMS)
+    call.params.one_of("billing_scheme", ["per_unit"], default="per_unit")
     product = call.params.text("product")
     if product is None and call.params.mapping("product_data"):
         product = catalog.create_product(call.account, call.params.child("product_data"))["id"]
@@ -74,13 +75,15 @@ def create_coupon(call: Call) -> JsonObject:
 def create_customer(call: Call) -> JsonObject:
     """POST /v1/customers."""
     call.params.allow_only(_CUSTOMER_PARAMS)
-    texts = {name: call.params.text(name) for name in ("email", "name", "phone", "description")}
-    given = call.params.mapping("address")
+    for name in ("source", "payment_method"):
+        if call.params.has(name):
+            raise not_covered("saved payment methods", param=name)
+    given = call.params.child("address").each_text(ADDRESS_FIELDS)
     made = customer(
         created=call.account.clock.timestamp(),
-        address=address(given) if given else None,
+        address=given if any(given.values()) else None,
         metadata=call.params.metadata(),
-        **texts,
+        **call.params.each_text(("email", "name", "phone", "description")),
     )
     call.account.store.add(made)
     emit(call.account, "customer.created", made)
@@ -99,7 +102,7 @@ def _update(call: Call, kind: str, identifier: str, texts: tuple[str, ...]) -> J
     if call.params.has("active"):
         changed["active"] = call.params.boolean("active")
     if call.params.has("metadata"):
-        changed["metadata"] = merge_metadata(obj["metadata"], call.params.metadata())
+        changed["metadata"] = call.params.merged_metadata(obj["metadata"])
     previous = {name: obj[name] for name, value in changed.items() if obj[name] != value}
     obj.update(changed)
     call.account.store.save(obj)

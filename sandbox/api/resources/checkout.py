@@ -9,7 +9,6 @@ from sandbox.flows import checkout
 from sandbox.flows.methods import method_for
 from sandbox.flows.ordering import compose_session
 from sandbox.flows.payments import Progress
-from sandbox.params import merge_metadata
 from sandbox.shapes import JsonObject
 
 _SESSIONS = Collection(
@@ -46,7 +45,7 @@ def update_session(call: Call, identifier: str) -> JsonObject:
     """POST /v1/checkout/sessions/{}: metadata only."""
     call.params.allow_only({"metadata"})
     session = retrieve_session(call, identifier)
-    session["metadata"] = merge_metadata(session["metadata"], call.params.metadata())
+    session["metadata"] = call.params.merged_metadata(session["metadata"])
     return call.account.store.save(session)
 
 

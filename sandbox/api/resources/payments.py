@@ -7,9 +7,11 @@ from sandbox.api.listing import Collection, list_objects
 from sandbox.api.routing import Call, get, post
 from sandbox.errors import invalid, not_covered, parameter_missing
 from sandbox.flows import payments
+from sandbox.flows.catalog import currency_of
 from sandbox.flows.methods import create_method, method_for
 from sandbox.money import amount_text
-from sandbox.params import Params, merge_metadata
+from sandbox.objects.customers import ADDRESS_FIELDS
+from sandbox.params import Params
 from sandbox.shapes import JsonObject
 from sandbox.webhooks.events import emit
 
@@ -44,8 +46,11 @@ def create_payment_method(call: Call) -> JsonObject:
     details = call.params.mapping(kind)
     if details is None:
         raise parameter_missing(kind)
-    billing = call.params.mapping("billing_details")
-    return create_method(call.account, kind, details, billing)
+    made = create_method(
+        call.account, kind, details, _billing(call.params.child("billing_details"))
+    )
+    made["metadata"] = call.params.metadata()
+    return call.account.store.save(made)
 
 
 def create_intent(call: Call) -> JsonObject:
@@ -54,7 +59,7 @@ def create_intent(call: Call) -> JsonObject:
     params.allow_only(_INTENT_PARAMS)
     if params.text("capture_method") == "manual":
         raise not_covered("manual capture", param="capture_method")
-    amount, currency = _amount(params), params.required("currency").lower()
+    amount, currency = _amount(params), currency_of(params)
     intent = payments.create_intent(
         call.account,
         amount,
@@ -63,8 +68,9 @@ def create_intent(call: Call) -> JsonObject:
         metadata=params.metadata(),
         payment_method_types=_method_types(params),
         shipping=params.mapping("shipping"),
-        **{name: params.text(name) for name in _INTENT_TEXTS},
+        **params.each_text(_INTENT_TEXTS),
     )
+    _keep_return_url(call, intent)
     if reference := params.text("payment_method"):
         intent["payment_method"] = method_for(call.account, reference)["id"]
         intent["status"] = "requires_confirmation"
@@ -74,9 +80,12 @@ def create_intent(call: Call) -> JsonObject:
 
 def confirm_intent(call: Call, identifier: str) -> JsonObject:
     """POST /v1/payment_intents/{}/confirm."""
+    call.params.allow_only({"payment_method", "return_url", "off_session", "client_secret"})
     intent = _intent(call, identifier)
+    _refuse_sessions_intent(call, intent, "confirm", "the customer pays on its page")
     if not str(intent["status"]).startswith("requires_"):
         raise _unexpected_state(intent, "confirm")
+    _keep_return_url(call, intent)
     if reference := call.params.text("payment_method"):
         intent["payment_method"] = method_for(call.account, reference)["id"]
     return _confirm(call, intent)
@@ -87,7 +96,7 @@ def update_intent(call: Call, identifier: str) -> JsonObject:
     call.params.allow_only({"metadata", "description", "receipt_email"})
     intent = _intent(call, identifier)
     if call.params.has("metadata"):
-        intent["metadata"] = merge_metadata(intent["metadata"], call.params.metadata())
+        intent["metadata"] = call.params.merged_metadata(intent["metadata"])
     for name in ("description", "receipt_email"):
         if call.params.has(name):
             intent[name] = call.params.text(name)
@@ -97,12 +106,7 @@ def update_intent(call: Call, identifier: str) -> JsonObject:
 def cancel_intent(call: Call, identifier: str) -> JsonObject:
     """POST /v1/payment_intents/{}/cancel; a session's intent ends with the session instead."""
     intent = _intent(call, identifier)
-    if call.account.store.private(identifier).get("session"):
-        raise invalid(
-            "You cannot cancel a PaymentIntent created by a Checkout Session; "
-            "expire the Checkout Session instead.",
-            code="payment_intent_unexpected_state",
-        )
+    _refuse_sessions_intent(call, intent, "cancel", "expire the Checkout Session instead")
     if not str(intent["status"]).startswith("requires_"):
         raise _unexpected_state(intent, "cancel")
     payments.cancel(call.account, intent, call.params.text("cancellation_reason"))
@@ -114,7 +118,7 @@ def update_charge(call: Call, identifier: str) -> JsonObject:
     call.params.allow_only({"metadata", "description"})
     charge = call.account.store.get("charge", identifier)
     previous: JsonObject = {"metadata": charge["metadata"]}
-    charge["metadata"] = merge_metadata(charge["metadata"], call.params.metadata())
+    charge["metadata"] = call.params.merged_metadata(charge["metadata"])
     if call.params.has("description"):
         previous["description"] = charge["description"]
         charge["description"] = call.params.text("description")
@@ -124,6 +128,26 @@ def update_charge(call: Call, identifier: str) -> JsonObject:
 
 def _intent(call: Call, identifier: str) -> JsonObject:
     return call.account.store.get("payment_intent", identifier, param="intent")
+
+
+def _keep_return_url(call: Call, intent: JsonObject) -> None:
+    """Where the customer goes after 3D Secure."""
+    if url := call.params.url("return_url"):
+        call.account.store.keep_private(intent["id"], {"return_url": url})
+
+
+def _billing(asked: Params) -> JsonObject:
+    texts = asked.each_text(("email", "name", "phone"))
+    return {**texts, "address": asked.child("address").each_text(ADDRESS_FIELDS)}
+
+
+def _refuse_sessions_intent(call: Call, intent: JsonObject, verb: str, instead: str) -> None:
+    """A session's payment is the session's alone, or it could be paid twice."""
+    if call.account.store.private(intent["id"]).get("session"):
+        raise invalid(
+            f"You cannot {verb} a PaymentIntent created by a Checkout Session; {instead}.",
+            code="payment_intent_unexpected_state",
+        )
 
 
 def _confirm(call: Call, intent: JsonObject) -> JsonObject:
@@ -148,7 +172,7 @@ def _amount(params: Params) -> int:
     amount = params.positive("amount")
     if amount is None:
         raise parameter_missing("amount")
-    currency = params.required("currency").lower()
+    currency = currency_of(params)
     if amount < _MINIMUM_AMOUNT:
         least = amount_text(_MINIMUM_AMOUNT, currency)
         raise invalid(

@@ -7,7 +7,6 @@ from sandbox.api.routing import Call, get, post
 from sandbox.errors import invalid, parameter_missing
 from sandbox.flows import disputes, refunds
 from sandbox.objects.returns import is_evidence
-from sandbox.params import merge_metadata
 from sandbox.shapes import JsonObject
 from sandbox.webhooks.events import emit
 
@@ -37,7 +36,7 @@ def update_refund(call: Call, identifier: str) -> JsonObject:
     call.params.allow_only({"metadata"})
     refund = call.account.store.get("refund", identifier)
     previous = {"metadata": refund["metadata"]}
-    refund["metadata"] = merge_metadata(refund["metadata"], call.params.metadata())
+    refund["metadata"] = call.params.merged_metadata(refund["metadata"])
     refunds.announce_update(call.account, call.account.store.save(refund), previous)
     return refund
 
@@ -49,12 +48,12 @@ def update_dispute(call: Call, identifier: str) -> JsonObject:
     dispute = call.account.store.get("dispute", identifier)
     if params.has("metadata"):
         previous = {"metadata": dispute["metadata"]}
-        dispute["metadata"] = merge_metadata(dispute["metadata"], params.metadata())
+        dispute["metadata"] = params.merged_metadata(dispute["metadata"])
         call.account.store.save(dispute)
         emit(call.account, "charge.dispute.updated", dispute, previous)
-    evidence = params.mapping("evidence")
-    if evidence is None:
+    if not params.mapping("evidence"):
         return dispute
+    evidence = params.child("evidence").each_text(params.mapping("evidence") or {})
     for name in evidence:
         if not is_evidence(name):
             raise invalid(f"Invalid evidence: {name[:60]}", param=f"evidence[{name[:60]}]")

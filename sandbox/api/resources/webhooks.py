@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from sandbox.api.listing import Collection, list_objects
 from sandbox.api.routing import Call, delete, get, post
 from sandbox.errors import invalid, parameter_missing
@@ -11,7 +9,8 @@ from sandbox.params import Params
 from sandbox.shapes import JsonObject
 from sandbox.store import Query
 from sandbox.webhooks.delivery import resend
-from sandbox.webhooks.endpoints import create_endpoint, roll_secret
+from sandbox.webhooks.endpoints import EVENT_TYPES, create_endpoint, roll_secret
+from sandbox.webhooks.events import forget_target
 
 _MOST_TYPES = 20
 _EVENTS_KEPT_SECONDS = 30 * 86400
@@ -74,6 +73,7 @@ def update_webhook_endpoint(call: Call, identifier: str) -> JsonObject:
         endpoint["status"] = "disabled" if params.boolean("disabled") else "enabled"
     if params.has("description"):
         endpoint["description"] = params.text("description")
+    endpoint["metadata"] = params.merged_metadata(endpoint["metadata"])
     return call.account.store.save(endpoint)
 
 
@@ -89,7 +89,7 @@ def delete_webhook_endpoint(call: Call, identifier: str) -> JsonObject:
     """DELETE /v1/webhook_endpoints/{}."""
     call.account.store.get("webhook_endpoint", identifier)
     call.account.store.remove(identifier)
-    call.account.outbox.forget_target(identifier)
+    forget_target(call.account, identifier)
     return {"id": identifier, "object": "webhook_endpoint", "deleted": True}
 
 
@@ -109,11 +109,9 @@ def _narrow_by_type(query: Query, params: Params) -> None:
 
 
 def _url(params: Params) -> str:
-    url = params.required("url")
-    if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
-        raise invalid(
-            "Invalid URL: must be an absolute http(s) URL.", param="url", code="url_invalid"
-        )
+    url = params.url("url")
+    if url is None:
+        raise parameter_missing("url")
     return url
 
 
@@ -121,6 +119,12 @@ def _enabled_events(params: Params) -> list[str]:
     wanted = params.texts("enabled_events")
     if not wanted:
         raise parameter_missing("enabled_events")
+    for index, name in enumerate(wanted):
+        if name != "*" and name not in EVENT_TYPES:
+            raise invalid(
+                f"Invalid enabled_events[{index}]: {name[:60]} is not an event type.",
+                param=f"enabled_events[{index}]",
+            )
     return wanted
 
 

@@ -1,0 +1,42 @@
+-- A busy year: of :n orders most are completed, each with its key and three events.
+INSERT INTO users (email, name)
+SELECT 'customer' || i || '@example.com', 'Customer ' || i FROM generate_series(1, %(n)s / 10) i;
+
+INSERT INTO conversations (user_id, title, payment_status, stripe_session_id, created_at)
+SELECT 1 + i %% (%(n)s / 10), 'Conversation ' || i,
+       CASE WHEN i %% 10 = 0 THEN 'pending' ELSE 'paid' END, 'cs_test_' || i,
+       now() - (%(n)s - i) * (interval '365 days' / %(n)s)
+FROM generate_series(1, %(n)s) i;
+
+INSERT INTO api_keys (user_id, key_hash, key_prefix, name, created_at, revealed_at, revoked_at)
+SELECT 1 + i %% (%(n)s / 10), encode(sha256(i::text::bytea), 'hex'),
+       'sk_' || left(md5(i::text), 17), 'Auto-generated from payment',
+       now() - (%(n)s - i) * (interval '365 days' / %(n)s),
+       CASE WHEN i %% 50 = 0 THEN NULL ELSE now() END,
+       CASE WHEN i %% 100 = 1 THEN now() END
+FROM generate_series(1, %(n)s) i;
+
+INSERT INTO orders (user_id, conversation_id, stripe_session_id, stripe_payment_intent_id,
+                    amount_cents, currency, status, is_duplicate, api_key_id, paid_at,
+                    refunded_cents, refunded_at, dispute_status, created_at)
+SELECT 1 + i %% (%(n)s / 10), i, 'cs_test_' || i, 'pi_' || i, 2000, CASE WHEN i %% 7 = 0 THEN 'eur' ELSE 'usd' END,
+       CASE WHEN i %% 40 = 3 THEN 'failed' WHEN i %% 500 = 5 THEN 'pending' ELSE 'completed' END,
+       i %% 5000 = 0, CASE WHEN i %% 40 = 3 OR i %% 500 = 5 OR i %% 5000 = 0 THEN NULL ELSE i END,
+       now(), CASE WHEN i %% 100 = 1 THEN 2000 ELSE 0 END, CASE WHEN i %% 100 = 1 THEN now() END,
+       CASE WHEN i %% 2000 = 7 THEN 'needs_response' ELSE '' END,
+       now() - (%(n)s - i) * (interval '365 days' / %(n)s)
+FROM generate_series(1, %(n)s) i;
+
+INSERT INTO stripe_events (event_id, type, payload, status, attempts, outcome, conversation_id,
+                           object_id, payment_intent_id, created_at, settled_at)
+SELECT 'evt_' || i,
+       CASE i %% 3 WHEN 0 THEN 'checkout.session.completed' WHEN 1 THEN 'charge.succeeded'
+            ELSE CASE WHEN i %% 5 = 0 THEN 'payment_intent.payment_failed'
+                      ELSE 'checkout.session.expired' END END,
+       jsonb_build_object('id', 'evt_' || i, 'object', 'event', 'livemode', false, 'data',
+                          jsonb_build_object('object', jsonb_build_object('id', 'cs_test_' || i, 'note', repeat('x', 200)))),
+       CASE WHEN i %% 3 = 1 THEN 'ignored' WHEN i %% 100000 = 6 THEN 'failed'
+            WHEN i %% 50000 = 3 THEN 'unmatched' ELSE 'processed' END,
+       1, 'order ' || i / 3 || ' completed', 1 + (i / 3) %% %(n)s, 'cs_test_' || i / 3, 'pi_' || i / 3,
+       now() - (3 * %(n)s - i) * (interval '365 days' / (3 * %(n)s)), now()
+FROM generate_series(1, 3 * %(n)s) i;

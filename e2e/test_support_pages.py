@@ -1,0 +1,130 @@
+"""Every page of the desk, wide and narrow: pictures to look at, no barriers, nothing sticks out."""
+
+from __future__ import annotations
+
+import os
+import re
+
+import psycopg
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, ViewportSize
+
+from devtools.pytest_postgres import is_postgres
+from e2e.agent import Agent
+from e2e.customer import DECLINED_CARD, Customer
+from e2e.stack import Stack
+
+WIDE: ViewportSize = {"width": 1280, "height": 900}
+NARROW: ViewportSize = {"width": 390, "height": 844}
+GRAVE = ("serious", "critical")
+
+# A month of trade, so that the home page has something to show.
+HISTORY = """
+INSERT INTO conversations (user_id, title, payment_status, stripe_session_id, created_at)
+SELECT (SELECT min(id) FROM users), 'History ' || i,
+       CASE WHEN i %% 5 = 0 THEN 'pending' ELSE 'paid' END, %(run)s || i,
+       now() - i * interval '70 minutes'
+FROM generate_series(1, 900) i;
+INSERT INTO orders (user_id, conversation_id, stripe_session_id, amount_cents, status, paid_at,
+                    refunded_cents, refunded_at, is_duplicate, created_at)
+SELECT user_id, id, stripe_session_id, 2000,
+       CASE WHEN id %% 19 = 0 THEN 'failed' WHEN id %% 67 = 0 THEN 'pending' ELSE 'completed' END,
+       created_at, CASE WHEN id %% 31 = 0 THEN 2000 ELSE 0 END,
+       CASE WHEN id %% 31 = 0 THEN created_at END, id %% 331 = 0, created_at
+FROM conversations
+WHERE payment_status = 'paid' AND stripe_session_id LIKE %(run)s || '%%'
+  AND (id * 7 + extract(doy FROM created_at)::int * 5) %% 10
+      < 4 + extract(dow FROM created_at)::int;
+"""
+
+
+@pytest.fixture
+def viewport(request: pytest.FixtureRequest) -> ViewportSize:
+    chosen: ViewportSize = request.param
+    return chosen
+
+
+def grave_barriers(page: Page) -> list[str]:
+    # Preloading would have axe insert styles of its own, which the page's policy complains about.
+    violations = Axe().run(page, options={"preload": False}).response["violations"]
+    return [f"{v['id']}: {v['nodes'][0]['html']}" for v in violations if v["impact"] in GRAVE]
+
+
+def add_history(run: str) -> None:
+    url = os.environ["DATABASE_URL"]
+    if is_postgres(url):
+        with psycopg.connect(url) as database:
+            for statement in HISTORY.split(";\n"):
+                if statement.strip():
+                    database.execute(statement, {"run": f"cs_history_{run}_"})
+
+
+class Inspection:
+    """Takes each page's picture and notes what is wrong with it, to be told all at once."""
+
+    def __init__(self, agent: Agent, width: int) -> None:
+        self.agent = agent
+        self.width = width
+        self.faults: list[str] = []
+
+    def __call__(self, name: str) -> None:
+        page = self.agent.page
+        self.agent.shoot(f"desk-{name}-{self.width}")
+        found = page.evaluate("document.documentElement.scrollWidth")
+        if found > self.width:
+            self.faults.append(f"{name} is {found} pixels wide")
+        self.faults += [f"{name}: {barrier}" for barrier in grave_barriers(page)]
+
+
+@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"], indirect=True)
+def test_every_page_of_the_desk(
+    customer: Customer, page: Page, stack: Stack, viewport: ViewportSize
+) -> None:
+    width, agent = viewport["width"], Agent(page, stack)
+    check = Inspection(agent, width)
+    page.goto("/admin/")
+    check("sign-in")
+    page.goto("/")
+    customer.sign_in()
+    add_history(str(width))
+    customer.start_conversation(f"A declined card {width}")
+    customer.go_to_checkout(f"A declined card {width}")
+    customer.enter_card(DECLINED_CARD)
+    page.get_by_role("alert").first.wait_for()
+    customer.pay_for(f"Blue bicycle {width}")
+    page.goto("/admin/billing/order/")
+    agent.open(re.compile(r"^Order \d+"))
+    order_page = page.url
+    agent.do("Suspend key")
+    agent.do("Restore key")
+    check("order")
+    for label, name in (("Refund…", "action"), ("checkout.session.completed", "event")):
+        agent.open(label)
+        check(name)
+        page.goto(order_page)
+    agent.open(re.compile("^sk_"))
+    check("key")
+    page.goto(order_page)
+    agent.open(re.compile("Blue bicycle"))
+    check("conversation")
+    agent.find(stack.email)
+    check("user")
+    agent.open("Edit account")
+    check("edit-account")
+    agent.find("sk_live_pasted_by_mistake")
+    check("search")
+    for path in (
+        "",
+        "billing/order/",
+        "billing/stripeevent/",
+        "conversations/conversation/",
+        "apikeys/apikey/",
+        "accounts/user/",
+        "support/supportaction/",
+        "accounts/user/add/",
+        "password_change/",
+    ):
+        page.goto(f"/admin/{path}")
+        check(f"list-{path.rstrip('/').replace('/', '-')}" if path else "home")
+    assert not check.faults, "\n".join(check.faults)

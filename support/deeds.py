@@ -1,0 +1,233 @@
+"""The deeds behind the actions: each calls one service and says in words what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db.models import Q
+
+from apikeys import services as apikeys
+from apikeys.models import ApiKey
+from billing import checkout, gateway, ledger
+from billing.models import Order, OrderStatus, StripeEvent
+from billing.returns import UNDER_WAY_OR_DONE
+from conversations.models import Conversation
+from support import money
+from support.models import Kind, SupportAction
+
+
+class Refused(Exception):
+    """It cannot be done. The text says why."""
+
+
+class Unanswered(Exception):
+    """Stripe did not answer as it should: whether it was done is not known."""
+
+
+# What staff have done to a subject: read once, then asked by every obstacle.
+Trail = Sequence[SupportAction]
+
+
+def trail_of(subject: Order | StripeEvent | ApiKey | Conversation) -> Trail:
+    """The actions on this very row, oldest first."""
+    if isinstance(subject, StripeEvent):
+        about = Q(event_id=subject.event_id)
+    elif isinstance(subject, ApiKey):
+        about = Q(api_key=subject)
+    elif isinstance(subject, Conversation):
+        about = Q(conversation=subject)
+    else:
+        about = Q(order=subject)
+    return list(SupportAction.objects.filter(about).select_related("actor").order_by("pk"))
+
+
+def no_obstacle(subject: object, trail: Trail) -> str:
+    return ""
+
+
+def _is_handled(trail: Trail, **about: object) -> bool:
+    return any(
+        action.kind == Kind.MARK_HANDLED
+        and action.succeeded
+        and all(getattr(action, name) == value for name, value in about.items())
+        for action in trail
+    )
+
+
+# --- Keys -----------------------------------------------------------------------------------------
+
+
+def revoked_obstacle(key: ApiKey, trail: Trail = ()) -> str:
+    return "It is revoked." if key.revoked_at else ""
+
+
+def suspend_obstacle(key: ApiKey, trail: Trail = ()) -> str:
+    return revoked_obstacle(key) or ("It is suspended." if key.suspended_at else "")
+
+
+def restore_obstacle(key: ApiKey, trail: Trail = ()) -> str:
+    return revoked_obstacle(key) or ("" if key.suspended_at else "It is not suspended.")
+
+
+def reveal_obstacle(key: ApiKey, trail: Trail = ()) -> str:
+    if key.is_revealed:
+        return "It was revealed before. Revoke it; its owner can create another."
+    if key.rotated_at:
+        return "It was rotated; its successor has been shown."
+    return suspend_obstacle(key)
+
+
+def revoke_key(key: ApiKey, trace: SupportAction) -> str:
+    try:
+        apikeys.revoke(user_id=key.user_id, key_id=key.pk, reason=trace.reason)
+    except apikeys.KeyNotFound:
+        raise Refused("It was revoked meanwhile.") from None
+    return f"Key {key} revoked."
+
+
+def suspend_key(key: ApiKey, trace: SupportAction) -> str:
+    if not apikeys.suspend(key.pk):
+        raise Refused("It was suspended meanwhile.")
+    return f"Key {key} suspended."
+
+
+def restore_key(key: ApiKey, trace: SupportAction) -> str:
+    if not apikeys.restore(key.pk):
+        raise Refused("It is not suspended any more.")
+    return f"Key {key} restored."
+
+
+def resend_reveal(key: ApiKey, trace: SupportAction) -> str:
+    """Mints nothing: the note on the owner's page is read from the trail."""
+    key.refresh_from_db()
+    if obstacle := reveal_obstacle(key):
+        raise Refused(obstacle)
+    return f"The owner of key {key} finds a note at {settings.FRONTEND_URL}/keys."
+
+
+# --- Events ---------------------------------------------------------------------------------------
+
+
+def replay_obstacle(event: StripeEvent, trail: Trail) -> str:
+    return "It is settled: replaying it would change nothing." if event.is_settled else ""
+
+
+def replay(event: StripeEvent, trace: SupportAction) -> str:
+    try:
+        settled = ledger.process(event.event_id)
+    except ledger.ProcessingFailed as failure:
+        cause = failure.__cause__
+        raise Refused(f"It failed again: {type(cause).__name__}: {cause}"[:500]) from None
+    return f"Event {settled.status}: {settled.outcome}"
+
+
+def event_handled_obstacle(event: StripeEvent, trail: Trail) -> str:
+    if event.is_settled:
+        return "It waits for nobody."
+    return "It is marked already." if _is_handled(trail, event_id=event.event_id) else ""
+
+
+def mark_handled(subject: Order | StripeEvent, trace: SupportAction) -> str:
+    return f"{subject} marked as handled."
+
+
+# --- Money ----------------------------------------------------------------------------------------
+
+
+def order_handled_obstacle(order: Order, trail: Trail) -> str:
+    if not order.is_duplicate or order.refunded_at:
+        return "It waits for nobody."
+    return "It is marked already." if _is_handled(trail, order_id=order.pk) else ""
+
+
+def asked_back(order: Order, trail: Trail) -> int:
+    """What has gone back or was asked for and is not reported yet, in smallest units.
+
+    Stripe's dashboard refunds too, so what the order's own columns say counts as well; a refund
+    that failed at the bank is in neither.
+    """
+    reported = order.refunds.all()
+    known = sum(refund.amount_cents for refund in reported if refund.status in UNDER_WAY_OR_DONE)
+    ids = {refund.stripe_refund_id for refund in reported}
+    awaited = sum(
+        action.amount_cents or 0
+        for action in _refunds_in(trail, order)
+        if action.succeeded is not False and action.stripe_refund_id not in ids
+    )
+    return max(order.refunded_cents, known + awaited)
+
+
+def refundable(order: Order, trail: Trail) -> int:
+    return max(order.amount_cents - asked_back(order, trail), 0)
+
+
+def unanswered_refund(order: Order, trail: Trail) -> SupportAction | None:
+    """A refund that was asked for while Stripe's answer never came: to be asked for again."""
+    asked = _refunds_in(trail, order)
+    return next((action for action in asked if action.succeeded is None), None)
+
+
+def _refunds_in(trail: Trail, order: Order) -> list[SupportAction]:
+    return [a for a in trail if a.kind == Kind.REFUND and a.order_id == order.pk]
+
+
+@dataclass(frozen=True, slots=True)
+class RefundRequest:
+    """`asked_before` is what had been asked back when the amount was chosen."""
+
+    amount_cents: int
+    asked_before: int
+
+
+def reserve(order: Order, refund: RefundRequest) -> None:
+    """Make sure, under the order's lock, that the amount is still there to be asked back.
+
+    Raises Refused. The entry in the trail, written in the same transaction, is the reservation.
+    """
+    order = Order.objects.locked().get(pk=order.pk)
+    trail = trail_of(order)
+    if asked_back(order, trail) != refund.asked_before:
+        raise Refused("Somebody asked for a refund meanwhile: look again.")
+    left = refundable(order, trail)
+    if refund.amount_cents > left:
+        raise Refused(f"No more than {money.show(left, order.currency)} is left.")
+
+
+def refund_obstacle(order: Order, trail: Trail) -> str:
+    if order.status != OrderStatus.COMPLETED or not order.stripe_payment_intent_id:
+        return "No money was received for it."
+    if refundable(order, trail) or unanswered_refund(order, trail):
+        return ""
+    return "All of it was asked back already."
+
+
+def refund(order: Order, trace: SupportAction) -> str:
+    amount = trace.amount_cents or 0
+    try:
+        trace.stripe_refund_id = gateway.create_refund(
+            order.stripe_payment_intent_id or "",
+            amount=amount,
+            idempotency_key=f"payflow-refund-{trace.token}",
+        )
+    except gateway.RefundRefused as reason:
+        raise Refused(f"Stripe refused: {reason}") from None
+    except gateway.StripeFailed:
+        raise Unanswered("Stripe did not answer as it should. Send the form again.") from None
+    trace.save(update_fields=["stripe_refund_id"])
+    shown = money.show(amount, order.currency)
+    return f"{shown} asked back from Stripe ({trace.stripe_refund_id})."
+
+
+def reconcile_obstacle(conversation: Conversation, trail: Trail) -> str:
+    return "" if conversation.stripe_session_id else "Nobody asked for a payment link yet."
+
+
+def reconcile(subject: Order | Conversation, trace: SupportAction) -> str:
+    """What `manage.py reconcile_orders` does, for this session."""
+    try:
+        state = checkout.reconcile(subject.stripe_session_id or "")
+    except gateway.StripeFailed:
+        raise Refused("Stripe did not answer as it should. Nothing was changed.") from None
+    return f"Reconciled: {state}."

@@ -1,0 +1,21 @@
+"""`manage.py create_roles`: the groups support, finance and auditor, with their permissions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from support import roles
+
+
+class Command(BaseCommand):
+    help = "Makes or updates the staff roles. Run it after migrate; it is safe to repeat."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            groups = roles.create_roles()
+        except LookupError as error:
+            raise CommandError(str(error)) from None
+        for name in groups:
+            self.stdout.write(f"{name}: {len(roles.ROLES[name])} permissions")

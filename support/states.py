@@ -1,0 +1,30 @@
+"""What an order and a key are called at the desk: one word or two, the gravest first."""
+
+from __future__ import annotations
+
+from apikeys.models import ApiKey
+from billing.models import DisputeStatus, Order
+
+
+def order_state(order: Order) -> str:
+    if order.is_disputed:
+        return "disputed"
+    if order.dispute_status == DisputeStatus.LOST:
+        return "lost in dispute"
+    if order.refunded_at:
+        return "refunded"
+    if order.refunded_cents:
+        return "partly refunded"
+    return "duplicate" if order.is_duplicate else str(order.status)
+
+
+def key_state(key: ApiKey) -> str:
+    if key.revoked_at:
+        return "revoked"
+    if key.suspended_at:
+        return "suspended"
+    if key.has_expired():
+        return "expired"
+    if key.rotated_at:
+        return "rotated"
+    return "active, to be revealed" if key.is_revealable else "active"

@@ -1,0 +1,53 @@
+"""How the desk writes money, states and secrets."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from support import money, states
+from support.redaction import redacted
+
+register = template.Library()
+
+TONES = {
+    "good": ("completed", "paid", "processed", "active", "done", "succeeded", "won"),
+    "wait": ("pending", "received", "unmatched", "suspended", "duplicate", "unknown", "partly"),
+    "bad": ("failed", "revoked", "refused", "disputed", "lost", "refunded", "deactivated"),
+}
+_TONE_OF = {word: tone for tone, words in TONES.items() for word in words}
+
+
+@register.simple_tag
+def amount(cents: int | None, currency: str) -> str:
+    """`20.00 USD`; nothing where there is no amount."""
+    return "" if cents is None else money.show(cents, currency)
+
+
+@register.filter
+def badge(word: object) -> SafeString:
+    """A state as a coloured label; the word itself says it too."""
+    text = str(word)
+    tone = _TONE_OF.get(re.split(r"[ ,]", text)[0], "none")
+    return format_html('<span class="badge {}">{}</span>', tone, text.replace("_", " "))
+
+
+@register.filter
+def readable(payload: Any) -> str:
+    """A payload as indented JSON, without its secrets."""
+    return json.dumps(redacted(payload), indent=2, ensure_ascii=False)
+
+
+@register.filter
+def admin_list(opts: Any) -> str:
+    """The name of the route to a model's list."""
+    return f"admin:{opts.app_label}_{opts.model_name}_changelist"
+
+
+register.filter("order_state", states.order_state)
+register.filter("key_state", states.key_state)
