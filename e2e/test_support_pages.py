@@ -11,9 +11,9 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, ViewportSize
 
 from devtools.pytest_postgres import is_postgres
-from e2e.agent import Agent
 from e2e.customer import DECLINED_CARD, Customer
 from e2e.stack import Stack
+from e2e.supporter import Supporter
 
 WIDE: ViewportSize = {"width": 1280, "height": 900}
 NARROW: ViewportSize = {"width": 390, "height": 844}
@@ -63,14 +63,14 @@ def add_history(run: str) -> None:
 class Inspection:
     """Takes each page's picture and notes what is wrong with it, to be told all at once."""
 
-    def __init__(self, agent: Agent, width: int) -> None:
-        self.agent = agent
+    def __init__(self, supporter: Supporter, width: int) -> None:
+        self.supporter = supporter
         self.width = width
         self.faults: list[str] = []
 
     def __call__(self, name: str) -> None:
-        page = self.agent.page
-        self.agent.shoot(f"desk-{name}-{self.width}")
+        page = self.supporter.page
+        self.supporter.shoot(f"desk-{name}-{self.width}")
         found = page.evaluate("document.documentElement.scrollWidth")
         if found > self.width:
             self.faults.append(f"{name} is {found} pixels wide")
@@ -81,8 +81,8 @@ class Inspection:
 def test_every_page_of_the_desk(
     customer: Customer, page: Page, stack: Stack, viewport: ViewportSize
 ) -> None:
-    width, agent = viewport["width"], Agent(page, stack)
-    check = Inspection(agent, width)
+    width, supporter = viewport["width"], Supporter(page, stack)
+    check = Inspection(supporter, width)
     page.goto("/admin/")
     check("sign-in")
     page.goto("/")
@@ -94,25 +94,25 @@ def test_every_page_of_the_desk(
     page.get_by_role("alert").first.wait_for()
     customer.pay_for(f"Blue bicycle {width}")
     page.goto("/admin/billing/order/")
-    agent.open(re.compile(r"^Order \d+"))
+    supporter.open(re.compile(r"^Order \d+"))
     order_page = page.url
-    agent.do("Suspend key")
-    agent.do("Restore key")
+    supporter.do("Suspend key")
+    supporter.do("Restore key")
     check("order")
     for label, name in (("Refund…", "action"), ("checkout.session.completed", "event")):
-        agent.open(label)
+        supporter.open(label)
         check(name)
         page.goto(order_page)
-    agent.open(re.compile("^sk_"))
+    supporter.open(re.compile("^sk_"))
     check("key")
     page.goto(order_page)
-    agent.open(re.compile("Blue bicycle"))
+    supporter.open(re.compile("Blue bicycle"))
     check("conversation")
-    agent.find(stack.email)
+    supporter.find(stack.email)
     check("user")
-    agent.open("Edit account")
+    supporter.open("Edit account")
     check("edit-account")
-    agent.find("sk_live_pasted_by_mistake")
+    supporter.find("sk_live_pasted_by_mistake")
     check("search")
     for path in (
         "",

@@ -12,7 +12,7 @@ from e2e.stack import Stack
 REASON = "The customer asked us on the phone."
 
 
-class Agent:
+class Supporter:
     """A member of staff, already signed in: the clicks of a story begin at the desk."""
 
     def __init__(self, page: Page, stack: Stack) -> None:
