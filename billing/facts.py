@@ -64,6 +64,7 @@ class RefundedCharge:
 
     payment_intent_id: str
     refunded_cents: int
+    currency: str
     is_full: bool
 
 
@@ -137,6 +138,7 @@ def refunded_charge(stripe_object: Json) -> RefundedCharge | None:
     return RefundedCharge(
         payment_intent_id=payment_intent,
         refunded_cents=_amount(stripe_object, "amount_refunded"),
+        currency=_currency(stripe_object),
         is_full=stripe_object.get("refunded") is True,
     )
 

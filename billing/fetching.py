@@ -49,7 +49,7 @@ def _take(event: gateway.Json) -> str:
         logger.error("Event %s cannot be stored: %s", event.get("id"), reason)  # noqa: TRY400
         return REFUSED
     event_id = str(event["id"])
-    outcome = retrying.again(event_id)
-    # Also where it failed: it is in the ledger now, and process_events tries it again.
+    # Before it is handled: whatever becomes of that, it is in the ledger now and process_events
+    # tries it again; and nobody may hold the row of a refund without asking for its payment.
     StripeEvent.objects.filter(event_id=event_id).update(fetched_at=timezone.now())
-    return outcome
+    return retrying.again(event_id)

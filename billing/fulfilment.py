@@ -27,6 +27,10 @@ class Unmatched(Exception):
     """The payment is ours, but what it was for is not here. The text says what is missing."""
 
 
+class WrongMode(Unmatched):
+    """It is of live mode and this server of test mode, or the other way round."""
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """The order as it stands now (None: there is none), and what was done, in words."""
@@ -104,12 +108,13 @@ def expire(session: CheckoutSession) -> Result:
     return Result(None, f"conversation {conversation.pk} failed: its session expired")
 
 
-def take_back(said: MoneyBack, told: returns.Told) -> Result:
+def take_back(said: MoneyBack, told: returns.Told, *, livemode: bool) -> Result:
     """Money goes back, or comes back after all: bring order, key and conversation up to it.
 
     Raises Unmatched when no order has the PaymentIntent yet: the event then waits, and the
     transaction that records the order applies it.
     """
+    _check_mode(livemode)
     _lock_payment(said.payment_intent_id)
     found = Order.objects.filter(stripe_payment_intent_id=said.payment_intent_id)
     ids = found.order_by("pk").values_list("pk", "conversation_id").first()
@@ -178,7 +183,7 @@ def _owned(conversation: Conversation | None, reference: Reference) -> Conversat
 
 def _check_mode(livemode: bool) -> None:
     if livemode != settings.STRIPE_LIVEMODE:
-        raise Unmatched(f"It is of {'live' if livemode else 'test'} mode, and this server is not.")
+        raise WrongMode(f"It is of {'live' if livemode else 'test'} mode, and this server is not.")
 
 
 def _locked_order(session: CheckoutSession, conversation: Conversation) -> Order:
@@ -219,8 +224,8 @@ def _take_in_waiting(order: Order) -> bool:
     """Record the refunds and disputes that came before their order; whether there were any.
 
     Rows that others hold are left to them. They are not waited for, since that would turn the
-    lock order round, and not missed: their holder is about to take the payment's lock, which is
-    ours, and will find the order.
+    lock order round. Their holder is about to take the payment's lock, which is ours, and will
+    find the order; one that does not is made up for by process_events.
     """
     if not order.stripe_payment_intent_id or not _something_waits(order.stripe_payment_intent_id):
         return False
@@ -294,3 +299,15 @@ def _settle_conversation(order: Order, conversation: Conversation) -> None:
         others = Order.objects.good().filter(conversation=conversation).exclude(pk=order.pk)
         if not others.exists():
             conversation.unpay()
+        elif not others.filter(is_duplicate=False).exists():
+            _promote(others.earliest("pk").pk, conversation)
+
+
+def _promote(order_id: int, conversation: Conversation) -> None:
+    """A duplicate has become the payment that stands: it gets the key that was not due before."""
+    order = Order.objects.locked().get(pk=order_id)
+    order.is_duplicate = False
+    order.api_key = apikeys.issue(user_id=order.user_id, name=KEY_NAME, tier=order.tier)
+    conversation.settle_paid(order.stripe_session_id)
+    _hold_key(order)
+    order.save()

@@ -71,12 +71,20 @@ def _money_back(event: StripeEvent) -> Outcome:
     if said is None:
         return Outcome(EventStatus.IGNORED, "of another product: it has no PaymentIntent")
     try:
-        result = fulfilment.take_back(said, Told.by_event(event))
+        result = fulfilment.take_back(said, Told.by_event(event), livemode=event.livemode)
+    except fulfilment.WrongMode:
+        raise
     except fulfilment.Unmatched:
-        if event.created_at > timezone.now() - FOREIGN_AFTER:
+        if event.created_at > timezone.now() - FOREIGN_AFTER or _payment_is_unsettled(said):
             raise
         return Outcome(EventStatus.IGNORED, "of another product: its order never came")
     return Outcome(EventStatus.PROCESSED, result.text, result.conversation_id)
+
+
+def _payment_is_unsettled(said: facts.MoneyBack) -> bool:
+    """Whether the payment itself is in the ledger and still to be done: then it is no stranger."""
+    of_payment = StripeEvent.objects.of_payment(said.payment_intent_id).unsettled()
+    return of_payment.filter(type__startswith="checkout.session.").exists()
 
 
 def _foreign() -> Outcome:

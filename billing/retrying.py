@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from billing import facts, ledger
-from billing.models import FOREIGN_AFTER, EventStatus, StripeEvent, StripeEventQuerySet
+from billing.models import FOREIGN_AFTER, EventStatus, Order, StripeEvent, StripeEventQuerySet
 from billing.progress import FAILED
 
 PAGE = 1000
@@ -46,8 +46,9 @@ def again(event_id: str, *, force: bool = False) -> str:
 def due() -> StripeEventQuerySet:
     """What we have to try again by ourselves, now.
 
-    Failed events whose pause is over, received ones that nobody works on any more, and refunds
-    and disputes that have waited long enough to be another product's.
+    Failed events whose pause is over, received ones that nobody works on any more, refunds and
+    disputes that have waited long enough to be another product's, and those whose order was
+    recorded just while somebody held their row.
     """
     now = timezone.now()
     failed = Q(status=EventStatus.FAILED, parked_at=None)
@@ -58,4 +59,10 @@ def due() -> StripeEventQuerySet:
         type__in=facts.MONEY_BACK,
         created_at__lte=now - FOREIGN_AFTER,
     )
-    return StripeEvent.objects.unsettled().filter(failed | abandoned | foreign)
+    same_payment = Order.objects.filter(stripe_payment_intent_id=OuterRef("payment_intent_id"))
+    missed = Q(
+        Exists(same_payment),
+        status__in=(EventStatus.UNMATCHED, EventStatus.IGNORED),
+        type__in=facts.MONEY_BACK,
+    )
+    return StripeEvent.objects.filter(failed | abandoned | foreign | missed)

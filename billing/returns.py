@@ -119,6 +119,8 @@ def _record_refund(order: Order, said: facts.Refund) -> str:
 
 
 def _record_charge(order: Order, said: facts.RefundedCharge) -> str:
+    if said.currency != order.currency and not said.is_full:
+        return f"the charge is in {said.currency}, and its sum says nothing here"
     refunded = max(said.refunded_cents, order.amount_cents) if said.is_full else said.refunded_cents
     order.charge_refunded_cents = max(order.charge_refunded_cents, refunded)
     return f"the charge was seen with {said.refunded_cents} refunded"

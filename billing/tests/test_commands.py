@@ -305,3 +305,36 @@ def test_pruning_deletes_old_settled_events_and_nothing_else(conversation: Conve
 def test_what_stripe_may_still_send_is_not_pruned() -> None:
     with pytest.raises(CommandError, match="at least 30 days"):
         run("prune_events", "--older-than", 29)
+
+
+@pytest.mark.parametrize("by", ["conversation", "user"])
+def test_what_was_not_settled_is_found_by_whose_it_is(conversation: Conversation, by: str) -> None:
+    event = stripe.completed(conversation)
+    stripe.deliver(event)
+    session = event["data"]["object"]
+    stripe.deliver(stripe.event("refund.created", stripe.refund(session["payment_intent"], 500)))
+    StripeEvent.objects.update(status=EventStatus.FAILED, conversation=None)
+    identifier = conversation.pk if by == "conversation" else conversation.user_id
+    assert "2 processed" in run("replay_events", f"--{by}={identifier}")
+    assert "0 events" in run("replay_events", f"--{by}=0", "--dry-run")
+
+
+def test_a_refund_that_its_order_passed_by_is_made_up_for(conversation: Conversation) -> None:
+    event = stripe.completed(conversation)
+    intent = event["data"]["object"]["payment_intent"]
+    for status in (EventStatus.UNMATCHED, EventStatus.IGNORED):
+        refund = stripe.event("refund.created", stripe.refund(intent, 500))
+        stripe.deliver(refund)
+        StripeEvent.objects.filter(event_id=refund["id"]).update(status=status)
+    StripeEvent.objects.update(payment_intent_id="pi_hidden")  # as if somebody held the rows
+    stripe.deliver(event)
+    StripeEvent.objects.filter(payment_intent_id="pi_hidden").update(payment_intent_id=intent)
+    assert Order.objects.get().refunded_cents == 0
+    assert "2 processed" in run("process_events")
+    assert Order.objects.get().refunded_cents == 1000
+    assert "0 events" in run("process_events")
+
+
+def test_pruning_takes_no_absurd_age() -> None:
+    with pytest.raises(CommandError, match="at most"):
+        run("prune_events", "--older-than=10000000")

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 from django.core.management import CommandError
+from django.db import connection
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
@@ -156,6 +157,23 @@ def test_stripe_being_down_is_told_and_changes_nothing(
     local_stripe.set_switches(api_error=403)
     with pytest.raises(CommandError, match="Stripe failed to list events"):
         run("fetch_events")
-    with pytest.raises(CommandError, match="Stripe could not be asked about some"):
+    with pytest.raises(CommandError, match="some could not be brought up to date"):
         run("reconcile_orders")
     assert everything() == before
+
+
+@pytest.mark.postgres
+def test_one_session_that_cannot_be_recorded_keeps_no_other_waiting(
+    local_stripe: RunningSandbox,
+) -> None:
+    refused, other = ConversationFactory.create(), ConversationFactory.create()
+    for conversation in (refused, other):
+        local_stripe.pay(start(conversation))
+    nothing_was_heard_for_an_hour()
+    with connection.cursor() as cursor:
+        condition = f"CHECK (conversation_id <> {int(refused.pk)}) NOT VALID"
+        cursor.execute(f"ALTER TABLE orders ADD CONSTRAINT full_up {condition}")
+    with pytest.raises(CommandError, match="some could not be brought up to date"):
+        run("reconcile_orders")
+    assert paid(other)
+    assert not paid(refused)

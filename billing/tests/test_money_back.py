@@ -140,9 +140,10 @@ def test_a_refunded_conversation_stays_paid_while_another_good_order_stands(orde
     stripe.deliver(stripe.completed(order.conversation))
     tell("refund.created", stripe.refund(order.stripe_payment_intent_id or ""))
     assert seen(order) == (2000, "paid", "refused")
-    duplicate = Order.objects.get(is_duplicate=True)
-    tell("refund.created", stripe.refund(duplicate.stripe_payment_intent_id or ""))
-    assert seen(duplicate) == (2000, "unpaid", "none")
+    second = Order.objects.exclude(pk=order.pk).get()
+    assert seen(second) == (0, "paid", "live")
+    tell("refund.created", stripe.refund(second.stripe_payment_intent_id or ""))
+    assert seen(second) == (2000, "unpaid", "refused")
 
 
 def test_a_refunded_conversation_may_be_paid_anew(order: Order) -> None:
@@ -320,3 +321,72 @@ def test_a_customer_sees_what_went_back(order: Order, api_of: Callable[[User], C
     tell("charge.dispute.created", stripe.dispute(order.stripe_payment_intent_id or ""))
     answer = api_of(order.user).get(f"/api/orders/{order.pk}").json()
     assert (answer["refundedCents"], answer["disputeStatus"]) == (500, "needs_response")
+
+
+def test_the_duplicate_that_stands_after_the_first_was_refunded_gets_the_key(
+    conversation: Conversation,
+) -> None:
+    first, second = stripe.completed(conversation), stripe.completed(conversation)
+    stripe.deliver(first)
+    stripe.deliver(second)
+    paid = first["data"]["object"]
+    stripe.deliver(stripe.event("refund.created", stripe.refund(paid["payment_intent"], 2000)))
+    standing = Order.objects.get(stripe_session_id=second["data"]["object"]["id"])
+    assert not standing.is_duplicate
+    assert standing.api_key is not None
+    assert standing.api_key.may_authenticate()
+    conversation.refresh_from_db()
+    assert conversation.payment_status == "paid"
+    assert conversation.stripe_session_id == standing.stripe_session_id
+    assert ApiKey.objects.filter(revoked_at=None).count() == 1
+
+
+def test_a_refund_of_the_other_mode_touches_nothing_and_never_counts_as_foreign(
+    conversation: Conversation,
+) -> None:
+    event = stripe.completed(conversation)
+    stripe.deliver(event)
+    intent = event["data"]["object"]["payment_intent"]
+    refund = stripe.event("refund.created", stripe.refund(intent, 2000), livemode=True)
+    stripe.deliver(refund)
+    StripeEvent.objects.update(created_at=timezone.now() - timedelta(days=2))
+    stripe.deliver(refund)
+    assert StripeEvent.objects.get(event_id=refund["id"]).status == EventStatus.UNMATCHED
+    assert Order.objects.get().refunded_cents == 0
+
+
+def test_a_sum_in_another_currency_is_not_added_up(conversation: Conversation) -> None:
+    event = stripe.completed(conversation)
+    stripe.deliver(event)
+    intent = event["data"]["object"]["payment_intent"]
+    charge = {
+        "id": "ch_1",
+        "object": "charge",
+        "payment_intent": intent,
+        "amount": 300_000,
+        "amount_refunded": 2000,
+        "refunded": False,
+        "currency": "jpy",
+    }
+    stripe.deliver(stripe.event("charge.refunded", charge))
+    assert Order.objects.get().refunded_cents == 0
+
+
+def test_a_refund_is_no_strangers_while_its_payment_waits_in_the_ledger(
+    conversation: Conversation,
+) -> None:
+    event = stripe.completed(conversation)
+    session = event["data"]["object"]
+    pk, user_id = conversation.pk, conversation.user_id
+    conversation.delete()
+    stripe.deliver(event)
+    refund = stripe.event("refund.created", stripe.refund(session["payment_intent"], 2000))
+    stripe.deliver(refund)
+    StripeEvent.objects.update(created_at=timezone.now() - timedelta(days=2))
+    stripe.deliver(refund)
+    assert StripeEvent.objects.get(event_id=refund["id"]).status == EventStatus.UNMATCHED
+
+    Conversation.objects.create(pk=pk, user_id=user_id, title="restored")
+    stripe.deliver(event)
+    assert Order.objects.get().refunded_cents == 2000
+    assert not ApiKey.objects.get().may_authenticate()

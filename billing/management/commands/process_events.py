@@ -59,5 +59,5 @@ def _process_due(stop: threading.Event | None = None) -> Progress:
         for _, event_id in retrying.walk(retrying.due()):
             if stop is not None and stop.is_set():
                 break
-            progress.step(retrying.again(event_id))
+            progress.step(retrying.again(event_id, force=True))
     return progress

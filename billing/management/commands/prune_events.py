@@ -15,6 +15,7 @@ from billing.progress import Progress
 BATCH = 1000
 # Stripe itself keeps events for so long; what it may still send or show must be known here.
 KEPT_BY_STRIPE_DAYS = 30
+LONGEST_DAYS = 36_500
 
 
 class Command(BaseCommand):
@@ -30,6 +31,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["older_than"] < KEPT_BY_STRIPE_DAYS:
             raise CommandError(f"--older-than must be at least {KEPT_BY_STRIPE_DAYS} days")
+        if options["older_than"] > LONGEST_DAYS:
+            raise CommandError(f"--older-than must be at most {LONGEST_DAYS} days")
         cutoff = timezone.now() - timedelta(days=options["older_than"])
         old = StripeEvent.objects.filter(
             status__in=SETTLED, settled_at__lt=cutoff, created_at__lt=cutoff

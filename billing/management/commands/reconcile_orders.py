@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 
 from billing import checkout, gateway
 from billing.progress import FAILED, Progress
+
+logger = logging.getLogger(__name__)
 
 
 class Command(BaseCommand):
     help = (
         "Re-reads the Checkout Sessions that conversations and orders have been waiting for, and "
         "fulfils what was paid. Changes nothing where events have told it before. Exit status 1 "
-        "when Stripe could not be asked about some."
+        "when some could not be brought up to date."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -38,11 +42,15 @@ class Command(BaseCommand):
                 raise CommandError("interrupted; it may be run again", returncode=130) from None
         self.stdout.write(progress.summary())
         if progress.any_failed:
-            raise CommandError("Stripe could not be asked about some: see the log")
+            raise CommandError("some could not be brought up to date: see the log")
 
 
 def _reconcile(session_id: str) -> str:
     try:
         return checkout.reconcile(session_id)
     except gateway.StripeFailed:
+        return FAILED
+    except (ValueError, DatabaseError):
+        # One that cannot be read or recorded must not keep the others waiting.
+        logger.exception("Session %s could not be reconciled", session_id)
         return FAILED

@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db.models import Q
 from django.utils.dateparse import parse_date, parse_datetime
 
 from billing import retrying
-from billing.models import EventStatus, StripeEvent, StripeEventQuerySet
+from billing.models import EventStatus, Order, StripeEvent, StripeEventQuerySet
 from billing.progress import Progress
 
 
@@ -73,21 +74,39 @@ class Command(BaseCommand):
                 raise CommandError(complaint, returncode=130) from None
         self.stdout.write(progress.summary())
         if progress.any_failed:
-            raise CommandError("some failed: their rows say why")
+            raise CommandError("some failed: their rows and the log say why")
 
 
 def _chosen(options: dict[str, Any]) -> StripeEventQuerySet:
     events = StripeEvent.objects.all()
     conditions = {
-        "event_id__in": options["event_ids"],
+        "event_id__in": options["event_ids"] or None,
         "type__in": options["type"],
         "status__in": options["status"],
-        "conversation_id": options["conversation"],
-        "conversation__user_id": options["user"],
         "created_at__gte": options["since"],
         "created_at__lt": options["until"],
     }
-    return events.filter(**{name: value for name, value in conditions.items() if value})
+    events = events.filter(**{name: one for name, one in conditions.items() if one is not None})
+    if options["conversation"] is not None:
+        events = events.filter(_about("conversation", options["conversation"]))
+    if options["user"] is not None:
+        events = events.filter(_about("user", options["user"]))
+    return events
+
+
+def _about(whose: str, identifier: int) -> Q:
+    """Events of a conversation or of a user, by what they did or, where that is open, would do.
+
+    An event that was not settled is linked to nothing yet: its metadata says whose it is, or the
+    PaymentIntent of an order does.
+    """
+    orders = Order.objects.filter(**{f"{whose}_id": identifier})
+    linked = {"conversation": "conversation_id", "user": "conversation__user_id"}[whose]
+    return (
+        Q(**{linked: identifier})
+        | Q(**{f"payload__data__object__metadata__{whose}_id": str(identifier)})
+        | Q(payment_intent_id__in=orders.values("stripe_payment_intent_id"))
+    )
 
 
 def _refuse_unknown_ids(wanted: list[str]) -> None:
