@@ -352,6 +352,17 @@ def test_what_is_no_amount_is_said_on_the_form(
     assert not SupportAction.objects.exists()
 
 
+def test_five_with_a_decimal_comma_is_not_five_hundred(
+    finance: Client, conversation: Conversation, refunds: Refunds
+) -> None:
+    large = paid(conversation, amount_total=200_000)
+    page = confirm(finance, large, Kind.REFUND, amount="5,00")
+    assert "Write it like 1,234.56" in page.content.decode()
+    assert refunds.calls == 0
+    confirm(finance, large, Kind.REFUND, amount="1,234.50")
+    assert list(refunds.asked.values()) == [123_450]
+
+
 def test_a_duplicate_leaves_home_when_it_is_refunded(
     finance: Client, order: Order, refunds: Refunds
 ) -> None:
