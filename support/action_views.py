@@ -16,6 +16,8 @@ from billing.models import Order
 from support import actions, deeds, money
 from support.models import REASON_LENGTH
 
+PENDING = "This refund was asked for before, without an answer: the same one is asked for again."
+
 
 class ReasonForm(forms.Form):
     token = forms.UUIDField(widget=forms.HiddenInput)
@@ -33,9 +35,11 @@ class RefundForm(ReasonForm):
     amount = forms.CharField(max_length=20)
     field_order = ("amount", "reason")
 
-    def __init__(self, *args: Any, order: Order, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, order: Order, is_pending: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.order = order
+        if is_pending:
+            self.fields["amount"].help_text = PENDING
         self.fields["amount"].label = f"Amount in {order.currency.upper()}"
 
     def clean_amount(self) -> int:
@@ -82,7 +86,7 @@ def _form(request: HttpRequest, action: actions.Action, subject: Any) -> ReasonF
     }
     if pending:
         initial |= {"token": pending.token, "reason": pending.reason}
-    return RefundForm(data, initial=initial, order=subject)
+    return RefundForm(data, initial=initial, order=subject, is_pending=bool(pending))
 
 
 def _perform(request: HttpRequest, action: actions.Action, subject: Any, form: ReasonForm) -> bool:

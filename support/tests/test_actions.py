@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.models import User
 from apikeys import services
@@ -331,6 +334,92 @@ def test_a_refund_without_an_answer_is_asked_for_again_under_the_same_key(
     confirm(finance, order, Kind.REFUND)  # a fresh page resumes what has no end yet
     assert list(refunds.asked) == [f"payflow-refund-{token}"]
     assert SupportAction.objects.get().succeeded
+
+
+def unanswered(client: Client, order: Order, refunds: Refunds, amount: str = "5.00") -> None:
+    """A refund that Stripe may have made, without our hearing of it."""
+    refunds.failure = gateway.StripeFailed("create a refund")
+    assert confirm(client, order, Kind.REFUND, amount=amount).status_code == 200
+    refunds.failure = None
+
+
+def test_a_refund_that_an_event_told_of_is_not_asked_for_again(
+    finance: Client, order: Order, refunds: Refunds
+) -> None:
+    unanswered(finance, order, refunds)
+    stripe_events.deliver(refund_event(order, "re_real", 500))
+    page = told(finance, confirm(finance, order, Kind.REFUND))
+    assert "5.00 USD had been asked back from Stripe (re_real)" in page
+    assert refunds.asked == {}
+    trace = SupportAction.objects.get()
+    assert (trace.succeeded, trace.stripe_refund_id) == (True, "re_real")
+
+
+def test_what_an_event_told_of_is_not_awaited_as_well(
+    finance: Client, order: Order, refunds: Refunds
+) -> None:
+    unanswered(finance, order, refunds)
+    stripe_events.deliver(refund_event(order, "re_real", 500))
+    page = finance.get(url_of(order, Kind.REFUND))
+    assert page.context["form"]["asked_before"].value() == 500
+
+
+def test_a_refund_from_before_or_of_another_entry_is_no_answer(
+    finance: Client, order: Order, refunds: Refunds
+) -> None:
+    stripe_events.deliver(refund_event(order, "re_dashboard", 500))
+    order.refunds.update(created_at=timezone.now() - timedelta(hours=1))
+    confirm(finance, order, Kind.REFUND, amount="5.00")
+    stripe_events.deliver(refund_event(order, "re_1", 500))
+    unanswered(finance, order, refunds)
+    confirm(finance, order, Kind.REFUND)
+    assert len(refunds.asked) == 2
+    assert [trace.stripe_refund_id for trace in SupportAction.objects.order_by("pk")] == [
+        "re_1",
+        "re_2",
+    ]
+
+
+def test_a_refund_is_not_asked_for_again_once_stripe_forgets_its_key(
+    finance: Client, order: Order, refunds: Refunds
+) -> None:
+    unanswered(finance, order, refunds)
+    page = finance.get(url_of(order, Kind.REFUND))
+    form = {name: page.context["form"][name].value() for name in page.context["form"].fields}
+    with time_machine.travel(timezone.now() + timedelta(hours=23, minutes=1)):
+        assert "Stripe&#x27;s dashboard" in finance.get(url_of(order, Kind.REFUND)).content.decode()
+        answer = finance.post(url_of(order, Kind.REFUND), form)
+        assert "Stripe&#x27;s dashboard" in told(finance, answer)
+        assert refunds.calls == 1
+        assert SupportAction.objects.get().succeeded is None
+        stripe_events.deliver(refund_event(order, "re_late", 500))
+        confirm(finance, order, Kind.REFUND)
+    assert refunds.calls == 1
+    assert SupportAction.objects.get().stripe_refund_id == "re_late"
+
+
+def test_another_amount_is_refused_while_a_refund_has_no_answer(
+    finance: Client, staff: StaffClient, order: Order, refunds: Refunds
+) -> None:
+    unanswered(finance, order, refunds, "20.00")
+    root = staff("root")
+    for changed in ({}, {"token": str(uuid.uuid4())}):
+        answer = confirm(root, order, Kind.REFUND, amount="5.00", **changed)
+        assert "A refund of 20.00 USD is without Stripe&#x27;s answer" in told(root, answer)
+    assert refunds.asked == {}
+    assert SupportAction.objects.get().succeeded is None
+
+
+def test_who_asks_again_for_a_refund_is_written_down(
+    finance: Client, staff: StaffClient, order: Order, refunds: Refunds
+) -> None:
+    unanswered(finance, order, refunds)
+    root = staff("root")
+    assert "without an answer" in root.get(url_of(order, Kind.REFUND)).content.decode()
+    confirm(root, order, Kind.REFUND, reason="She is on leave.")
+    trace = SupportAction.objects.get()
+    assert trace.actor.email == "finance@staff.example.com"
+    assert trace.changes["asked again by"] == ["", "root@staff.example.com: She is on leave."]
 
 
 def test_what_stripe_refuses_is_said_and_can_be_tried_again(
