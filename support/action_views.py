@@ -15,6 +15,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from billing.models import Order
 from support import actions, deeds, money
 from support.models import REASON_LENGTH
+from support.redaction import redacted
 
 PENDING = "This refund was asked for before, without an answer: the same one is asked for again."
 
@@ -26,6 +27,15 @@ class ReasonForm(forms.Form):
         max_length=REASON_LENGTH,
         widget=forms.Textarea(attrs={"rows": 3, "maxlength": REASON_LENGTH}),
     )
+
+    def clean_reason(self) -> str:
+        """A reason is kept and read by many: a secret in it is refused, and not shown again."""
+        reason = str(self.cleaned_data["reason"])
+        clean = str(redacted(reason))
+        if clean != reason:
+            self.data = {**self.data, "reason": clean}
+            raise forms.ValidationError("This contains a key or another secret. Leave it out.")
+        return reason
 
 
 class RefundForm(ReasonForm):
@@ -105,7 +115,7 @@ def _perform(request: HttpRequest, action: actions.Action, subject: Any, form: R
         form.add_error(None, str(error))
         return False
     except deeds.Refused as refusal:
-        messages.error(request, str(refusal))
+        messages.error(request, redacted(str(refusal)))
         return True
     if trace.succeeded is None:
         messages.warning(request, "It is under way already.")

@@ -26,6 +26,7 @@ from conversations.models import Conversation
 from support import deeds
 from support.deeds import Refused, Unanswered
 from support.models import Kind, SupportAction
+from support.redaction import redacted
 
 logger = logging.getLogger(__name__)
 
@@ -150,11 +151,11 @@ def _is_about(trace: SupportAction, subject: Any) -> bool:
 def _finish(
     trace: SupportAction, *, succeeded: bool, outcome: str, changes: dict[str, Any] | None = None
 ) -> None:
-    trace.succeeded, trace.outcome = succeeded, outcome
-    trace.changes = {**trace.changes, **(changes or {})}
+    trace.succeeded, trace.outcome = succeeded, redacted(outcome)
+    trace.changes = redacted({**trace.changes, **(changes or {})})
     trace.finished_at = timezone.now()
     trace.save(update_fields=["succeeded", "outcome", "changes", "finished_at"])
-    logger.info("%s by user %s: %s", trace.kind, trace.actor_id, outcome)
+    logger.info("%s by user %s: %s", trace.kind, trace.actor_id, trace.outcome)
 
 
 def _about(subject: Any) -> dict[str, Any]:

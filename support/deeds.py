@@ -18,6 +18,7 @@ from billing.returns import UNDER_WAY_OR_DONE
 from conversations.models import Conversation
 from support import money
 from support.models import Kind, SupportAction
+from support.redaction import redacted
 
 # Stripe forgets an idempotency key after 24 hours, and pays a second time for it then.
 RESUMABLE_FOR = timedelta(hours=23)
@@ -124,7 +125,7 @@ def replay(event: StripeEvent, trace: SupportAction) -> str:
         settled = ledger.process(event.event_id)
     except ledger.ProcessingFailed as failure:
         cause = failure.__cause__
-        raise Refused(f"It failed again: {type(cause).__name__}: {cause}"[:500]) from None
+        raise Refused(redacted(f"It failed again: {type(cause).__name__}: {cause}")[:500]) from None
     return f"Event {settled.status}: {settled.outcome}"
 
 

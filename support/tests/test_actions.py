@@ -100,6 +100,16 @@ def test_nothing_happens_without_a_reason(support: Client, order: Order) -> None
     assert ApiKey.objects.get().revoked_at is None
 
 
+@pytest.mark.parametrize("secret", ["sk_" + "0f" * 32, "sk_live_4eC39HqLyjWDar", "whsec_abcdef12"])
+def test_a_secret_in_a_reason_is_refused_and_not_repeated(
+    support: Client, order: Order, secret: str
+) -> None:
+    page = confirm(support, key_of(order), Kind.SUSPEND_KEY, reason=f"He pasted {secret} to us.")
+    assert "Leave it out" in page.content.decode()
+    assert secret not in page.content.decode()
+    assert not SupportAction.objects.exists()
+
+
 def test_a_get_changes_nothing(support: Client, order: Order) -> None:
     assert support.get(url_of(key_of(order), Kind.REVOKE_KEY)).status_code == 200
     assert ApiKey.objects.get().revoked_at is None
@@ -236,6 +246,31 @@ def test_a_stuck_event_is_replayed_once_its_cause_is_gone(
     trace = SupportAction.objects.done().get()
     assert trace.event_id == event.event_id
     assert trace.changes["status"] == ["failed", "processed"]
+
+
+def test_a_secret_in_an_error_is_shown_and_kept_nowhere_at_the_desk(
+    support: Client, conversation: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = "sk_" + "ab" * 32
+
+    def broken(event: object) -> handlers.Outcome:
+        raise RuntimeError(f"the cause is {secret}")
+
+    order = paid(conversation)
+    monkeypatch.setattr(handlers, "handle", broken)
+    lost = stripe_events.completed(conversation)
+    stripe_events.deliver(lost)
+    event = StripeEvent.objects.get(event_id=lost["id"])
+    StripeEvent.objects.filter(pk=event.pk).update(last_error=f"the cause is {secret}")
+    page = told(support, confirm(support, event, Kind.REPLAY_EVENT))
+    StripeEvent.objects.filter(pk=event.pk).update(last_error=f"the cause is {secret}")
+    trace = SupportAction.objects.get()
+    assert "the cause is [redacted]" in trace.outcome
+    for url in (f"billing/stripeevent/{event.pk}", f"billing/order/{order.pk}"):
+        page += support.get(f"/admin/{url}/").content.decode()
+    page += support.get(f"/admin/support/supportaction/{trace.pk}/").content.decode()
+    assert "the cause is [redacted]" in page
+    assert secret not in page + str(trace.changes) + trace.outcome
 
 
 def test_a_settled_event_offers_no_replay(support: Client, order: Order) -> None:
