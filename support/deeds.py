@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from apikeys import services as apikeys
-from apikeys.models import ApiKey
+from apikeys.models import ApiKey, Hold
 from billing import checkout, gateway, ledger
 from billing.models import Order, OrderStatus, Refund, StripeEvent
 from billing.returns import UNDER_WAY_OR_DONE
@@ -74,7 +74,11 @@ def suspend_obstacle(key: ApiKey, trail: Trail = ()) -> str:
 
 
 def restore_obstacle(key: ApiKey, trail: Trail = ()) -> str:
-    return revoked_obstacle(key) or ("" if key.suspended_at else "It is not suspended.")
+    if revoked := revoked_obstacle(key):
+        return revoked
+    if not key.suspended_at:
+        return "It is not suspended."
+    return "Its payment is disputed." if key.hold == Hold.SUSPENDED else ""
 
 
 def reveal_obstacle(key: ApiKey, trail: Trail = ()) -> str:
@@ -100,6 +104,9 @@ def suspend_key(key: ApiKey, trace: SupportAction) -> str:
 
 
 def restore_key(key: ApiKey, trace: SupportAction) -> str:
+    key.refresh_from_db()
+    if obstacle := restore_obstacle(key):
+        raise Refused(obstacle)
     if not apikeys.restore(key.pk):
         raise Refused("It is not suspended any more.")
     return f"Key {key} restored."

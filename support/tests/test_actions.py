@@ -188,6 +188,17 @@ def test_a_key_is_suspended_and_restored(support: Client, order: Order) -> None:
     assert SupportAction.objects.done().count() == 2
 
 
+def test_a_key_whose_payment_is_disputed_is_not_restored(support: Client, order: Order) -> None:
+    page = support.get(url_of(key_of(order), Kind.RESTORE_KEY))
+    token = page.context["form"]["token"].value()
+    services.suspend_family(key_of(order).pk)
+    url = url_of(key_of(order), Kind.RESTORE_KEY)
+    assert "Its payment is disputed" in support.get(url).content.decode()
+    answer = support.post(url, {"token": token, "reason": REASON})
+    assert "Its payment is disputed" in told(support, answer)
+    assert ApiKey.objects.get().suspended_at is not None
+
+
 def test_a_reveal_is_resent_without_minting_anything(
     support: Client, order: Order, owner: tuple[User, Client]
 ) -> None:
