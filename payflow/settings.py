@@ -132,6 +132,8 @@ AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 # Of one address for one account: from elsewhere nobody can lock an owner out of their own.
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+# The address that all limits count by: TRUSTED_PROXIES says how far X-Forwarded-For is believed.
+AXES_CLIENT_IP_CALLABLE = "apikeys.throttles.address_of"
 AXES_USERNAME_FORM_FIELD = "username"
 AXES_USERNAME_CALLABLE = "payflow.lockout.username"
 AXES_LOCKOUT_CALLABLE = "payflow.lockout.response"

@@ -15,6 +15,9 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from billing.models import Order
 from support import actions, deeds, money
 from support.models import REASON_LENGTH
+from support.redaction import redacted
+
+PENDING = "This refund was asked for before, without an answer: the same one is asked for again."
 
 
 class ReasonForm(forms.Form):
@@ -25,6 +28,15 @@ class ReasonForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 3, "maxlength": REASON_LENGTH}),
     )
 
+    def clean_reason(self) -> str:
+        """A reason is kept and read by many: a secret in it is refused, and not shown again."""
+        reason = str(self.cleaned_data["reason"])
+        clean = str(redacted(reason))
+        if clean != reason:
+            self.data = {**self.data, "reason": clean}
+            raise forms.ValidationError("This contains a key or another secret. Leave it out.")
+        return reason
+
 
 class RefundForm(ReasonForm):
     """`asked_before` is what the page showed: a refund by somebody else meanwhile is noticed."""
@@ -33,9 +45,11 @@ class RefundForm(ReasonForm):
     amount = forms.CharField(max_length=20)
     field_order = ("amount", "reason")
 
-    def __init__(self, *args: Any, order: Order, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, order: Order, is_pending: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.order = order
+        if is_pending:
+            self.fields["amount"].help_text = PENDING
         self.fields["amount"].label = f"Amount in {order.currency.upper()}"
 
     def clean_amount(self) -> int:
@@ -82,7 +96,7 @@ def _form(request: HttpRequest, action: actions.Action, subject: Any) -> ReasonF
     }
     if pending:
         initial |= {"token": pending.token, "reason": pending.reason}
-    return RefundForm(data, initial=initial, order=subject)
+    return RefundForm(data, initial=initial, order=subject, is_pending=bool(pending))
 
 
 def _perform(request: HttpRequest, action: actions.Action, subject: Any, form: ReasonForm) -> bool:
@@ -101,7 +115,7 @@ def _perform(request: HttpRequest, action: actions.Action, subject: Any, form: R
         form.add_error(None, str(error))
         return False
     except deeds.Refused as refusal:
-        messages.error(request, str(refusal))
+        messages.error(request, redacted(str(refusal)))
         return True
     if trace.succeeded is None:
         messages.warning(request, "It is under way already.")

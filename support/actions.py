@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models import Model
 from django.http import HttpRequest
@@ -25,6 +26,7 @@ from conversations.models import Conversation
 from support import deeds
 from support.deeds import Refused, Unanswered
 from support.models import Kind, SupportAction
+from support.redaction import redacted
 
 logger = logging.getLogger(__name__)
 
@@ -89,11 +91,16 @@ def perform(
     """
     facts = {"kind": action.kind, "actor_id": actor_id, "reason": reason, **_about(subject)}
     trace, is_new = _begin(subject, token, facts, refund)
-    if not is_new and not _may_resume(action, trace, subject):
-        return trace
+    act = action.act
+    if not is_new:
+        if not _may_resume(action, trace, subject):
+            return trace
+        deeds.check_resumption(subject, trace, refund)
+        _note_resumption(trace, actor_id, reason)
+        act = deeds.resume_refund
     before = _watched(action, subject)
     try:
-        outcome = action.act(subject, trace)
+        outcome = act(subject, trace)
     except Unanswered:
         raise  # unfinished it stays, and can be resumed
     except Refused as refusal:
@@ -128,6 +135,15 @@ def _may_resume(action: Action, trace: SupportAction, subject: Any) -> bool:
     return action.takes_amount and trace.succeeded is None
 
 
+def _note_resumption(trace: SupportAction, actor_id: int, reason: str) -> None:
+    """Write down, before Stripe is asked again, who asks and why: it may be somebody else."""
+    earlier = trace.changes.get("asked again by", ["", ""])[1]
+    actor = get_user_model()._default_manager.get(pk=actor_id)
+    now = f"{actor}: {reason}"
+    trace.changes["asked again by"] = ["", f"{earlier}; {now}" if earlier else now]
+    trace.save(update_fields=["changes"])
+
+
 def _is_about(trace: SupportAction, subject: Any) -> bool:
     return all(getattr(trace, name) == value for name, value in _about(subject).items())
 
@@ -135,10 +151,11 @@ def _is_about(trace: SupportAction, subject: Any) -> bool:
 def _finish(
     trace: SupportAction, *, succeeded: bool, outcome: str, changes: dict[str, Any] | None = None
 ) -> None:
-    trace.succeeded, trace.outcome, trace.changes = succeeded, outcome, changes or {}
+    trace.succeeded, trace.outcome = succeeded, redacted(outcome)
+    trace.changes = redacted({**trace.changes, **(changes or {})})
     trace.finished_at = timezone.now()
     trace.save(update_fields=["succeeded", "outcome", "changes", "finished_at"])
-    logger.info("%s by user %s: %s", trace.kind, trace.actor_id, outcome)
+    logger.info("%s by user %s: %s", trace.kind, trace.actor_id, trace.outcome)
 
 
 def _about(subject: Any) -> dict[str, Any]:

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from django.conf import settings
 from django.db.models import Q
+from django.utils import timezone
 
 from apikeys import services as apikeys
-from apikeys.models import ApiKey
+from apikeys.models import ApiKey, Hold
 from billing import checkout, gateway, ledger
-from billing.models import Order, OrderStatus, StripeEvent
+from billing.models import Order, OrderStatus, Refund, StripeEvent
 from billing.returns import UNDER_WAY_OR_DONE
 from conversations.models import Conversation
 from support import money
 from support.models import Kind, SupportAction
+from support.redaction import redacted
+
+# Stripe forgets an idempotency key after 24 hours, and pays a second time for it then.
+RESUMABLE_FOR = timedelta(hours=23)
 
 
 class Refused(Exception):
@@ -68,7 +74,11 @@ def suspend_obstacle(key: ApiKey, trail: Trail = ()) -> str:
 
 
 def restore_obstacle(key: ApiKey, trail: Trail = ()) -> str:
-    return revoked_obstacle(key) or ("" if key.suspended_at else "It is not suspended.")
+    if revoked := revoked_obstacle(key):
+        return revoked
+    if not key.suspended_at:
+        return "It is not suspended."
+    return "Its payment is disputed." if key.hold == Hold.SUSPENDED else ""
 
 
 def reveal_obstacle(key: ApiKey, trail: Trail = ()) -> str:
@@ -94,6 +104,9 @@ def suspend_key(key: ApiKey, trace: SupportAction) -> str:
 
 
 def restore_key(key: ApiKey, trace: SupportAction) -> str:
+    key.refresh_from_db()
+    if obstacle := restore_obstacle(key):
+        raise Refused(obstacle)
     if not apikeys.restore(key.pk):
         raise Refused("It is not suspended any more.")
     return f"Key {key} restored."
@@ -119,7 +132,7 @@ def replay(event: StripeEvent, trace: SupportAction) -> str:
         settled = ledger.process(event.event_id)
     except ledger.ProcessingFailed as failure:
         cause = failure.__cause__
-        raise Refused(f"It failed again: {type(cause).__name__}: {cause}"[:500]) from None
+        raise Refused(redacted(f"It failed again: {type(cause).__name__}: {cause}")[:500]) from None
     return f"Event {settled.status}: {settled.outcome}"
 
 
@@ -151,10 +164,11 @@ def asked_back(order: Order, trail: Trail) -> int:
     reported = order.refunds.all()
     known = sum(refund.amount_cents for refund in reported if refund.status in UNDER_WAY_OR_DONE)
     ids = {refund.stripe_refund_id for refund in reported}
+    answers = _answers(order, trail)
     awaited = sum(
         action.amount_cents or 0
         for action in _refunds_in(trail, order)
-        if action.succeeded is not False and action.stripe_refund_id not in ids
+        if action.succeeded is not False and answers.get(action.pk) not in ids
     )
     return max(order.refunded_cents, known + awaited)
 
@@ -171,6 +185,28 @@ def unanswered_refund(order: Order, trail: Trail) -> SupportAction | None:
 
 def _refunds_in(trail: Trail, order: Order) -> list[SupportAction]:
     return [a for a in trail if a.kind == Kind.REFUND and a.order_id == order.pk]
+
+
+def _answers(order: Order, trail: Trail) -> dict[int, str]:
+    """Stripe's id of the refund that each entry led to, by the entry's own id.
+
+    Where Stripe's answer was lost, its event tells as much: a refund of the same amount that was
+    recorded since, and that no other entry asked for.
+    """
+    asked = _refunds_in(trail, order)
+    answers = {action.pk: action.stripe_refund_id for action in asked if action.stripe_refund_id}
+    for action in asked:
+        if action.succeeded is None and action.pk not in answers:
+            taken = set(answers.values())
+            fits = (r for r in order.refunds.all() if _may_answer(r, action))
+            found = (r.stripe_refund_id for r in fits if r.stripe_refund_id not in taken)
+            if answer := min(found, default=""):
+                answers[action.pk] = answer
+    return answers
+
+
+def _may_answer(refund: Refund, action: SupportAction) -> bool:
+    return refund.amount_cents == action.amount_cents and refund.created_at >= action.created_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +226,8 @@ def reserve(order: Order, refund: RefundRequest) -> None:
     trail = trail_of(order)
     if asked_back(order, trail) != refund.asked_before:
         raise Refused("Somebody asked for a refund meanwhile: look again.")
+    if pending := unanswered_refund(order, trail):
+        raise Refused(_to_be_finished(order, pending))
     left = refundable(order, trail)
     if refund.amount_cents > left:
         raise Refused(f"No more than {money.show(left, order.currency)} is left.")
@@ -198,9 +236,54 @@ def reserve(order: Order, refund: RefundRequest) -> None:
 def refund_obstacle(order: Order, trail: Trail) -> str:
     if order.status != OrderStatus.COMPLETED or not order.stripe_payment_intent_id:
         return "No money was received for it."
-    if refundable(order, trail) or unanswered_refund(order, trail):
+    if pending := unanswered_refund(order, trail):
+        return _too_late(order, pending, trail)
+    return "" if refundable(order, trail) else "All of it was asked back already."
+
+
+def check_resumption(order: Order, trace: SupportAction, refund: RefundRequest | None) -> None:
+    """Make sure that asking for this refund once more pays it once, and is what the form says.
+
+    Raises Refused, which is no end of the entry: it stays unanswered, and its amount reserved.
+    """
+    if refund is None or refund.amount_cents != trace.amount_cents:
+        raise Refused(_to_be_finished(order, trace))
+    order = Order.objects.get(pk=order.pk)
+    if too_late := _too_late(order, trace, trail_of(order)):
+        raise Refused(too_late)
+
+
+def resume_refund(order: Order, trace: SupportAction) -> str:
+    """Finish a refund whose answer was lost: by what Stripe has told since, or by asking."""
+    fresh = Order.objects.get(pk=order.pk)
+    answer = _answers(fresh, trail_of(fresh)).get(trace.pk)
+    if answer is None:
+        return refund(order, trace)
+    trace.stripe_refund_id = answer
+    trace.save(update_fields=["stripe_refund_id"])
+    shown = money.show(trace.amount_cents or 0, order.currency)
+    return f"{shown} had been asked back from Stripe ({answer}). Nothing more was asked for."
+
+
+def _to_be_finished(order: Order, pending: SupportAction) -> str:
+    shown = money.show(pending.amount_cents or 0, order.currency)
+    return (
+        f"A refund of {shown} is without Stripe's answer. Open the form again and finish that one "
+        "first, with its own amount."
+    )
+
+
+def _too_late(order: Order, pending: SupportAction, trail: Trail) -> str:
+    """Why a refund without an answer cannot be asked for again, "" when it can."""
+    in_time = timezone.now() - pending.created_at < RESUMABLE_FOR
+    if in_time or pending.pk in _answers(order, trail):
         return ""
-    return "All of it was asked back already."
+    shown = money.show(pending.amount_cents or 0, order.currency)
+    return (
+        f"A refund of {shown} had no answer on {pending.created_at:%Y-%m-%d %H:%M} UTC, too long "
+        "ago to be asked for again: it might be paid twice. Look in Stripe's dashboard, and if the "
+        "refund is not there, make it there."
+    )
 
 
 def refund(order: Order, trace: SupportAction) -> str:

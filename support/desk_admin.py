@@ -18,6 +18,7 @@ from django.views.decorators.http import require_POST
 from support import action_views, actions, export
 from support.lists import PAGE_SIZE, KeysetChangeList
 from support.models import Kind, SupportAction
+from support.redaction import redacted
 
 M = TypeVar("M", bound=Model)
 
@@ -129,10 +130,11 @@ class DeskAdmin(admin.ModelAdmin[M]):
         if not (self.csv_columns and self.has_view_permission(request)):
             raise PermissionDenied
         rows = self.get_changelist_instance(request).queryset
+        filters = redacted(request.GET.urlencode())
         SupportAction.objects.create(
             kind=Kind.EXPORT,
             actor_id=request.user.pk or 0,
-            reason=f"{self.opts.verbose_name_plural} {request.GET.urlencode() or 'all'}"[:200],
+            reason=f"{self.opts.verbose_name_plural} {filters or 'all'}"[:200],
             succeeded=True,
         )
         return export.as_csv(str(self.opts.model_name), self.csv_columns, rows)

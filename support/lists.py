@@ -74,6 +74,10 @@ class KeysetChangeList(ChangeList):
             self.newer_url = self.get_query_string({NEWER_THAN: rows[0].pk})
         if rows and more_older:
             self.older_url = self.get_query_string({OLDER_THAN: rows[-1].pk})
+        # Also where a cursor leads past the last row: there is a way back from everywhere.
+        at_cursor = any(name in self.params for name in CURSORS)
+        self.has_newest_link = bool(self.newer_url) or at_cursor
+        self.has_oldest_link = bool(self.older_url) or at_cursor
         self.newest_url = self.get_query_string()
         self.oldest_url = self.get_query_string({OLDEST: 1})
 

@@ -6,7 +6,8 @@ currencies themselves have none.
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+import re
+from decimal import Decimal
 
 ZERO_DECIMALS = frozenset(
     [
@@ -29,6 +30,9 @@ ZERO_DECIMALS = frozenset(
 )
 THREE_DECIMALS = frozenset(["bhd", "jod", "kwd", "omr", "tnd"])
 
+# A comma groups thousands or it is not read at all: half of the world writes 5,00 for 5.00.
+_AMOUNT = re.compile(r"(?:\d+|\d{1,3}(?:,\d{3})+)(?:\.\d+)?", re.ASCII)
+
 
 def decimals(currency: str) -> int:
     if currency.lower() in ZERO_DECIMALS:
@@ -49,11 +53,17 @@ def plain(amount: int, currency: str, *, grouped: bool = False) -> str:
 
 
 def parse(text: str, currency: str) -> int:
-    """The smallest units in `12.50`. Raises ValueError for what is no amount of this currency."""
-    try:
-        value = Decimal(text.strip().replace(",", "")).scaleb(decimals(currency))
-    except InvalidOperation:
-        raise ValueError("This is not an amount.") from None
-    if not value.is_finite() or value != value.to_integral_value() or abs(value) >= 10**15:
+    """The smallest units in `12.50` or `1,200.50`.
+
+    Raises ValueError, with words for the form, for what is no amount of this currency.
+    """
+    text = text.strip()
+    if not _AMOUNT.fullmatch(text):
+        example = plain(123456 if decimals(currency) else 1234, currency, grouped=True)
+        raise ValueError(f"This is not an amount. Write it like {example}, or without the comma.")
+    value = Decimal(text.replace(",", "")).scaleb(decimals(currency))
+    if value != value.to_integral_value():
         raise ValueError(f"{currency.upper()} has {decimals(currency)} decimals.")
+    if value >= 10**15:
+        raise ValueError("This is too large an amount.")
     return int(value)

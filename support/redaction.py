@@ -10,7 +10,7 @@ REDACTED = "[redacted]"
 _SECRET_NAME = re.compile(r"secret|password|api_?key$|^(number|cvc|cvv)$|token$", re.IGNORECASE)
 _SECRET_VALUE = re.compile(
     r"""
-    (?:sk|rk)_(?:live|test)_[0-9A-Za-z]+        # Stripe's keys
+    (?:sk|rk)_(?:org_)?(?:live|test)_[0-9A-Za-z]+  # Stripe's keys
     | sk_[0-9a-f]{18,64}                        # ours; a prefix of 20 characters stays readable
     | whsec_[0-9A-Za-z+/=_-]+
     | [a-z]+_[0-9A-Za-z]+_secret_[0-9A-Za-z]+   # a client secret, wherever it stands

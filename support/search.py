@@ -48,6 +48,7 @@ Finder = Callable[[str], Findings]
 
 def find(text: str) -> Findings:
     """All that the text names, however it was copied (spaces, quotes, `Bearer`)."""
+    text = text.replace("\0", " ")  # no database stores one
     for pattern, finder in FINDERS:
         if match := pattern.search(text):
             return finder(match.group())

@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from billing.models import Order, StripeEvent, StripeEventQuerySet
 from support.models import SupportAction
+from support.redaction import redacted
 
 LONGEST = 200  # rows of each kind; a payment has a dozen
 
@@ -50,10 +51,10 @@ def _of_event(event: StripeEvent) -> Moment:
     return Moment(
         at=event.created_at,
         title=event.type,
-        detail=event.outcome,
+        detail=redacted(event.outcome),
         tone=event.status,
         url=reverse("admin:billing_stripeevent_change", args=[event.pk]),
-        error=event.last_error,
+        error=redacted(event.last_error),
     )
 
 

@@ -70,6 +70,25 @@ def test_the_owner_is_not_locked_out_of_their_own_by_somebody_elsewhere() -> Non
     assert sign_in("/admin/login/", PASSWORD) == 302
 
 
+def behind(header: str, password: str = WRONG) -> int:
+    """The status of a sign-in that a proxy of ours passes on."""
+    return sign_in("/admin/login/", password, REMOTE_ADDR="10.0.0.1", HTTP_X_FORWARDED_FOR=header)
+
+
+def test_behind_a_proxy_the_address_is_the_one_the_proxy_saw(settings: Settings) -> None:
+    settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "NUM_PROXIES": 1}
+    for number in range(LIMIT):
+        status = behind(f"198.51.100.{number}, 203.0.113.7")  # the first the client wrote itself
+    assert status == 429
+    assert behind("198.51.100.2", PASSWORD) == 302
+
+
+def test_without_a_trusted_proxy_nobody_chooses_their_address(settings: Settings) -> None:
+    settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "NUM_PROXIES": 0}
+    statuses = [behind(f"198.51.100.{number}") for number in range(LIMIT)]
+    assert statuses[-1] == 429
+
+
 def test_one_who_remembers_in_time_begins_anew() -> None:
     for _ in range(2):
         assert [token().status_code for _ in range(LIMIT - 1)] == [401] * (LIMIT - 1)

@@ -49,5 +49,6 @@ def admin_list(opts: Any) -> str:
     return f"admin:{opts.app_label}_{opts.model_name}_changelist"
 
 
+register.filter("redacted", redacted)
 register.filter("order_state", states.order_state)
 register.filter("key_state", states.key_state)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.models import User
 from apikeys import services
@@ -97,6 +100,16 @@ def test_nothing_happens_without_a_reason(support: Client, order: Order) -> None
     assert ApiKey.objects.get().revoked_at is None
 
 
+@pytest.mark.parametrize("secret", ["sk_" + "0f" * 32, "sk_live_4eC39HqLyjWDar", "whsec_abcdef12"])
+def test_a_secret_in_a_reason_is_refused_and_not_repeated(
+    support: Client, order: Order, secret: str
+) -> None:
+    page = confirm(support, key_of(order), Kind.SUSPEND_KEY, reason=f"He pasted {secret} to us.")
+    assert "Leave it out" in page.content.decode()
+    assert secret not in page.content.decode()
+    assert not SupportAction.objects.exists()
+
+
 def test_a_get_changes_nothing(support: Client, order: Order) -> None:
     assert support.get(url_of(key_of(order), Kind.REVOKE_KEY)).status_code == 200
     assert ApiKey.objects.get().revoked_at is None
@@ -175,6 +188,17 @@ def test_a_key_is_suspended_and_restored(support: Client, order: Order) -> None:
     assert SupportAction.objects.done().count() == 2
 
 
+def test_a_key_whose_payment_is_disputed_is_not_restored(support: Client, order: Order) -> None:
+    page = support.get(url_of(key_of(order), Kind.RESTORE_KEY))
+    token = page.context["form"]["token"].value()
+    services.suspend_family(key_of(order).pk)
+    url = url_of(key_of(order), Kind.RESTORE_KEY)
+    assert "Its payment is disputed" in support.get(url).content.decode()
+    answer = support.post(url, {"token": token, "reason": REASON})
+    assert "Its payment is disputed" in told(support, answer)
+    assert ApiKey.objects.get().suspended_at is not None
+
+
 def test_a_reveal_is_resent_without_minting_anything(
     support: Client, order: Order, owner: tuple[User, Client]
 ) -> None:
@@ -233,6 +257,31 @@ def test_a_stuck_event_is_replayed_once_its_cause_is_gone(
     trace = SupportAction.objects.done().get()
     assert trace.event_id == event.event_id
     assert trace.changes["status"] == ["failed", "processed"]
+
+
+def test_a_secret_in_an_error_is_shown_and_kept_nowhere_at_the_desk(
+    support: Client, conversation: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = "sk_" + "ab" * 32
+
+    def broken(event: object) -> handlers.Outcome:
+        raise RuntimeError(f"the cause is {secret}")
+
+    order = paid(conversation)
+    monkeypatch.setattr(handlers, "handle", broken)
+    lost = stripe_events.completed(conversation)
+    stripe_events.deliver(lost)
+    event = StripeEvent.objects.get(event_id=lost["id"])
+    StripeEvent.objects.filter(pk=event.pk).update(last_error=f"the cause is {secret}")
+    page = told(support, confirm(support, event, Kind.REPLAY_EVENT))
+    StripeEvent.objects.filter(pk=event.pk).update(last_error=f"the cause is {secret}")
+    trace = SupportAction.objects.get()
+    assert "the cause is [redacted]" in trace.outcome
+    for url in (f"billing/stripeevent/{event.pk}", f"billing/order/{order.pk}"):
+        page += support.get(f"/admin/{url}/").content.decode()
+    page += support.get(f"/admin/support/supportaction/{trace.pk}/").content.decode()
+    assert "the cause is [redacted]" in page
+    assert secret not in page + str(trace.changes) + trace.outcome
 
 
 def test_a_settled_event_offers_no_replay(support: Client, order: Order) -> None:
@@ -333,6 +382,92 @@ def test_a_refund_without_an_answer_is_asked_for_again_under_the_same_key(
     assert SupportAction.objects.get().succeeded
 
 
+def unanswered(client: Client, order: Order, refunds: Refunds, amount: str = "5.00") -> None:
+    """A refund that Stripe may have made, without our hearing of it."""
+    refunds.failure = gateway.StripeFailed("create a refund")
+    assert confirm(client, order, Kind.REFUND, amount=amount).status_code == 200
+    refunds.failure = None
+
+
+def test_a_refund_that_an_event_told_of_is_not_asked_for_again(
+    finance: Client, order: Order, refunds: Refunds
+) -> None:
+    unanswered(finance, order, refunds)
+    stripe_events.deliver(refund_event(order, "re_real", 500))
+    page = told(finance, confirm(finance, order, Kind.REFUND))
+    assert "5.00 USD had been asked back from Stripe (re_real)" in page
+    assert refunds.asked == {}
+    trace = SupportAction.objects.get()
+    assert (trace.succeeded, trace.stripe_refund_id) == (True, "re_real")
+
+
+def test_what_an_event_told_of_is_not_awaited_as_well(
+    finance: Client, order: Order, refunds: Refunds
+) -> None:
+    unanswered(finance, order, refunds)
+    stripe_events.deliver(refund_event(order, "re_real", 500))
+    page = finance.get(url_of(order, Kind.REFUND))
+    assert page.context["form"]["asked_before"].value() == 500
+
+
+def test_a_refund_from_before_or_of_another_entry_is_no_answer(
+    finance: Client, order: Order, refunds: Refunds
+) -> None:
+    stripe_events.deliver(refund_event(order, "re_dashboard", 500))
+    order.refunds.update(created_at=timezone.now() - timedelta(hours=1))
+    confirm(finance, order, Kind.REFUND, amount="5.00")
+    stripe_events.deliver(refund_event(order, "re_1", 500))
+    unanswered(finance, order, refunds)
+    confirm(finance, order, Kind.REFUND)
+    assert len(refunds.asked) == 2
+    assert [trace.stripe_refund_id for trace in SupportAction.objects.order_by("pk")] == [
+        "re_1",
+        "re_2",
+    ]
+
+
+def test_a_refund_is_not_asked_for_again_once_stripe_forgets_its_key(
+    finance: Client, order: Order, refunds: Refunds
+) -> None:
+    unanswered(finance, order, refunds)
+    page = finance.get(url_of(order, Kind.REFUND))
+    form = {name: page.context["form"][name].value() for name in page.context["form"].fields}
+    with time_machine.travel(timezone.now() + timedelta(hours=23, minutes=1)):
+        assert "Stripe&#x27;s dashboard" in finance.get(url_of(order, Kind.REFUND)).content.decode()
+        answer = finance.post(url_of(order, Kind.REFUND), form)
+        assert "Stripe&#x27;s dashboard" in told(finance, answer)
+        assert refunds.calls == 1
+        assert SupportAction.objects.get().succeeded is None
+        stripe_events.deliver(refund_event(order, "re_late", 500))
+        confirm(finance, order, Kind.REFUND)
+    assert refunds.calls == 1
+    assert SupportAction.objects.get().stripe_refund_id == "re_late"
+
+
+def test_another_amount_is_refused_while_a_refund_has_no_answer(
+    finance: Client, staff: StaffClient, order: Order, refunds: Refunds
+) -> None:
+    unanswered(finance, order, refunds, "20.00")
+    root = staff("root")
+    for changed in ({}, {"token": str(uuid.uuid4())}):
+        answer = confirm(root, order, Kind.REFUND, amount="5.00", **changed)
+        assert "A refund of 20.00 USD is without Stripe&#x27;s answer" in told(root, answer)
+    assert refunds.asked == {}
+    assert SupportAction.objects.get().succeeded is None
+
+
+def test_who_asks_again_for_a_refund_is_written_down(
+    finance: Client, staff: StaffClient, order: Order, refunds: Refunds
+) -> None:
+    unanswered(finance, order, refunds)
+    root = staff("root")
+    assert "without an answer" in root.get(url_of(order, Kind.REFUND)).content.decode()
+    confirm(root, order, Kind.REFUND, reason="She is on leave.")
+    trace = SupportAction.objects.get()
+    assert trace.actor.email == "finance@staff.example.com"
+    assert trace.changes["asked again by"] == ["", "root@staff.example.com: She is on leave."]
+
+
 def test_what_stripe_refuses_is_said_and_can_be_tried_again(
     finance: Client, order: Order, refunds: Refunds
 ) -> None:
@@ -350,6 +485,17 @@ def test_what_is_no_amount_is_said_on_the_form(
     assert confirm(finance, order, Kind.REFUND, amount=amount).status_code == 200
     assert refunds.calls == 0
     assert not SupportAction.objects.exists()
+
+
+def test_five_with_a_decimal_comma_is_not_five_hundred(
+    finance: Client, conversation: Conversation, refunds: Refunds
+) -> None:
+    large = paid(conversation, amount_total=200_000)
+    page = confirm(finance, large, Kind.REFUND, amount="5,00")
+    assert "Write it like 1,234.56" in page.content.decode()
+    assert refunds.calls == 0
+    confirm(finance, large, Kind.REFUND, amount="1,234.50")
+    assert list(refunds.asked.values()) == [123_450]
 
 
 def test_a_duplicate_leaves_home_when_it_is_refunded(

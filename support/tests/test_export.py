@@ -70,3 +70,9 @@ def test_no_export_holds_a_hash(support: Client, order: Order) -> None:
     assert order.api_key
     assert order.api_key.key_hash not in row.values()
     assert row["prefix"] == order.api_key.key_prefix
+
+
+def test_a_secret_in_the_address_of_an_export_is_not_kept(support: Client, order: Order) -> None:
+    secret = "sk_" + "ab" * 32
+    support.post(f"/admin/apikeys/apikey/export/?q={secret}")
+    assert not SupportAction.objects.filter(reason__contains=secret).exists()

@@ -269,3 +269,10 @@ def test_a_missing_row_is_a_404(support: Client, path: str) -> None:
 @pytest.mark.parametrize("route", ["add/", "1/delete/", "1/history/", "1/change/x/"])
 def test_no_route_exists_to_write_by_hand(staff: StaffClient, path: str, route: str) -> None:
     assert staff("root").get(f"/admin/{path}/{route}").status_code == 404
+
+
+def test_a_page_past_the_last_row_leads_back(support: Client, order: Order) -> None:
+    page = support.get(f"/admin/billing/order/?older_than={order.pk}").content.decode()
+    assert ">Newest</a>" in page
+    assert ">Oldest</a>" in page
+    assert ">Newest</a>" not in support.get("/admin/billing/order/").content.decode()

@@ -114,6 +114,11 @@ def test_what_nothing_can_be_made_of_says_what_can_be_typed(support: Client) -> 
     assert "Type a whole email address" in support.post(URL, {"q": "hello"}).content.decode()
 
 
+def test_a_null_character_is_no_error(support: Client) -> None:
+    for text in ("a\0@b.example", "cs_\0"):
+        assert support.post(URL, {"q": text}).status_code == 200
+
+
 def test_nothing_is_searched_by_url(support: Client, order: Order) -> None:
     assert support.get(URL, {"q": order.stripe_session_id}).status_code == 405
     for app in ("billing/order", "apikeys/apikey", "accounts/user"):
