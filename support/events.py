@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
@@ -14,10 +14,12 @@ from billing.models import SETTLED, EventStatus, Order, StripeEvent
 from support import actions, dashboard, deeds
 from support.desk_admin import Columns, DeskAdmin
 from support.lists import Choice, ChoiceFilter
+from support.models import SupportAction
 from support.templatetags.desk import badge
 
 USUAL = "checkout.session.completed"
 UNSETTLED = ~Q(status__in=SETTLED)
+HANDLED = Exists(SupportAction.objects.done().handled().filter(event_id=OuterRef("event_id")))
 
 
 class StatusFilter(ChoiceFilter):
@@ -26,7 +28,7 @@ class StatusFilter(ChoiceFilter):
     title = "status"
     parameter_name = "status"
     conditions = (
-        Choice("waiting", "Waiting or stuck", UNSETTLED),
+        Choice("waiting", "Waiting or stuck", UNSETTLED & Q(~HANDLED)),
         *(
             Choice(status.value, status.label.capitalize(), UNSETTLED & Q(status=status))
             for status in (EventStatus.FAILED, EventStatus.UNMATCHED, EventStatus.RECEIVED)

@@ -176,14 +176,14 @@ def _needs(now: datetime, days: Days) -> Iterable[Card]:
         f"{disputes:,}",
         "their keys are suspended" if disputes else "none",
         "bad" if disputes else "good",
-        "billing/order/?state=disputed",
+        "billing/order/?state=in_dispute",
     )
     yield Card(
         "Duplicates to refund",
         f"{duplicates:,}",
         "paid twice" if duplicates else "nobody waits for money",
         "bad" if duplicates else "good",
-        "billing/order/?state=duplicate",
+        "billing/order/?state=due_back",
     )
     yield _events_card(found)
 

@@ -5,17 +5,21 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from billing.models import Order, OrderStatus
+from billing.models import OPEN_DISPUTE, Order, OrderStatus
 from support import actions, dashboard, money, timeline
 from support.desk_admin import Columns, DeskAdmin
 from support.lists import Choice, ChoiceFilter
 from support.models import SupportAction
 from support.states import order_state
 from support.templatetags.desk import badge
+
+HANDLED = Exists(SupportAction.objects.done().handled().filter(order_id=OuterRef("pk")))
+DUE_BACK = Q(~HANDLED, is_duplicate=True, refunded_at__isnull=True)
+IN_DISPUTE = ~Q(dispute_status="") & Q(dispute_status__in=OPEN_DISPUTE)
 
 
 class StateFilter(ChoiceFilter):
@@ -26,8 +30,11 @@ class StateFilter(ChoiceFilter):
         Choice("pending", "Pending", Q(status=OrderStatus.PENDING)),
         Choice("failed", "Failed", Q(status=OrderStatus.FAILED)),
         Choice("duplicate", "Duplicates", Q(is_duplicate=True)),
+        Choice("due_back", "Duplicates to refund", DUE_BACK),
         Choice("refunded", "Refunded, also in part", Q(refunded_cents__gt=0)),
         Choice("disputed", "Disputed", ~Q(dispute_status="")),
+        # Repeats the index's own words, by which the planner knows it.
+        Choice("in_dispute", "In an open dispute", IN_DISPUTE),
     )
 
 

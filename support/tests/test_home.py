@@ -15,6 +15,7 @@ from conversations.models import Conversation
 from conversations.tests.factories import ConversationFactory
 from support import chart
 from support.home import Card
+from support.models import Kind, SupportAction
 from support.tests.conftest import paid
 
 
@@ -86,6 +87,29 @@ def test_refunds_disputes_and_declined_cards_have_their_cards(
     assert shown["Revenue, today"].value == "15.00 USD"
     assert shown["Open disputes"].value == "1"
     assert shown["Failures, 7 days"].note == "1 declined cards, 0 failed orders"
+
+
+def test_a_card_leads_to_the_list_of_what_it_counted(
+    support: Client, conversation: Conversation
+) -> None:
+    paid(conversation)
+    due = [paid(conversation) for _ in range(3)]
+    for one in Order.objects.filter(is_duplicate=True)[:1]:
+        stripe_events.deliver(
+            stripe_events.event(
+                "refund.created", stripe_events.refund(one.stripe_payment_intent_id or "")
+            )
+        )
+    SupportAction.objects.create(
+        kind=Kind.MARK_HANDLED,
+        actor=conversation.user,
+        order=due[-1],
+        reason="told by phone",
+        succeeded=True,
+    )
+    card = cards(support)["Duplicates to refund"]
+    listed = support.get(f"/admin/{card.url}").context["cl"].result_list
+    assert card.value == str(len(listed)) == "1"
 
 
 def test_the_chart_says_in_words_and_in_a_table_what_it_shows(support: Client) -> None:
