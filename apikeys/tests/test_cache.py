@@ -343,3 +343,18 @@ def test_on_sqlite_nothing_is_cached(stranger: User) -> None:
     assert status(secret) == 204
     assert listener.LISTENER._thread is None
     assert connection.vendor == "sqlite"
+
+
+@postgres
+@committed
+def test_the_listener_connects_with_all_options_of_the_database(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    options = {**connection.settings_dict["OPTIONS"], "options": "-c search_path=tenant"}
+    monkeypatch.setitem(connection.settings_dict, "OPTIONS", options)
+    with listener._connected() as connected:
+        assert connected.execute("SHOW search_path").fetchone() == ("tenant",)
+        assert connected.execute("SELECT current_database()").fetchone() == (
+            connection.settings_dict["NAME"],
+        )
+        assert connected.info.get_parameters()["application_name"] == "payflow key listener"
