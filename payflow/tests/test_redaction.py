@@ -167,7 +167,7 @@ def test_a_whole_error_page_shows_no_secret(secret: str, debug: bool, settings: 
 
 @pytest.fixture
 def server_log(tmp_path: Path) -> Iterator[ServerLog]:
-    """gunicorn\'s logs as gunicorn.conf.py sets them up, both in one file."""
+    """The logs of gunicorn as gunicorn.conf.py sets them up, both in one file."""
     names = runpy.run_path(str(Path(__file__).parents[2] / "gunicorn.conf.py"))
     config = Config()
     for name in ("logger_class", "access_log_format"):
