@@ -28,10 +28,8 @@ from apikeys.cache import CACHE, KeyCache
 logger = logging.getLogger(__name__)
 
 # What Django's own connections are made with and ours are not; the rest is the operator's.
-_NOT_OURS = frozenset(
-    ("context", "cursor_factory", "prepare_threshold", "client_encoding")
-    + ("row_factory", "autocommit")
-)
+_DJANGOS = ("context", "cursor_factory", "prepare_threshold", "client_encoding")
+_NOT_OURS = frozenset((*_DJANGOS, "row_factory", "autocommit"))
 
 CHANNEL = "payflow_api_keys"
 # A key that has ended is refused everywhere within a second, also when the connection died

@@ -187,6 +187,8 @@ def server_log(tmp_path: Path) -> Iterator[ServerLog]:
 def test_gunicorn_s_errors_show_no_secret(
     server_log: ServerLog, secret: str, tmp_path: Path
 ) -> None:
+    for handler in (*server_log.error_log.handlers, *server_log.access_log.handlers):
+        handler.close()
     server_log.setup(server_log.cfg)  # as a reload does
     try:
         raise ValueError(f"Invalid header {secret!r}")
