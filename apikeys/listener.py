@@ -27,6 +27,10 @@ from apikeys.cache import CACHE, KeyCache
 
 logger = logging.getLogger(__name__)
 
+# What Django's own connections are made with and ours are not; the rest is the operator's.
+_DJANGOS = ("context", "cursor_factory", "prepare_threshold", "client_encoding")
+_NOT_OURS = frozenset((*_DJANGOS, "row_factory", "autocommit"))
+
 CHANNEL = "payflow_api_keys"
 # A key that has ended is refused everywhere within a second, also when the connection died
 # without a word: the lease runs out first.
@@ -145,13 +149,13 @@ def _connected() -> psycopg.Connection[Any]:
 
 
 def _parameters() -> dict[str, Any]:
-    """Django's own connection parameters, made to notice a dead server."""
+    """Django's own connection parameters, made to notice a dead server.
+
+    All of them: a search_path among the OPTIONS says which keys there are.
+    """
     parameters = connections["default"].get_connection_params()
-    ours = ("dbname", "user", "password", "host", "port")
-    tls = (name for name in parameters if name.startswith("ssl"))
-    chosen = {name: parameters[name] for name in (*ours, *tls, "service") if name in parameters}
     return {
-        **chosen,
+        **{name: value for name, value in parameters.items() if name not in _NOT_OURS},
         "application_name": "payflow key listener",
         "connect_timeout": 3,
         "tcp_user_timeout": 3000,

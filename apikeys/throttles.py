@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -26,6 +27,10 @@ from apikeys.cache import LiveKey
 
 logger = logging.getLogger(__name__)
 
+# Of what there are failures.
+KEYS, PASSWORDS = "keys", "passwords"
+# As some proxies write an address: 192.0.2.1:50000, [2001:db8::1]:50000, [2001:db8::1].
+_WITH_PORT = re.compile(r"([0-9.]+):[0-9]+|\[([^\[\]]+)\](?::[0-9]+)?", re.ASCII)
 WINDOW = 60
 AVOID_SHARED_FOR = 5.0
 # Of a flood from ever new addresses, the later ones are not counted.
@@ -112,10 +117,13 @@ def spend(key: LiveKey) -> None:
         raise Throttled(_rest_of_window())
 
 
-def count_failure(address: str) -> None:
-    """Count a failed authentication. Raises Throttled when the address has had too many."""
+def count_failure(address: str, of: str = KEYS) -> None:
+    """Count a failed authentication. Raises Throttled when the address has had too many of them.
+
+    KEYS and PASSWORDS are counted apart: a script with an old key locks nobody out who signs in.
+    """
     limit = settings.FAILED_AUTHENTICATIONS_PER_MINUTE
-    if limit and COUNTER.add(_failures(address)) > limit:
+    if limit and COUNTER.add(_failures(address, of)) > limit:
         raise Throttled(_rest_of_window())
 
 
@@ -131,7 +139,7 @@ class FailureThrottle(BaseThrottle):
 
     def allow_request(self, request: Request, view: Any) -> bool:
         limit = settings.FAILED_AUTHENTICATIONS_PER_MINUTE
-        return not limit or COUNTER.read(_failures(address_of(request))) < limit
+        return not limit or COUNTER.read(_failures(address_of(request), PASSWORDS)) < limit
 
     def wait(self) -> float:
         return _rest_of_window()
@@ -142,17 +150,23 @@ def address_of(request: Any) -> str:
     return BaseThrottle().get_ident(request) or ""
 
 
-def _failures(address: str) -> str:
-    """A name for the address that tells nobody what it is; IPv6 by the network of a customer."""
+def _failures(address: str, of: str) -> str:
+    """A name for the address that tells nobody what it is."""
+    place = _place(address).encode(errors="replace")
+    return f"failures:{of}:{hashlib.sha256(place).hexdigest()[:32]}"
+
+
+def _place(address: str) -> str:
+    """IPv4 by the address, however it is written; IPv6 by the network of a customer."""
+    with_port = _WITH_PORT.fullmatch(address)
+    bare = (with_port[1] or with_port[2]) if with_port else address
     try:
-        parsed = ipaddress.ip_address(address)
+        parsed = ipaddress.ip_address(bare)
     except ValueError:
-        place = address
-    else:
-        place = str(parsed)
-        if parsed.version == 6:
-            place = str(ipaddress.ip_network((parsed, 64), strict=False))
-    return f"failures:{hashlib.sha256(place.encode(errors='replace')).hexdigest()[:32]}"
+        return address
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
+    return str(parsed.ipv4_mapped or ipaddress.IPv6Network((int(parsed), 64), strict=False))
 
 
 def _rest_of_window() -> float:

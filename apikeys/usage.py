@@ -2,16 +2,18 @@
 
 Owns the decision to write conditionally in the request instead of batching in a thread: nothing
 is lost when a process dies, and one UPDATE a minute and key is all there is to save. Whoever
-holds the row is not waited for, and the commit does not wait for the disk.
+holds the row is not waited for, who holds the table hardly, and the commit does not wait for the
+disk. Where it cannot be written, as in a database that is read only, the request goes on.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from apikeys.models import ApiKey
@@ -21,11 +23,14 @@ logger = logging.getLogger(__name__)
 RESOLUTION = timedelta(minutes=1)
 TRY_AGAIN_AFTER = timedelta(seconds=5)
 
+# Of a table that is locked: a statement of its own, because the next one locks before it runs.
+_PATIENCE = "SET LOCAL lock_timeout = '50ms'"
 _QUIETLY = """
     WITH quick AS (SELECT set_config('synchronous_commit', 'off', true)),
     free AS (
         SELECT id FROM api_keys, quick
-        WHERE id = %(id)s AND (last_used_at IS NULL OR last_used_at < %(stale)s)
+        WHERE id = %(id)s
+        AND (last_used_at IS NULL OR last_used_at < %(stale)s OR last_used_at > %(ahead)s)
         FOR NO KEY UPDATE OF api_keys SKIP LOCKED
     )
     UPDATE api_keys SET last_used_at = %(now)s FROM free WHERE api_keys.id = free.id
@@ -40,28 +45,46 @@ class Used(Protocol):
 
 
 def note_use(key: Used) -> None:
-    """Record that the key was used, at most once a minute.
+    """Record that the key was used, at most once a minute; a time in the future is corrected.
 
     A request must not queue behind whoever holds the row: on PostgreSQL a locked row is skipped,
-    on SQLite a busy database is left alone, and the next request tries again.
+    on SQLite a busy database is left alone, and the next request tries again. Raises DatabaseError
+    only within a transaction, which it has ended then.
     """
     now = timezone.now()
-    if key.last_used_at is not None and now - key.last_used_at < RESOLUTION:
+    if key.last_used_at is not None and abs(now - key.last_used_at) < RESOLUTION:
         return
-    write = _write_on_postgres if connection.vendor == "postgresql" else _write_on_sqlite
-    written = write(key.pk, now)
+    written = _write(key.pk, now)
     # Somebody else has written it, or holds the row: not with the very next request again.
     key.last_used_at = now if written else now - RESOLUTION + TRY_AGAIN_AFTER
 
 
-def _write_on_postgres(key_id: int, now: datetime) -> bool:
-    # The statement's own transaction: inside of a larger one the setting would outlive it.
-    statement = _QUIETLY
+def _write(key_id: int, now: datetime) -> bool:
+    write = _write_on_postgres if connection.vendor == "postgresql" else _write_on_sqlite
     if connection.in_atomic_block:
-        statement = statement.replace("set_config('synchronous_commit', 'off', true)", "1")
+        return write(key_id, now)
+    try:
+        return write(key_id, now)
+    except DatabaseError as error:
+        logger.info("The use of key %s was not noted: %s", key_id, error)
+        return False
+
+
+def _write_on_postgres(key_id: int, now: datetime) -> bool:
+    times = {"now": now, "stale": now - RESOLUTION, "ahead": now + RESOLUTION}
+    if connection.in_atomic_block:  # the settings would outlive the statement
+        statement = _QUIETLY.replace("set_config('synchronous_commit', 'off', true)", "1")
+        return _execute(statement, {"id": key_id, **times})
+    with transaction.atomic():
+        _execute(_PATIENCE)
+        return _execute(_QUIETLY, {"id": key_id, **times})
+
+
+def _execute(statement: str, parameters: Mapping[str, Any] | None = None) -> bool:
+    """Whether the statement changed a row."""
     with connection.cursor() as cursor:
-        cursor.execute(statement, {"id": key_id, "now": now, "stale": now - RESOLUTION})
-        return bool(cursor.rowcount)
+        cursor.execute(statement, parameters)
+        return bool(cursor.rowcount > 0)
 
 
 def _write_on_sqlite(key_id: int, now: datetime) -> bool:
@@ -73,8 +96,5 @@ def _write_on_sqlite(key_id: int, now: datetime) -> bool:
         cursor.execute("PRAGMA busy_timeout = 0")
         try:
             return row.update(last_used_at=now) > 0
-        except DatabaseError as error:
-            logger.debug("The use of key %s was not noted: %s", key_id, error)
-            return False
         finally:
             cursor.execute(f"PRAGMA busy_timeout = {patience:d}")

@@ -20,8 +20,11 @@ _PLAIN = " !#$&'()*+,/:;=?@[]^`{|}~"
 
 
 @csrf_exempt
-def verify(request: HttpRequest) -> HttpResponse:
-    """204 (below: 200) with who it is, 401, or 429. Raises DRF's exceptions for the latter two."""
+def verify(request: HttpRequest, below: str | None = None) -> HttpResponse:
+    """204 with who it is, 401, or 429; 200 for any path `below` the route, whatever its end.
+
+    Raises DRF's exceptions for 401 and 429.
+    """
     try:
         key = key_of(request)
         if key is None:
@@ -30,8 +33,7 @@ def verify(request: HttpRequest) -> HttpResponse:
         refusal.auth_header = "Bearer"  # type: ignore[union-attr]  # where DRF itself puts it
         raise
     throttles.spend(key)
-    exact = request.path_info.endswith("/verify")
-    response = HttpResponse(status=204 if exact else 200)
+    response = HttpResponse(status=204 if below is None else 200)
     del response.headers["Content-Type"]
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-User-Id"] = str(key.user_id)

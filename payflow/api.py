@@ -85,7 +85,7 @@ router.register("api-keys", PaidApiKeyViewSet)
 urlpatterns = [
     path("auth/token", TokenView.as_view(throttle_classes=[FailureThrottle])),
     path("auth/token/refresh", TokenRefreshView.as_view()),
-    re_path(r"^api-keys/verify(?:/.*)?$", verify, name="verify"),
+    re_path(r"^api-keys/verify(?P<below>/[\s\S]*)?$", verify, name="verify"),
     path("payments/link", PaymentLinkView.as_view()),
     re_path(r"^webhooks/stripe/?$", webhook, name="stripe-webhook"),
     path("schema", SpectacularAPIView.as_view(api_version=SCHEMA_VERSION), name="schema"),

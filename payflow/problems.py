@@ -69,10 +69,16 @@ def _counted(
 ) -> exceptions.APIException:
     """The failure, or the refusal of an address that has had too many of them."""
     try:
-        throttles.count_failure(throttles.address_of(request))
+        throttles.count_failure(throttles.address_of(request), _of_what(request))
     except exceptions.Throttled as slow_down:
         return slow_down
     return error
+
+
+def _of_what(request: HttpRequest | Request) -> str:
+    """By the route: a header that it ignores must not turn a wrong password into a wrong key."""
+    signs_in = request.path_info.startswith("/api/auth/")
+    return throttles.PASSWORDS if signs_in else throttles.KEYS
 
 
 def internal_error() -> HttpResponse:

@@ -281,3 +281,4 @@ LOGGING = {
     },
 }
 DEFAULT_EXCEPTION_REPORTER_FILTER = "payflow.redaction.RedactingReporterFilter"
+DEFAULT_EXCEPTION_REPORTER = "payflow.redaction.RedactingExceptionReporter"

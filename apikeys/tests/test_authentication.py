@@ -113,6 +113,14 @@ def test_the_use_is_noted_at_most_once_a_minute(stranger: User) -> None:
     assert key.last_used_at >= first
 
 
+def test_a_use_in_the_future_is_corrected(stranger: User) -> None:
+    key, secret = revealed_key(stranger, last_used_at=timezone.now() + timedelta(days=3))
+    assert bearer(secret).get(URL).status_code == 200
+    key.refresh_from_db()
+    assert key.last_used_at is not None
+    assert key.last_used_at <= timezone.now()
+
+
 def test_a_check_is_one_query_by_the_unique_hash(
     stranger: User, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:

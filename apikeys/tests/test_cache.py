@@ -343,3 +343,59 @@ def test_on_sqlite_nothing_is_cached(stranger: User) -> None:
     assert status(secret) == 204
     assert listener.LISTENER._thread is None
     assert connection.vendor == "sqlite"
+
+
+@postgres
+@committed
+def test_the_listener_connects_with_all_options_of_the_database(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    options = {**connection.settings_dict["OPTIONS"], "options": "-c search_path=tenant"}
+    monkeypatch.setitem(connection.settings_dict, "OPTIONS", options)
+    with listener._connected() as connected:
+        assert connected.execute("SHOW search_path").fetchone() == ("tenant",)
+        assert connected.execute("SELECT current_database()").fetchone() == (
+            connection.settings_dict["NAME"],
+        )
+        assert connected.info.get_parameters()["application_name"] == "payflow key listener"
+
+
+@pytest.fixture
+def due(held: tuple[ApiKey, str]) -> tuple[ApiKey, str]:
+    """A held key whose next use is to be noted."""
+    key, secret = held
+    long_ago = timezone.now() - timedelta(minutes=5)
+    ApiKey.objects.filter(pk=key.pk).update(last_used_at=long_ago)
+    known = CACHE.get(tokens.digest(secret))
+    assert known is not None
+    known.last_used_at = long_ago
+    return held
+
+
+@postgres
+@committed
+def test_a_locked_table_holds_no_request_up(due: tuple[ApiKey, str]) -> None:
+    with psycopg.connect(**_direct()) as migration:
+        migration.execute("LOCK TABLE api_keys IN SHARE MODE")  # as CREATE INDEX does
+        began = time.monotonic()
+        assert status(due[1]) == 204
+        assert time.monotonic() - began < 1
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW lock_timeout")
+        assert cursor.fetchone() == ("0",)
+
+
+@postgres
+@committed
+def test_a_use_that_cannot_be_noted_fails_no_request(due: tuple[ApiKey, str]) -> None:
+    key, secret = due
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_read_only = on")
+    try:
+        assert status(secret) == 204
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SET default_transaction_read_only = off")
+    key.refresh_from_db()
+    assert key.last_used_at is not None
+    assert timezone.now() - key.last_used_at > timedelta(minutes=4)

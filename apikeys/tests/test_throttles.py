@@ -169,6 +169,44 @@ def test_ipv6_is_counted_by_the_network_that_a_customer_has() -> None:
     assert fail("2001:db8:1:3::1").status_code == 401
 
 
+def test_an_ipv4_address_in_ipv6_clothes_is_that_address() -> None:
+    assert [fail(f"::ffff:192.0.2.{n}").status_code for n in range(4)] == [401] * 4
+    for _ in range(3):
+        last = fail("::ffff:192.0.2.1")
+    assert last.status_code == 429
+    assert fail("192.0.2.1").status_code == 429
+
+
+@pytest.mark.parametrize(
+    ("entry", "same"),
+    [
+        ("192.0.2.1:{}", "192.0.2.1"),
+        ("[2001:db8::1]:{}", "2001:db8::1"),
+        ("[::ffff:192.0.2.1]:{}", "192.0.2.1"),
+    ],
+)
+def test_a_port_behind_the_address_makes_no_other_address(
+    monkeypatch: pytest.MonkeyPatch, entry: str, same: str
+) -> None:
+    monkeypatch.setattr(api_settings, "NUM_PROXIES", 1, raising=False)
+    for port in range(50000, 50003):
+        assert fail(HTTP_X_FORWARDED_FOR=entry.format(port)).status_code == 401
+    assert fail(HTTP_X_FORWARDED_FOR=same).status_code == 429
+
+
+@pytest.mark.parametrize("address", ["fe80::1%eth0", "[", "[]:1", "1.2.3:4", "unix:"])
+def test_a_strange_address_is_counted_too(address: str) -> None:
+    assert [fail(address).status_code for _ in range(4)] == [401, 401, 401, 429]
+
+
+def test_failed_keys_do_not_stop_who_signs_in_from_the_same_address() -> None:
+    user = UserFactory.create(password=PASSWORD)
+    for _ in range(5):
+        fail("127.0.0.1")
+    right = {"email": user.email, "password": PASSWORD}
+    assert APIClient().post("/api/auth/token", right, format="json").status_code == 200
+
+
 def test_an_address_that_is_none_is_counted_too() -> None:
     assert [fail("").status_code for _ in range(4)] == [401, 401, 401, 429]
 

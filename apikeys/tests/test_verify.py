@@ -81,6 +81,17 @@ def test_a_jwt_and_a_session_are_no_keys(stranger: User) -> None:
     assert client.get(URL).status_code == 401
 
 
+@pytest.mark.parametrize("below", ["/orders/verify", "/verify", "/", "//verify", "/a%0Ab", "/%0a"])
+def test_a_path_below_is_200_whatever_it_ends_in(stranger: User, below: str) -> None:
+    _, secret = revealed_key(stranger)
+    assert verify(secret, URL + below).status_code == 200
+
+
+def test_a_line_feed_is_not_the_end_of_the_route(stranger: User) -> None:
+    _, secret = revealed_key(stranger)
+    assert verify(secret, URL + "%0a").status_code == 404
+
+
 @pytest.mark.parametrize("method", ["get", "head", "post", "put", "patch", "delete", "options"])
 @pytest.mark.parametrize(
     ("path", "passed"),

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import logging
+import runpy
 import sys
+import time
 from collections.abc import Iterator
+from datetime import timedelta
 from io import StringIO
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from django.test import RequestFactory
-from django.views.debug import ExceptionReporter
+from django.views.debug import ExceptionReporter, get_exception_reporter_class
+from gunicorn.config import Config  # type: ignore[import-untyped]
+from pytest_django.fixtures import Settings
 
 from apikeys import tokens
-from payflow.redaction import RedactionFilter, redact
+from payflow.redaction import RedactingExceptionReporter, RedactionFilter, redact
+from payflow.server_log import ServerLog
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJlLW9mLXRoZS10b2tlbg"
 SECRETS = [
@@ -49,6 +58,25 @@ def test_a_secret_is_cut_down_to_its_kind(secret: str, around: str) -> None:
     assert "[redacted]" in redacted
 
 
+@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize("before", [r"\n", r"\x00", "%20", "%3D", "x_", "key", r"\u2028", "sk_"])
+def test_a_secret_need_not_begin_a_word(secret: str, before: str) -> None:
+    redacted = redact(f"before {before}{secret} after")
+    assert secret[-12:] not in redacted
+    assert redacted.startswith("before ")
+    assert redacted.endswith(" after")
+
+
+@pytest.mark.parametrize(
+    "piece", ["eyJaaaa-", "eyJaaaa", "eyJaaaa.", "a", "sk_", "sk_live_", "_secret_", "eyJ", "a-."]
+)
+def test_no_text_takes_long_to_redact(piece: str) -> None:
+    text = piece * (100_000 // len(piece))
+    begun = time.process_time()
+    redact(text)
+    assert time.process_time() - begun < 0.1
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -56,7 +84,7 @@ def test_a_secret_is_cut_down_to_its_kind(secret: str, around: str) -> None:
         "cs_test_a1b2c3",
         "price_sandbox_premium",
         "evt_1 pi_2",
-        "task_0123456789abcdefabcdef",
+        "task_0123456789",
         "/api/api-keys/verify",
     ],
 )
@@ -117,3 +145,76 @@ def test_an_error_report_shows_no_secret(secret: str) -> None:
     assert not [value for value in variables if secret in value]
     meta = reporter.filter.get_safe_request_meta(request)
     assert secret not in str(meta["HTTP_AUTHORIZATION"])
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize("debug", [True, False])
+def test_a_whole_error_page_shows_no_secret(secret: str, debug: bool, settings: Settings) -> None:
+    settings.DEBUG = debug
+    request = RequestFactory().get(f"/keys/{secret}", {"q": f"a\n{secret}"})
+    request.COOKIES["plain"] = secret
+    reporter_class: Any = get_exception_reporter_class(request)
+    assert issubclass(reporter_class, RedactingExceptionReporter)
+    try:
+        raise RuntimeError(f"no such key\n{secret}")
+    except RuntimeError:
+        reporter = reporter_class(request, *sys.exc_info())
+    for report in (reporter.get_traceback_html(), reporter.get_traceback_text()):
+        assert "no such key" in report
+        assert secret not in report
+        assert secret[-12:] not in report
+
+
+@pytest.fixture
+def server_log(tmp_path: Path) -> Iterator[ServerLog]:
+    """The logs of gunicorn as gunicorn.conf.py sets them up, both in one file."""
+    names = runpy.run_path(str(Path(__file__).parents[2] / "gunicorn.conf.py"))
+    config = Config()
+    for name in ("logger_class", "access_log_format"):
+        config.set(name, names[name])
+    for name in ("accesslog", "errorlog"):
+        config.set(name, str(tmp_path / "server.log"))
+    assert config.logger_class is ServerLog
+    log = ServerLog(config)
+    yield log
+    for logger in (log.error_log, log.access_log):
+        for handler in logger.handlers:
+            handler.close()
+        logger.handlers.clear()
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_gunicorn_s_errors_show_no_secret(
+    server_log: ServerLog, secret: str, tmp_path: Path
+) -> None:
+    for handler in (*server_log.error_log.handlers, *server_log.access_log.handlers):
+        handler.close()
+    server_log.setup(server_log.cfg)  # as a reload does
+    try:
+        raise ValueError(f"Invalid header {secret!r}")
+    except ValueError:
+        server_log.exception("Invalid request from %s: %s", "127.0.0.1", f"a\n{secret}")
+    written = (tmp_path / "server.log").read_text()
+    assert "Invalid request from 127.0.0.1" in written
+    assert "Traceback" in written
+    assert secret not in written
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_the_access_log_shows_no_secret_and_no_forged_line(
+    server_log: ServerLog, secret: str, tmp_path: Path
+) -> None:
+    path = f"/nope/\n\x1b[2J\x85{secret}"
+    environ = {
+        "REQUEST_METHOD": "GET",
+        "RAW_URI": path,
+        "PATH_INFO": path,
+        "SERVER_PROTOCOL": "HTTP/1.1",
+    }
+    response = SimpleNamespace(status="404 Not Found", sent=2, headers=[])
+    server_log.access(response, SimpleNamespace(headers=[]), environ, timedelta(seconds=1))
+    written = (tmp_path / "server.log").read_text()
+    assert r"GET /nope/\n\x1b[2J\x85" in written
+    assert "[redacted]" in written
+    assert secret not in written
+    assert len(written.splitlines()) == 1
