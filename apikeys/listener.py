@@ -62,10 +62,11 @@ class Listener:
 
     def ask(self, query: LiteralString, parameters: Sequence[Any]) -> tuple[Any, ...] | None:
         """The one row that the query finds, committed before now. Raises NoAnswer."""
-        if self._questions is None:
+        questions = self._questions  # once: the listener's thread may take it away meanwhile
+        if questions is None:
             raise NoAnswer
         try:
-            return self._questions.execute(query, parameters, prepare=True).fetchone()
+            return questions.execute(query, parameters, prepare=True).fetchone()
         except psycopg.Error as error:
             logger.warning("The connection for questions about keys failed: %s", error)
             raise NoAnswer from error
@@ -118,7 +119,7 @@ class Listener:
 
     def _take(self, payload: str) -> None:
         kind, _, user_id = payload.partition(":")
-        if kind == "user" and user_id.isdigit():
+        if kind == "user" and user_id.isascii() and user_id.isdigit() and len(user_id) < 20:
             self._cache.forget_user(int(user_id))
         elif len(payload) == 64:
             self._cache.forget(payload)

@@ -372,6 +372,19 @@ def due(held: tuple[ApiKey, str]) -> tuple[ApiKey, str]:
     return held
 
 
+@pytest.mark.parametrize(
+    "payload", ["all", "", "user:", "user:\u00b2", "user:" + "9" * 5000, "user:x", "of tomorrow"]
+)
+def test_news_that_cannot_be_read_empties_the_cache(payload: str) -> None:
+    cache = KeyCache()
+    cache.renew(time.monotonic() + 60)
+    ticket = cache.ticket()
+    assert ticket is not None
+    cache.put("digest", LiveKey(1, 1, "a key", "", None, None), ticket)
+    listener.Listener(cache)._take(payload)
+    assert len(cache) == 0
+
+
 @postgres
 @committed
 def test_a_locked_table_holds_no_request_up(due: tuple[ApiKey, str]) -> None:
