@@ -15,6 +15,8 @@ from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from accounts.models import User
 from apikeys.models import ApiKey
@@ -60,9 +62,10 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # not at run time
     actions = None
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
-    readonly_fields = ("last_login", "date_joined")
+    readonly_fields = ("new_password", "last_login", "date_joined")
     fieldsets = (
-        (None, {"fields": ("email", "name", "password")}),
+        # Not Django's own password field, which shows the beginnings of the salt and the hash.
+        (None, {"fields": ("email", "name", "new_password")}),
         ("Access", {"fields": ("is_active", "is_staff", "is_superuser", "groups")}),
         ("Dates", {"fields": ("last_login", "date_joined")}),
     )
@@ -74,6 +77,10 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # not at run time
     )
     # Django's two-box selector sets inline styles, which our policy forbids.
     filter_horizontal = ()
+
+    @admin.display(description="password")
+    def new_password(self, user: User) -> SafeString:
+        return format_html('<a href="{}">Set a new one</a>', "../password/")
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "groups":

@@ -164,3 +164,16 @@ def test_roles_are_made_by_a_command_that_mends_them() -> None:
     assert set(Group.objects.values_list("name", flat=True)) == {"support", "finance", "auditor"}
     assert support.permissions.count() == len(roles.ROLES["support"])
     assert "finance: " in out.getvalue()
+
+
+@pytest.mark.django_db
+def test_not_even_a_superuser_sees_the_beginning_of_a_password_hash() -> None:
+    superuser = User.objects.create_superuser("root@example.com", "a password of the tests")
+    client = Client()
+    client.force_login(superuser)
+    page = client.get(f"/admin/accounts/user/{superuser.pk}/edit/").content.decode()
+    _, _, salt, hashed = superuser.password.split("$")
+    assert salt[:6] not in page
+    assert hashed[:6] not in page
+    assert "../password/" in page
+    assert client.get(f"/admin/accounts/user/{superuser.pk}/password/").status_code == 200
