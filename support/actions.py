@@ -98,6 +98,14 @@ def perform(
         deeds.check_resumption(subject, trace, refund)
         _note_resumption(trace, actor_id, reason)
         act = deeds.resume_refund
+    _carry_out(action, act, subject, trace)
+    return trace
+
+
+def _carry_out(
+    action: Action, act: Callable[[Any, SupportAction], str], subject: Any, trace: SupportAction
+) -> None:
+    """Do it, and complete the trace whatever becomes of it."""
     before = _watched(action, subject)
     try:
         outcome = act(subject, trace)
@@ -111,7 +119,6 @@ def perform(
         raise
     subject.refresh_from_db(fields=action.watched)
     _finish(trace, succeeded=True, outcome=outcome, changes=_changes(before, action, subject))
-    return trace
 
 
 def _begin(
