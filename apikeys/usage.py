@@ -4,6 +4,9 @@ Owns the decision to write conditionally in the request instead of batching in a
 is lost when a process dies, and one UPDATE a minute and key is all there is to save. Whoever
 holds the row is not waited for, who holds the table hardly, and the commit does not wait for the
 disk. Where it cannot be written, as in a database that is read only, the request goes on.
+
+The listener's connection for questions has that patience and haste already and answers in one
+round trip; Django's is asked where there is none, and within a transaction.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from typing import Any, Protocol
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
+from apikeys.listener import LISTENER, NoAnswer
 from apikeys.models import ApiKey
 
 logger = logging.getLogger(__name__)
@@ -24,16 +28,16 @@ RESOLUTION = timedelta(minutes=1)
 TRY_AGAIN_AFTER = timedelta(seconds=5)
 
 # Of a table that is locked: a statement of its own, because the next one locks before it runs.
-_PATIENCE = "SET LOCAL lock_timeout = '50ms'"
-_QUIETLY = """
-    WITH quick AS (SELECT set_config('synchronous_commit', 'off', true)),
-    free AS (
-        SELECT id FROM api_keys, quick
+_PATIENCE = "SET LOCAL lock_timeout = '50ms'; SET LOCAL synchronous_commit = off"
+_NOTE = """
+    WITH free AS (
+        SELECT id FROM api_keys
         WHERE id = %(id)s
         AND (last_used_at IS NULL OR last_used_at < %(stale)s OR last_used_at > %(ahead)s)
-        FOR NO KEY UPDATE OF api_keys SKIP LOCKED
+        FOR NO KEY UPDATE SKIP LOCKED
     )
     UPDATE api_keys SET last_used_at = %(now)s FROM free WHERE api_keys.id = free.id
+    RETURNING api_keys.id
 """
 
 
@@ -72,19 +76,21 @@ def _write(key_id: int, now: datetime) -> bool:
 
 def _write_on_postgres(key_id: int, now: datetime) -> bool:
     times = {"now": now, "stale": now - RESOLUTION, "ahead": now + RESOLUTION}
+    noting = {"id": key_id, **times}
     if connection.in_atomic_block:  # the settings would outlive the statement
-        statement = _QUIETLY.replace("set_config('synchronous_commit', 'off', true)", "1")
-        return _execute(statement, {"id": key_id, **times})
-    with transaction.atomic():
-        _execute(_PATIENCE)
-        return _execute(_QUIETLY, {"id": key_id, **times})
+        return _ask_django(noting)
+    try:
+        return LISTENER.ask(_NOTE, noting) is not None
+    except NoAnswer:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(_PATIENCE)
+            return _ask_django(noting)
 
 
-def _execute(statement: str, parameters: Mapping[str, Any] | None = None) -> bool:
-    """Whether the statement changed a row."""
+def _ask_django(noting: Mapping[str, Any]) -> bool:
     with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
-        return bool(cursor.rowcount > 0)
+        cursor.execute(_NOTE, noting)
+        return cursor.fetchone() is not None
 
 
 def _write_on_sqlite(key_id: int, now: datetime) -> bool:

@@ -398,17 +398,25 @@ def test_a_locked_table_holds_no_request_up(due: tuple[ApiKey, str]) -> None:
         assert cursor.fetchone() == ("0",)
 
 
+def _let_nothing_be_written(switch: str) -> None:
+    """On both connections that a use may be noted by."""
+    questions = listener.LISTENER._questions
+    assert questions is not None
+    with connection.cursor() as cursor, questions.cursor() as other:
+        cursor.execute("SELECT set_config('default_transaction_read_only', %s, false)", [switch])
+        other.execute("SELECT set_config('default_transaction_read_only', %s, false)", [switch])
+
+
 @postgres
 @committed
 def test_a_use_that_cannot_be_noted_fails_no_request(due: tuple[ApiKey, str]) -> None:
     key, secret = due
-    with connection.cursor() as cursor:
-        cursor.execute("SET default_transaction_read_only = on")
+    _let_nothing_be_written("on")
     try:
         assert status(secret) == 204
+        assert listener.LISTENER._questions is not None  # still good for questions
     finally:
-        with connection.cursor() as cursor:
-            cursor.execute("SET default_transaction_read_only = off")
+        _let_nothing_be_written("off")
     key.refresh_from_db()
     assert key.last_used_at is not None
     assert timezone.now() - key.last_used_at > timedelta(minutes=4)
