@@ -21,10 +21,9 @@ _LOAD = {
     """,
     "api_keys": """
         INSERT INTO api_keys
-            (id, user_id, key_hash, key_prefix, name, tier, revealed_at, last_used_at)
+            (id, user_id, key_hash, key_prefix, name, tier, revealed_at)
         SELECT n, n, encode(sha256(('sk_' || {payflow})::bytea), 'hex'),
-            left('sk_' || {payflow}, 20), 'A key', 'premium', now(),
-            CASE WHEN n <= {noted} THEN now() + interval '1 hour' END FROM numbers
+            left('sk_' || {payflow}, 20), 'A key', 'premium', now() FROM numbers
     """,
     "authtoken_token": """
         INSERT INTO authtoken_token (key, user_id, created)
@@ -52,11 +51,7 @@ _LOAD = {
 
 def load(rows: int) -> None:
     """Fill every table with rows numbered from 1."""
-    # Of most keys a use was noted just now, as of keys in use; of the last tenth none ever was.
-    facts = {"noted": str(rows * 9 // 10)}
-    kinds = facts | {
-        kind: _DIGEST.format(kind=kind) for kind in ("payflow", "token", "knox", "peer")
-    }
+    kinds = {kind: _DIGEST.format(kind=kind) for kind in ("payflow", "token", "knox", "peer")}
     with connection.cursor() as cursor:
         # The rows are consistent by themselves: five million checks of foreign keys take minutes.
         cursor.execute("SET session_replication_role = replica")

@@ -12,7 +12,7 @@ import statistics
 import sys
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from io import BytesIO
 from typing import Any
@@ -20,6 +20,7 @@ from typing import Any
 import django
 from django.core.management import call_command
 from django.core.wsgi import get_wsgi_application
+from django.db import connection
 
 from benchmarks.keys import rows
 
@@ -31,6 +32,7 @@ def main() -> None:
     tasks: dict[str, Callable[..., Any]] = {
         "load": load,
         "measure": measure,
+        "use": use,
         "weigh": weigh,
     }
     for line in sys.stdin:
@@ -48,14 +50,16 @@ def load(count: int) -> float:
 
 
 def measure(
-    path: str, kind: str, count: int, first: int, last: int, patient: bool, forget: bool
+    path: str, kind: str, count: int, last: int, noted: bool, patient: bool, forget: bool
 ) -> float:
-    """Median microseconds of requests with keys drawn from first..last.
+    """Median microseconds of requests with keys drawn from 1..last.
 
-    `forget` empties our cache before each of them. Without `patient` drf-simple-apikey does not
-    sleep.
+    `noted` says whether the use of our keys was noted just now, or never. `forget` empties our
+    cache before each request. Without `patient` drf-simple-apikey does not sleep.
     """
-    numbers = [random.randint(first, last) for _ in range(count)]  # noqa: S311
+    numbers = [random.randint(1, last) for _ in range(count)]  # noqa: S311
+    if kind == "payflow":
+        _set_use(numbers, noted=noted)
     environments = [_environ(path, kind, number) for number in numbers]
     if not patient:
         backends = importlib.import_module("drf_simple_apikey.backends")
@@ -67,6 +71,20 @@ def measure(
     finally:
         if not patient:
             backends.time.sleep = pause
+
+
+def use(first: int, last: int, noted: bool) -> None:
+    """Let the use of these keys of ours have been noted just now, or never."""
+    _set_use(range(first, last + 1), noted=noted)
+
+
+def _set_use(numbers: Iterable[int], *, noted: bool) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE api_keys SET last_used_at = CASE WHEN %s THEN now() END WHERE id = ANY(%s)",
+            [noted, list(numbers)],
+        )
+    connection.close()  # back to the pool, as after a request
 
 
 def weigh(entries: int) -> int:
