@@ -21,6 +21,8 @@ class Progress:
         self.what = what
         self.total = total
         self.counts: Counter[str] = Counter()
+        # Said to who interrupts it.
+        self.to_go_on = "it may be run again"
         self._out = out or sys.stderr
         self._began = self._last_line = time.monotonic()
         # disable=None: no bar where there is no terminal to draw it on.
@@ -45,9 +47,9 @@ class Progress:
     def any_failed(self) -> bool:
         return self.counts[FAILED] > 0
 
-    def step(self, outcome: str) -> None:
-        self.counts[outcome] += 1
-        self._bar.update()
+    def step(self, outcome: str, count: int = 1) -> None:
+        self.counts[outcome] += count
+        self._bar.update(count)
         now = time.monotonic()
         if self._bar.disable and now - self._last_line >= LINE_INTERVAL:
             self._last_line = now
@@ -56,6 +58,10 @@ class Progress:
             print(f"{self.done:,}{of} {self.what}, {rate:,.0f} a second", file=self._out)
 
     def summary(self) -> str:
-        """For example "1,204 events: 1,200 processed, 4 failed"."""
-        parts = [f"{count:,} {outcome}" for outcome, count in self.counts.most_common()]
-        return f"{self.done:,} {self.what}" + (f": {', '.join(parts)}" if parts else "")
+        return summary(self.what, self.counts)
+
+
+def summary(what: str, counts: Counter[str]) -> str:
+    """For example "1,204 events: 1,200 processed, 4 failed"."""
+    parts = [f"{count:,} {outcome}" for outcome, count in counts.most_common()]
+    return f"{counts.total():,} {what}" + (f": {', '.join(parts)}" if parts else "")
