@@ -21,7 +21,7 @@ from billing import ledger
 from billing.models import EventStatus, Order, StripeEvent
 from billing.stopping import Terminated, terminable
 from billing.tests import stripe_events as stripe
-from billing.tests.test_commands import run
+from billing.tests.test_commands import failing_event, run
 from billing.tests.test_fetching import nothing_was_heard_for_an_hour, start
 from conversations.models import Conversation
 from conversations.tests.factories import ConversationFactory
@@ -205,6 +205,27 @@ def test_pruning_that_is_stopped_has_deleted_what_it_says(number: signal.Signals
     assert err == "CommandError: interrupted; it may be run again\n"
     assert StripeEvent.objects.count() == 500
     assert run("prune_events", "--older-than", 90) == "500 events: 500 deleted"
+
+
+@pytest.mark.parametrize("number", STATUS)
+def test_the_loop_takes_up_what_is_due_until_it_is_stopped(number: signal.Signals) -> None:
+    event = failing_event()
+    event.payload["data"]["object"]["amount"] = 500  # the cause is gone
+    event.next_attempt_at = timezone.now() + timedelta(seconds=4)
+    event.save()
+    with manage("process_events", "--loop", "0.1") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "1 events: 1 unmatched\n"
+        first = StripeEvent.objects.get()
+        assert first.updated_at >= event.next_attempt_at
+        parked = failing_event()
+        StripeEvent.objects.filter(pk=parked.pk).update(next_attempt_at=timezone.now())
+        assert process.stdout.readline() == "1 events: 1 failed\n"
+        out, err = stop(process, number)
+        assert out == "interrupted; in all 2 events: 1 unmatched, 1 failed\n"
+        assert "KeyboardInterrupt" not in err
+        assert "Terminated" not in err
+        assert process.returncode == 0
 
 
 def test_the_former_handler_stands_again_afterwards() -> None:
