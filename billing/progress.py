@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from types import TracebackType
 from typing import Self, TextIO
 
@@ -12,6 +14,7 @@ from tqdm import tqdm
 
 FAILED = "failed"
 LINE_INTERVAL = 1.0
+USUAL_SIZE = (80, 24)
 
 
 class Progress:
@@ -25,8 +28,16 @@ class Progress:
         self.to_go_on = "it may be run again"
         self._out = out or sys.stderr
         self._began = self._last_line = time.monotonic()
+        width, height = _size(self._out)
         # disable=None: no bar where there is no terminal to draw it on.
-        self._bar = tqdm(total=total, unit=f" {what}", disable=None, file=self._out)
+        self._bar = tqdm(
+            total=total,
+            unit=f" {what}",
+            disable=None,
+            file=self._out,
+            ncols=width,
+            nrows=height,
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -59,6 +70,14 @@ class Progress:
 
     def summary(self) -> str:
         return summary(self.what, self.counts)
+
+
+def _size(out: TextIO) -> tuple[int, int] | tuple[None, None]:
+    """For tqdm, which draws nothing on a terminal that does not know its size; None: its own."""
+    with suppress(OSError):  # it is no terminal
+        if 0 in os.get_terminal_size(out.fileno()):
+            return USUAL_SIZE
+    return None, None
 
 
 def summary(what: str, counts: Counter[str]) -> str:
