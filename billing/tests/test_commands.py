@@ -359,6 +359,12 @@ def test_a_refund_that_its_order_passed_by_is_made_up_for(conversation: Conversa
     assert "0 events" in run("process_events")
 
 
+@pytest.mark.parametrize("seconds", ["-1", "0", "nan", "inf"])
+def test_a_loop_sleeps_between_its_rounds(seconds: str) -> None:
+    with pytest.raises(CommandError, match="more than 0 and at most 86400 seconds"):
+        run("process_events", f"--loop={seconds}")
+
+
 def test_pruning_takes_no_absurd_age() -> None:
     with pytest.raises(CommandError, match="at most"):
         run("prune_events", "--older-than=10000000")

@@ -16,6 +16,8 @@ from billing.stopping import summarised, terminable
 
 logger = logging.getLogger(__name__)
 
+LONGEST_SLEEP = 86_400
+
 
 class Command(BaseCommand):
     help = (
@@ -31,6 +33,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["loop"] is not None:
+            if not 0 < options["loop"] <= LONGEST_SLEEP:
+                raise CommandError(f"--loop takes more than 0 and at most {LONGEST_SLEEP} seconds")
             self._loop(options["loop"])
             return
         progress = Progress("events")
