@@ -10,7 +10,7 @@ E2E := $(call stamp,e2e)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install run demo test storm revocations bench-webhook bench-keys bench-admin programs e2e screenshots check fmt lint types migrations deploy-check lock clean
+.PHONY: help install run demo test storm revocations bench-webhook bench-keys bench-admin bench-replay programs e2e screenshots check fmt lint types migrations deploy-check lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ screenshots: $(E2E) ## take pictures of every page of the support desk, wide and
 
 bench-admin: install ## time the support desk at 1,000,000 orders (takes minutes)
 	$(BIN)/python -m benchmarks.admin
+
+bench-replay: install ## show that replaying 1,000,000 events takes no more memory than 1,000
+	$(BIN)/python -m benchmarks.replay
 
 programs: install ## install nginx and redis-server, which tests run for real, where apt may
 	@$(BIN)/python -m devtools.debian

@@ -6,6 +6,7 @@ import logging
 
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import RequestDataTooBig
+from django.db.transaction import non_atomic_requests
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
@@ -25,6 +26,7 @@ class NotProcessed(APIException):
     default_detail = "The event is stored, but processing it failed: send it again."
 
 
+@non_atomic_requests  # whatever is set: what is stored must outlive a failure to process it
 @csrf_exempt
 @require_POST
 def webhook(request: HttpRequest) -> JsonResponse:

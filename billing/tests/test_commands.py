@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import random
+import re
+import termios
 import tracemalloc
 from collections.abc import Callable
 from datetime import timedelta
 from io import StringIO
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -98,20 +103,6 @@ def test_replaying_everything_shuffled_changes_nothing(seed: int) -> None:
     for event_id in ids:
         retrying.again(event_id, force=True)
     assert everything() == before
-
-
-def test_replaying_into_an_empty_database_rebuilds_the_orders() -> None:
-    deliver(a_busy_week())
-    visible = ("stripe_session_id", "status", "is_duplicate", "refunded_cents", "dispute_status")
-    before = list(Order.objects.order_by("stripe_session_id").values(*visible))
-    keys = ApiKey.objects.filter(revoked_at=None).count(), ApiKey.objects.count()
-    for model in (Refund, Dispute, Order, ApiKey):
-        model._default_manager.all().delete()
-    Conversation.objects.update(payment_status="unpaid", stripe_session_id=None)
-    StripeEvent.objects.update(status=EventStatus.RECEIVED, settled_at=None, conversation=None)
-    run("replay_events")
-    assert list(Order.objects.order_by("stripe_session_id").values(*visible)) == before
-    assert (ApiKey.objects.filter(revoked_at=None).count(), ApiKey.objects.count()) == keys
 
 
 def test_settled_events_are_left_out_unless_forced(conversation: Conversation) -> None:
@@ -221,16 +212,49 @@ def test_walking_many_events_needs_no_memory_for_them() -> None:
 
 
 def test_without_a_terminal_progress_is_a_line_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(now=100.0)
+    monkeypatch.setattr("billing.progress.time", SimpleNamespace(monotonic=lambda: clock.now))
     out = StringIO()
-    with Progress("events", total=3, out=out) as steps:
-        steps.step("processed")
-        assert out.getvalue() == ""  # nothing for what is over within a second
-        monkeypatch.setattr("billing.progress.LINE_INTERVAL", 0)
-        steps.step("failed")
-        steps.step("processed")
-    lines = [line.split(",")[0] for line in out.getvalue().splitlines()]
-    assert lines == ["2 of 3 events", "3 of 3 events"]
-    assert steps.summary() == "3 events: 2 processed, 1 failed"
+    with Progress("events", total=2000, out=out) as steps:
+        for _ in range(10):
+            clock.now += 0.25
+            steps.step("processed", 200)
+    assert out.getvalue().splitlines() == [
+        "800 of 2,000 events, 800 a second",
+        "1,600 of 2,000 events, 800 a second",
+    ]
+    assert steps.summary() == "2,000 events: 2,000 processed"
+
+
+def test_what_is_over_within_a_second_needs_no_line(conversation: Conversation) -> None:
+    stripe.deliver(stripe.completed(conversation))
+    with contextlib.redirect_stderr(StringIO()) as err:
+        run("replay_events", "--force")
+    assert err.getvalue() == ""
+
+
+def all_of(terminal: int) -> str:
+    """What was written to a terminal that is closed now; its end is an error on Linux."""
+    seen = b""
+    with contextlib.suppress(OSError):
+        while piece := os.read(terminal, 65_536):
+            seen += piece
+    os.close(terminal)
+    return seen.decode()
+
+
+@pytest.mark.parametrize("columns", [0, 60, 120])
+def test_on_a_terminal_progress_is_a_bar(conversation: Conversation, columns: int) -> None:
+    deliver([stripe.completed(conversation) for _ in range(3)])
+    ours, theirs = os.openpty()
+    termios.tcsetwinsize(theirs, (24 if columns else 0, columns))
+    with os.fdopen(theirs, "w") as terminal, contextlib.redirect_stderr(terminal):
+        assert run("replay_events", "--force") == "3 events: 3 processed"
+    seen = all_of(ours)
+    first, *_, last = [drawn for drawn in seen.split("\r") if drawn.strip()]
+    assert re.match(r"  0%\| +\| 0/3 \[", first)
+    assert re.match(r"100%\|█+\| 3/3 \[", last)
+    assert "a second" not in seen
 
 
 def test_a_failed_event_is_tried_again_after_its_pause() -> None:
@@ -333,6 +357,12 @@ def test_a_refund_that_its_order_passed_by_is_made_up_for(conversation: Conversa
     assert "2 processed" in run("process_events")
     assert Order.objects.get().refunded_cents == 1000
     assert "0 events" in run("process_events")
+
+
+@pytest.mark.parametrize("seconds", ["-1", "0", "nan", "inf"])
+def test_a_loop_sleeps_between_its_rounds(seconds: str) -> None:
+    with pytest.raises(CommandError, match="more than 0 and at most 86400 seconds"):
+        run("process_events", f"--loop={seconds}")
 
 
 def test_pruning_takes_no_absurd_age() -> None:

@@ -72,6 +72,100 @@ def test_delivered_again_once_the_cause_is_gone_it_is_done_once(
     assert ApiKey.objects.count() == 1
 
 
+@pytest.fixture
+def transactions_around_requests() -> Iterator[None]:
+    """As somebody might set it in production."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+        yield
+
+
+@pytest.mark.usefixtures("transactions_around_requests")
+def test_no_transaction_around_the_request_takes_the_failed_event_with_it(
+    conversation: Conversation,
+) -> None:
+    response = stripe.deliver(stripe.completed(conversation, amount_total="a lot"))
+    assert response.status_code == 500
+    assert response.json()["code"] == "event_not_processed"
+    stored = StripeEvent.objects.get()
+    assert (stored.status, stored.attempts) == (EventStatus.FAILED, 1)
+    assert "no readable amount_total" in stored.last_error
+
+
+@contextmanager
+def the_table_is_away(table: str) -> Iterator[None]:
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE {table} RENAME TO elsewhere")
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(f"ALTER TABLE elsewhere RENAME TO {table}")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("atomic", [False, True])
+@pytest.mark.parametrize(
+    ("table", "code", "is_stored"),
+    [("stripe_events", "internal_error", False), ("orders", "event_not_processed", True)],
+)
+def test_a_database_error_is_a_500_and_the_next_delivery_settles_it(
+    conversation: Conversation,
+    request: pytest.FixtureRequest,
+    table: str,
+    code: str,
+    is_stored: bool,
+    atomic: bool,
+) -> None:
+    if atomic:
+        request.getfixturevalue("transactions_around_requests")
+    event = stripe.completed(conversation)
+    with the_table_is_away(table):
+        response = stripe.deliver(event)
+    assert response.status_code == 500
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert response.json()["code"] == code
+    assert StripeEvent.objects.filter(status=EventStatus.FAILED).exists() is is_stored
+    assert not Order.objects.exists()
+    assert stripe.deliver(event).status_code == 200
+    assert StripeEvent.objects.get().status == EventStatus.PROCESSED
+    assert Order.objects.get().api_key is not None
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_a_lock_that_is_waited_for_too_long_is_a_500_and_tried_again(
+    conversation: Conversation,
+) -> None:
+    event = stripe.completed(conversation)
+    with connection.cursor() as cursor:
+        cursor.execute("SET lock_timeout = '100ms'")
+    try:
+        with locked_elsewhere(conversation):
+            response = stripe.deliver(event)
+        assert response.status_code == 500
+        assert "lock timeout" in StripeEvent.objects.get().last_error
+        assert stripe.deliver(event).status_code == 200
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("RESET lock_timeout")
+    assert StripeEvent.objects.get().status == EventStatus.PROCESSED
+
+
+@contextmanager
+def locked_elsewhere(conversation: Conversation) -> Iterator[None]:
+    """Another connection has the conversation's row."""
+    other = connection.copy()
+    try:
+        with other.cursor() as cursor:
+            cursor.execute("BEGIN")
+            cursor.execute("SELECT FROM conversations WHERE id = %s FOR UPDATE", [conversation.pk])
+            yield
+            cursor.execute("ROLLBACK")
+    finally:
+        other.close()
+
+
 def test_a_session_whose_amount_cannot_be_read_fails_and_is_kept(
     conversation: Conversation,
 ) -> None:

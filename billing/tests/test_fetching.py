@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 from django.core.management import CommandError
 from django.db import connection
 from django.utils import timezone
-from pytest_django.fixtures import Settings
 
 from apikeys.models import ApiKey
 from billing import checkout, fetching
@@ -17,19 +15,9 @@ from billing.models import Order, OrderStatus, StripeEvent
 from billing.tests.test_commands import everything, run
 from conversations.models import Conversation, PaymentStatus
 from conversations.tests.factories import ConversationFactory
-from devtools.ports import free_port
-from sandbox.running import RunningSandbox, running
+from sandbox.running import RunningSandbox
 
 pytestmark = [pytest.mark.django_db, pytest.mark.http]
-
-
-@pytest.fixture
-def local_stripe(settings: Settings) -> Iterator[RunningSandbox]:
-    """A Stripe that knows our endpoint and never reaches it."""
-    nobody = f"http://127.0.0.1:{free_port()}/api/webhooks/stripe"
-    with running(webhook=nobody, retry_delays=(), ack_timeout=0.1) as sandbox:
-        settings.STRIPE_API_BASE = sandbox.url
-        yield sandbox
 
 
 def start(conversation: Conversation) -> str:

@@ -19,18 +19,15 @@ import psycopg
 import pytest
 from django.core.management import call_command
 from django.db import connections
-from pytest_django.fixtures import Settings
 
-from billing import checkout
-from billing.models import Order
+from billing import checkout, fetching
+from billing.models import Order, StripeEvent
 from billing.tests import stripe_events as stripe
 from billing.tests.storm_scripts import NOTHING, Payment, deliveries, payments
 from billing.tests.storm_servers import App, RestartingCluster, every, running_app, send_all
 from billing.tests.test_commands import everything
-from conversations.models import Conversation
 from conversations.tests.factories import ConversationFactory
-from devtools.ports import free_port
-from sandbox.running import running
+from sandbox.running import RunningSandbox
 
 pytestmark = [pytest.mark.postgres, pytest.mark.http, pytest.mark.timeout(900)]
 
@@ -185,42 +182,45 @@ def test_and_while_the_database_crashes(servers: Servers, seed: int) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_replays_a_reconcile_and_live_deliveries_at_once(
-    settings: Settings, deadlocks: Callable[[], list[str]]
+@pytest.mark.parametrize("round_", range(2))
+def test_two_replays_two_fetches_a_reconcile_and_live_deliveries_at_once(
+    local_stripe: RunningSandbox, deadlocks: Callable[[], list[str]], round_: int
 ) -> None:
-    nobody = f"http://127.0.0.1:{free_port()}/"
-    with running(webhook=nobody, retry_delays=(), ack_timeout=0.05) as local_stripe:
-        settings.STRIPE_API_BASE = local_stripe.url
-        conversations = [ConversationFactory.create() for _ in range(12)]
-        for number, conversation in enumerate(conversations):
-            customer = checkout.Customer.of(conversation.user)
-            session_id = checkout.start_checkout(customer, conversation.pk).id
-            local_stripe.pay(session_id)
-            intent = local_stripe.object(local_stripe.object(session_id)["payment_intent"])
-            if number % 3 == 0:
-                local_stripe.refund(intent["latest_charge"])
-        local_stripe.wait_idle()
-        events = local_stripe.events()
-        at_once(
-            lambda: [stripe.deliver(event) for event in events],
-            lambda: [stripe.deliver(event) for event in reversed(events)],
-            lambda: call_command("replay_events", "--force"),
-            lambda: call_command("replay_events", "--force"),
-            lambda: call_command("reconcile_orders", "--older-than", "0"),
-        )
-        assert deadlocks() == []
-        for number, conversation in enumerate(conversations):
-            conversation.refresh_from_db()
-            order = Order.objects.get(conversation=conversation)
-            assert order.status == "completed"
-            refunded = number % 3 == 0
-            assert conversation.payment_status == ("unpaid" if refunded else "paid")
-            assert order.api_key is not None
-            assert order.api_key.may_authenticate() is not refunded
-        before = everything()
-        call_command("replay_events", "--force")
-        assert everything() == before
-        assert Conversation.objects.filter(payment_status="pending").count() == 0
+    conversations = [ConversationFactory.create() for _ in range(12)]
+    for number, conversation in enumerate(conversations):
+        customer = checkout.Customer.of(conversation.user)
+        session_id = checkout.start_checkout(customer, conversation.pk).id
+        local_stripe.pay(session_id)
+        intent = local_stripe.object(local_stripe.object(session_id)["payment_intent"])
+        if number % 3 == 0:
+            local_stripe.refund(intent["latest_charge"])
+    local_stripe.wait_idle()
+    events = local_stripe.events()
+    delivered = events[: len(events) * 2 // 3]  # the rest comes by being fetched alone
+    at_once(
+        lambda: [stripe.deliver(event) for event in delivered],
+        lambda: [stripe.deliver(event) for event in reversed(delivered)],
+        lambda: call_command("replay_events", "--force"),
+        lambda: call_command("replay_events", "--force"),
+        lambda: call_command("fetch_events"),
+        lambda: call_command("fetch_events", "--from-start"),
+        lambda: call_command("reconcile_orders", "--older-than", "0"),
+    )
+    assert deadlocks() == []
+    handled = {event["id"] for event in events if event["type"] in fetching.KINDS}
+    assert handled <= set(StripeEvent.objects.values_list("event_id", flat=True))
+    assert not StripeEvent.objects.unsettled().exists()
+    for number, conversation in enumerate(conversations):
+        conversation.refresh_from_db()
+        order = Order.objects.get(conversation=conversation)
+        assert order.status == "completed"
+        refunded = number % 3 == 0
+        assert conversation.payment_status == ("unpaid" if refunded else "paid")
+        assert order.api_key is not None
+        assert order.api_key.may_authenticate() is not refunded
+    before = everything()
+    call_command("replay_events", "--force")
+    assert everything() == before
 
 
 def at_once(*actions: Callable[[], object]) -> None:

@@ -39,6 +39,7 @@ BILLING: dict[str, set[str]] = {
     "retrying": {"facts", "models", "ledger", "progress"},
     "fetching": {"facts", "models", "ledger", "handlers", "retrying", "gateway"},
     "progress": set(),
+    "stopping": {"progress"},
     "checkout": {"facts", "models", "fulfilment", "gateway"},
     "api": {"facts", "models", "ledger", "checkout", "gateway"},
     "views": {"facts", "models", "ledger", "checkout", "gateway"},
@@ -51,6 +52,7 @@ BILLING: dict[str, set[str]] = {
         "checkout",
         "gateway",
         "progress",
+        "stopping",
     },
 }
 SPEAKS_TO_OTHER_APPS = {"billing/checkout.py", "billing/fulfilment.py"}

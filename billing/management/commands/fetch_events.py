@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from billing import fetching, gateway
 from billing.progress import Progress
+from billing.stopping import summarised
 
 
 class Command(BaseCommand):
@@ -22,15 +23,13 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        complaint = ""
-        with Progress("events") as progress:
-            try:
+        progress = Progress("events")
+        progress.to_go_on = "the next run goes on from here"
+        try:
+            with summarised(progress, self.stdout):
                 for outcome in fetching.fetch(from_start=options["from_start"]):
                     progress.step(outcome)
-            except gateway.StripeFailed as error:
-                complaint = f"Stripe failed to {error}; the next run goes on from here"
-            except KeyboardInterrupt:
-                complaint = "interrupted; the next run goes on from here"
-        self.stdout.write(progress.summary())
-        if complaint or progress.any_failed:
-            raise CommandError(complaint or "some failed: their rows say why")
+        except gateway.StripeFailed as error:
+            raise CommandError(f"Stripe failed to {error}; {progress.to_go_on}") from None
+        if progress.any_failed:
+            raise CommandError("some failed: their rows say why")

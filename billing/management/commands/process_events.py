@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
-import signal
-import threading
+import time
+from collections import Counter
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, close_old_connections
 
 from billing import retrying
-from billing.progress import Progress
+from billing.progress import Progress, summary
+from billing.stopping import summarised, terminable
 
 logger = logging.getLogger(__name__)
+
+LONGEST_SLEEP = 86_400
 
 
 class Command(BaseCommand):
@@ -30,34 +33,42 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["loop"] is not None:
+            if not 0 < options["loop"] <= LONGEST_SLEEP:
+                raise CommandError(f"--loop takes more than 0 and at most {LONGEST_SLEEP} seconds")
             self._loop(options["loop"])
             return
-        progress = _process_due()
-        self.stdout.write(progress.summary())
+        progress = Progress("events")
+        with summarised(progress, self.stdout):
+            _process_due(progress)
         if progress.any_failed:
             raise CommandError("some failed: their rows say why, and when they are tried again")
 
     def _loop(self, seconds: float) -> None:
-        """Until SIGTERM or Ctrl-C, which let the event at hand be finished."""
-        stop = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
-        while not stop.is_set():
-            try:
-                progress = _process_due(stop)
-            except DatabaseError:
-                logger.exception("The database does not answer; the next round will try again")
-            else:
-                if progress.done:
-                    self.stdout.write(progress.summary())
+        """Until SIGTERM or Ctrl-C, which is how it is meant to end: the exit status is 0."""
+        in_all: Counter[str] = Counter()
+        try:
+            with terminable():
+                while True:
+                    self._round(in_all)
+                    time.sleep(seconds)
+        except KeyboardInterrupt:
+            self.stdout.write(f"interrupted; in all {summary('events', in_all)}")
+
+    def _round(self, in_all: Counter[str]) -> None:
+        progress = Progress("events")
+        try:
+            with progress:
+                _process_due(progress)
+        except DatabaseError:
+            logger.exception("The database does not answer; the next round will try again")
+        finally:
             close_old_connections()
-            stop.wait(seconds)
+            in_all.update(progress.counts)
+            if progress.done:
+                self.stdout.write(progress.summary())
+                self.stdout.flush()  # into a service's log, now
 
 
-def _process_due(stop: threading.Event | None = None) -> Progress:
-    with Progress("events") as progress:
-        for _, event_id in retrying.walk(retrying.due()):
-            if stop is not None and stop.is_set():
-                break
-            progress.step(retrying.again(event_id, force=True))
-    return progress
+def _process_due(progress: Progress) -> None:
+    for _, event_id in retrying.walk(retrying.due()):
+        progress.step(retrying.again(event_id, force=True))

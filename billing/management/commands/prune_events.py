@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from billing.models import SETTLED, StripeEvent, StripeEventQuerySet
 from billing.progress import Progress
+from billing.stopping import summarised
 
 BATCH = 1000
 # Stripe itself keeps events for so long; what it may still send or show must be known here.
@@ -40,11 +41,10 @@ class Command(BaseCommand):
         if options["dry_run"]:
             self.stdout.write(f"{old.count():,} events would be deleted")
             return
-        with Progress("events", total=old.count()) as progress:
+        progress = Progress("events", total=old.count())
+        with summarised(progress, self.stdout):
             while deleted := _delete_some(old):
-                for _ in range(deleted):
-                    progress.step("deleted")
-        self.stdout.write(progress.summary())
+                progress.step("deleted", deleted)
 
 
 @transaction.atomic

@@ -11,6 +11,7 @@ from django.db import DatabaseError
 
 from billing import checkout, gateway
 from billing.progress import FAILED, Progress
+from billing.stopping import summarised
 
 logger = logging.getLogger(__name__)
 
@@ -33,14 +34,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         older_than = timedelta(minutes=options["older_than"])
-        with Progress("sessions") as progress:
-            try:
-                for session_id in checkout.unsettled_sessions(older_than=older_than):
-                    progress.step(_reconcile(session_id))
-            except KeyboardInterrupt:
-                self.stdout.write(progress.summary())
-                raise CommandError("interrupted; it may be run again", returncode=130) from None
-        self.stdout.write(progress.summary())
+        progress = Progress("sessions")
+        with summarised(progress, self.stdout):
+            for session_id in checkout.unsettled_sessions(older_than=older_than):
+                progress.step(_reconcile(session_id))
         if progress.any_failed:
             raise CommandError("some could not be brought up to date: see the log")
 

@@ -13,6 +13,7 @@ from django.utils.dateparse import parse_date, parse_datetime
 from billing import retrying
 from billing.models import EventStatus, Order, StripeEvent, StripeEventQuerySet
 from billing.progress import Progress
+from billing.stopping import summarised
 
 
 def moment(text: str) -> datetime:
@@ -62,17 +63,12 @@ class Command(BaseCommand):
             self.stdout.write(f"{settled:,} settled events were left out: --force includes them")
 
     def _replay(self, events: StripeEventQuerySet, total: int, *, after: int, force: bool) -> None:
-        done = after
-        with Progress("events", total=total) as progress:
-            try:
-                for row, event_id in retrying.walk(events, after=after):
-                    progress.step(retrying.again(event_id, force=force))
-                    done = row
-            except KeyboardInterrupt:
-                self.stdout.write(progress.summary())
-                complaint = f"interrupted; to go on: --after {done}"
-                raise CommandError(complaint, returncode=130) from None
-        self.stdout.write(progress.summary())
+        progress = Progress("events", total=total)
+        progress.to_go_on = f"to go on: --after {after}"
+        with summarised(progress, self.stdout):
+            for row, event_id in retrying.walk(events, after=after):
+                progress.step(retrying.again(event_id, force=force))
+                progress.to_go_on = f"to go on: --after {row}"
         if progress.any_failed:
             raise CommandError("some failed: their rows and the log say why")
 

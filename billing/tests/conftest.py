@@ -1,0 +1,20 @@
+"""The other side of billing's tests: a local Stripe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from pytest_django.fixtures import Settings
+
+from devtools.ports import free_port
+from sandbox.running import RunningSandbox, running
+
+
+@pytest.fixture
+def local_stripe(settings: Settings) -> Iterator[RunningSandbox]:
+    """A Stripe that knows our endpoint and never reaches it."""
+    nobody = f"http://127.0.0.1:{free_port()}/api/webhooks/stripe"
+    with running(webhook=nobody, retry_delays=(), ack_timeout=0.1) as sandbox:
+        settings.STRIPE_API_BASE = sandbox.url
+        yield sandbox
