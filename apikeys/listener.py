@@ -73,10 +73,10 @@ class Listener:
 
     def ensure_running(self) -> None:
         """Begin to listen, unless this process does."""
-        if self._thread is not None:
+        if _is_alive(self._thread):
             return
         with self._lock:
-            if self._thread is None:
+            if not _is_alive(self._thread):
                 self._stopping.clear()
                 self._thread = threading.Thread(target=self._run, name="key listener", daemon=True)
                 self._thread.start()
@@ -93,7 +93,7 @@ class Listener:
         while not self._stopping.is_set():
             try:
                 self._listen()
-            except (psycopg.Error, OSError, NotDirect) as error:
+            except Exception as error:  # whatever it is, the next try may find it gone
                 self._complain(error)
             finally:
                 self._questions = None
@@ -128,8 +128,17 @@ class Listener:
 
     def _complain(self, error: Exception) -> None:
         if not self._complained:
-            logger.warning("API keys are not cached, every check asks the database: %s", error)
+            expected = isinstance(error, (psycopg.Error, OSError, NotDirect))
+            logger.warning(
+                "API keys are not cached, every check asks the database: %s",
+                error,
+                exc_info=None if expected else error,
+            )
         self._complained = True
+
+
+def _is_alive(thread: threading.Thread | None) -> bool:
+    return thread is not None and thread.is_alive()
 
 
 def _check_alive(connection: psycopg.Connection[Any]) -> None:

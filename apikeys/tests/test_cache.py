@@ -335,6 +335,32 @@ def test_a_listener_that_cannot_connect_leaves_the_cache_off(
     assert not CACHE.is_on
 
 
+@postgres
+@committed
+def test_a_mistake_of_our_own_ends_no_listener(
+    held: tuple[ApiKey, str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(listener, "_check_alive", lambda _: {"a": 1}["pid"])
+        until(lambda: not CACHE.is_on, 2)
+        assert status(held[1]) == 204
+    until(lambda: CACHE.is_on, 5)
+    assert "not cached" in caplog.text
+    assert "KeyError" in caplog.text
+
+
+@postgres
+@committed
+def test_a_listener_that_ended_begins_again(stranger: User) -> None:
+    ended = threading.Thread()
+    ended.start()
+    ended.join()
+    listener.LISTENER._thread = ended
+    _, secret = revealed_key(stranger)
+    assert status(secret) == 204
+    until(lambda: CACHE.is_on, 5)
+
+
 @pytest.mark.sqlite
 @committed
 def test_on_sqlite_nothing_is_cached(stranger: User) -> None:
