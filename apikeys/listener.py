@@ -58,18 +58,24 @@ class Listener:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._complained = False
+        self._asking = threading.Lock()
         self._questions: psycopg.Connection[Any] | None = None
 
     def ask(self, query: LiteralString, parameters: Sequence[Any]) -> tuple[Any, ...] | None:
         """The one row that the query finds, committed before now. Raises NoAnswer."""
-        questions = self._questions  # once: the listener's thread may take it away meanwhile
-        if questions is None:
-            raise NoAnswer
-        try:
-            return questions.execute(query, parameters, prepare=True).fetchone()
-        except psycopg.Error as error:
-            logger.warning("The connection for questions about keys failed: %s", error)
-            raise NoAnswer from error
+        with self._asking:
+            questions = self._questions  # once: the listener's thread may take it away meanwhile
+            if questions is None:
+                raise NoAnswer
+            try:
+                return questions.execute(query, parameters, prepare=True).fetchone()
+            except psycopg.Error as error:
+                # It may fail for ever: a prepared statement does after a column has changed its
+                # type. The listener opens another one.
+                self._questions = None
+                questions.close()
+                logger.warning("The connection for questions about keys failed: %s", error)
+                raise NoAnswer from error
 
     def ensure_running(self) -> None:
         """Begin to listen, unless this process does."""
@@ -101,17 +107,31 @@ class Listener:
             self._stopping.wait(RECONNECT_AFTER)
 
     def _listen(self) -> None:
-        with _connected() as news, _connected() as questions:
-            questions.execute("SET statement_timeout = '5s'")
+        with _connected() as news:
             news.execute(f"LISTEN {CHANNEL}")
-            while not (self._stopping.is_set() or questions.closed):
-                asked = time.monotonic()
-                _check_alive(news)
-                self._hear(news, 0)  # what came along with the answer
-                self._questions = questions
-                self._cache.renew(asked + LEASE)
-                self._complained = False
-                self._hear(news, HEARTBEAT)
+            while not self._stopping.is_set():
+                with _connected() as questions:
+                    questions.execute("SET statement_timeout = '5s'")
+                    self._serve(news, questions)
+
+    def _serve(self, news: psycopg.Connection[Any], questions: psycopg.Connection[Any]) -> None:
+        """Renew the lease while questions are answered.
+
+        Until there is another connection for them, nothing renews it, but the news is heard: what
+        the cache holds is still right when the lease begins again.
+        """
+        self._renew(news)
+        self._questions = questions
+        while not (self._stopping.is_set() or questions.closed):
+            self._hear(news, HEARTBEAT)
+            self._renew(news)
+
+    def _renew(self, news: psycopg.Connection[Any]) -> None:
+        asked = time.monotonic()
+        _check_alive(news)
+        self._hear(news, 0)  # what came along with the answer
+        self._cache.renew(asked + LEASE)
+        self._complained = False
 
     def _hear(self, connection: psycopg.Connection[Any], seconds: float) -> None:
         for news in connection.notifies(timeout=seconds):

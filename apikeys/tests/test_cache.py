@@ -17,7 +17,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import User
-from apikeys import listener, services, tokens
+from apikeys import listener, lookup, services, tokens
 from apikeys.cache import CACHE, KeyCache, LiveKey
 from apikeys.models import ApiKey
 from apikeys.tests.factories import revealed_key
@@ -359,6 +359,31 @@ def test_a_listener_that_ended_begins_again(stranger: User) -> None:
     _, secret = revealed_key(stranger)
     assert status(secret) == 204
     until(lambda: CACHE.is_on, 5)
+
+
+@postgres
+@committed
+def test_a_question_that_fails_is_the_last_on_its_connection(held: tuple[ApiKey, str]) -> None:
+    """A statement prepared before a column changed its type never works again."""
+    digest = tokens.digest(held[1])
+
+    def answered() -> bool:
+        try:
+            return listener.LISTENER.ask(lookup._FIND, (digest,)) is not None
+        except listener.NoAnswer:
+            return False
+
+    assert answered()
+    by_sql("ALTER TABLE api_keys ALTER COLUMN last_used_at TYPE timestamptz(3)")
+    try:
+        _, secret = revealed_key(held[0].user)
+        assert status(secret) == 204
+        until(answered)
+        assert CACHE.get(digest) is not None
+        by_sql("UPDATE api_keys SET revoked_at = now() WHERE id = %s", held[0].pk)
+        until(lambda: status(held[1]) == 401)
+    finally:
+        by_sql("ALTER TABLE api_keys ALTER COLUMN last_used_at TYPE timestamptz")
 
 
 @pytest.mark.sqlite
