@@ -68,7 +68,7 @@ class Listener:
             if questions is None:
                 raise NoAnswer
             try:
-                return questions.execute(query, parameters, prepare=True).fetchone()
+                found = questions.execute(query, parameters, prepare=True)
             except psycopg.Error as error:
                 # It may fail for ever: a prepared statement does after a column has changed its
                 # type. The listener opens another one.
@@ -76,6 +76,10 @@ class Listener:
                 questions.close()
                 logger.warning("The connection for questions about keys failed: %s", error)
                 raise NoAnswer from error
+        try:
+            return found.fetchone()
+        except psycopg.DataError as error:  # of this one row, not of the connection
+            raise NoAnswer from error
 
     def ensure_running(self) -> None:
         """Begin to listen, unless this process does."""

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
@@ -384,6 +385,46 @@ def test_a_question_that_fails_is_the_last_on_its_connection(held: tuple[ApiKey,
         until(lambda: status(held[1]) == 401)
     finally:
         by_sql("ALTER TABLE api_keys ALTER COLUMN last_used_at TYPE timestamptz")
+
+
+@pytest.fixture
+def unchecked(held: tuple[ApiKey, str]) -> Iterator[tuple[ApiKey, str]]:
+    """A held key in a table that takes any time, as one of an older dump may."""
+    reach = import_module("apikeys.migrations.0006_times_within_reach")
+    by_sql(reach.BACKWARDS)
+    yield held
+    by_sql(reach.FORWARDS)
+    held[0].refresh_from_db()
+
+
+@postgres
+@committed
+@pytest.mark.parametrize("end", ["infinity", "-infinity", "20000-01-01", "0044-03-15 BC"])
+def test_a_key_whose_end_cannot_be_read_is_refused_and_spoils_nothing(
+    unchecked: tuple[ApiKey, str], end: str
+) -> None:
+    key, secret = unchecked
+    by_sql("UPDATE api_keys SET expires_at = %s::text::timestamptz WHERE id = %s", end, key.pk)
+    until(lambda: status(secret) == 401)
+    questions = listener.LISTENER._questions
+    assert questions is not None
+    assert status(secret) == 401
+    with transaction.atomic():
+        assert status(secret) == 401
+        assert ApiKey.objects.count() == 1
+    assert listener.LISTENER._questions is questions
+    assert not questions.closed
+
+
+@postgres
+@committed
+@pytest.mark.parametrize("column", ["expires_at", "last_used_at"])
+@pytest.mark.parametrize("time", ["infinity", "-infinity", "20000-01-01", "0044-03-15 BC"])
+def test_a_time_that_cannot_be_read_is_not_stored(stranger: User, column: str, time: str) -> None:
+    revealed_key(stranger)
+    with pytest.raises(psycopg.errors.CheckViolation):
+        by_sql(f"UPDATE api_keys SET {column} = %s::text::timestamptz", time)  # noqa: S608
+    by_sql(f"UPDATE api_keys SET {column} = '9999-12-31 23:59:59+00'")  # noqa: S608
 
 
 @pytest.mark.sqlite
