@@ -160,6 +160,21 @@ def test_two_authorization_headers_are_401(servers: list[Server], stranger: User
     connection.close()
 
 
+@pytest.mark.parametrize("told", [("Content-Length", str(2**21)), ("Transfer-Encoding", "chunked")])
+def test_a_gateway_may_tell_of_a_body_and_keep_it(
+    servers: list[Server], stranger: User, told: tuple[str, str]
+) -> None:
+    _, secret = revealed_key(stranger)
+    for token, answer in ((secret, 204), (f"sk_{'0' * 64}", 401)):
+        connection = HTTPConnection(LOOPBACK, servers[0].port, timeout=2)
+        connection.putrequest("POST", VERIFY)
+        connection.putheader("Authorization", f"Bearer {token}")
+        connection.putheader(*told)
+        connection.endheaders()
+        assert connection.getresponse().status == answer
+        connection.close()
+
+
 def test_deactivated_users_keys_are_refused_everywhere(
     servers: list[Server], stranger: User
 ) -> None:
