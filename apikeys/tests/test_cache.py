@@ -19,7 +19,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import User
 from apikeys import listener, lookup, services, tokens
-from apikeys.cache import CACHE, KeyCache, LiveKey
+from apikeys.cache import CACHE, MOST_AGE, KeyCache, LiveKey
 from apikeys.models import ApiKey
 from apikeys.tests.factories import revealed_key
 
@@ -61,6 +61,22 @@ def test_without_a_lease_it_serves_and_takes_nothing(cache: KeyCache) -> None:
     cache.renew(time.monotonic() - 0.001)
     assert cache.get("a") is None
     assert cache.ticket() is None
+
+
+def test_nothing_is_served_for_longer_than_its_age_allows(
+    cache: KeyCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = time.monotonic()
+    cache.renew(began + 2 * MOST_AGE)
+    fill(cache, "a")
+    monkeypatch.setattr(time, "monotonic", lambda: began + MOST_AGE - 1)
+    assert cache.get("a") is not None
+    fill(cache, "b")
+    monkeypatch.setattr(time, "monotonic", lambda: began + MOST_AGE + 1)
+    assert cache.get("a") is None
+    assert cache.get("b") is not None
+    fill(cache, "a")
+    assert cache.get("a") is not None
 
 
 def test_an_answer_that_may_be_older_than_the_news_is_not_kept(cache: KeyCache) -> None:
