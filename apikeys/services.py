@@ -22,8 +22,9 @@ from apikeys.models import ApiKey, ApiKeyQuerySet, Hold
 from apikeys.usage import note_use
 
 MOST_LIVE = 20
-# Rotation must work for somebody who has all their keys; what it leaves behind is bounded too.
-MOST_LIVE_WITH_ROTATED = 2 * MOST_LIVE
+# Rotation must work for somebody who has all their keys; what it leaves behind, keys in their
+# grace, is bounded by itself: docs/decisions/0010.
+MOST_ROTATED = MOST_LIVE
 LONGEST_GRACE = timedelta(days=7)
 DEFAULT_GRACE = timedelta(days=1)
 # From a request's arrival to the row. Servers whose clocks differ by more must not keep an owner
@@ -75,6 +76,10 @@ class NotUsable(Refusal):
 class TooManyKeys(Refusal):
     code = "too_many_keys"
     detail = f"You have {MOST_LIVE} live keys, as many as anybody may have. Delete one first."
+
+
+class TooManyRotated(TooManyKeys):
+    detail = f"{MOST_ROTATED} keys of yours have a successor and still work. Delete one first."
 
 
 class NotEntitled(Refusal):
@@ -284,8 +289,9 @@ def _check_rotatable(key: ApiKey, now: datetime) -> None:
         raise AlreadyRotated
     if not key.may_authenticate(now):
         raise NotUsable
-    if ApiKey.objects.owned_by(key.user_id).live(now).count() >= MOST_LIVE_WITH_ROTATED:
-        raise TooManyKeys
+    live = ApiKey.objects.owned_by(key.user_id).live(now)
+    if live.filter(rotated_at__isnull=False).count() >= MOST_ROTATED:
+        raise TooManyRotated
 
 
 def _end(key: ApiKey, reason: str) -> None:

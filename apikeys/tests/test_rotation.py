@@ -148,6 +148,23 @@ def test_rotation_works_with_all_keys_in_use_but_not_without_end(
     assert answers == [201] * services.MOST_LIVE + [409]
 
 
+def test_keys_in_their_grace_leave_room_for_no_more_than_twenty_beside_them(
+    key: ApiKey, api: APIClient
+) -> None:
+    current = key
+    for _ in range(services.MOST_ROTATED):
+        current = ApiKey.objects.get(pk=rotate(api, current).json()["id"])
+    refused = rotate(api, current)
+    assert refused.status_code == 409
+    assert refused.json()["code"] == "too_many_keys"
+    assert "successor" in refused.json()["detail"]
+    created = [api.post(URL, {"name": "x"}, format="json").status_code for _ in range(20)]
+    assert created == [201] * 19 + [409]
+    assert ApiKey.objects.live(timezone.now()).count() == services.MOST_LIVE * 2
+    assert api.delete(f"{URL}/{key.pk}").status_code == 200
+    assert rotate(api, current).status_code == 201
+
+
 def test_when_the_money_goes_back_the_old_key_ends_with_its_successor(
     key: ApiKey, api: APIClient
 ) -> None:
