@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from django.utils import timezone
@@ -114,6 +114,11 @@ class ApiKeyViewSet(viewsets.GenericViewSet[ApiKey]):
     queryset = ApiKey.objects.all()
     serializer_class = ApiKeySerializer
     lookup_value_regex = "[0-9]{1,19}"
+    asked_at: datetime
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        self.asked_at = timezone.now()  # before the first question to the database
+        super().initial(request, *args, **kwargs)
 
     def get_queryset(self) -> ApiKeyQuerySet:
         return ApiKey.objects.owned_by(self.request.user.pk).listed(timezone.now())
@@ -157,9 +162,7 @@ class ApiKeyViewSet(viewsets.GenericViewSet[ApiKey]):
     def destroy(self, request: Request, pk: str) -> Response:
         """Revoke a key for good."""
         with _refusals():
-            services.revoke(
-                user_id=request.user.pk, key_id=int(pk), reason=services.REVOKED_BY_OWNER
-            )
+            services.delete(user_id=request.user.pk, key_id=int(pk), asked_at=self.asked_at)
         return Response({"success": True})
 
     @extend_schema(request=None, responses={200: RevealedKeySerializer})

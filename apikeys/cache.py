@@ -2,7 +2,8 @@
 
 Owns the decision when an entry may be served: while the lease runs, which the listener renews
 only after a word with the database. No lease (connection lost, silent, or not yet made), no
-cache. Keys are kept under their hash; a secret is never in here.
+cache; and no entry for longer than MOST_AGE. Keys are kept under their hash; a secret is never in
+here.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from datetime import datetime
 
 # `make bench-keys` prints what a full cache weighs.
 MOST_ENTRIES = 20_000
+# Seconds. News that was never sent (somebody had disabled the triggers) is made up for by asking
+# again; a question for each key in five minutes is not felt.
+MOST_AGE = 300.0
 
 
 @dataclass(slots=True)
@@ -27,6 +31,8 @@ class LiveKey:
     tier: str
     expires_at: datetime | None
     last_used_at: datetime | None
+    # Of the monotonic clock: until when the cache serves it.
+    kept_until: float = 0.0
 
 
 class KeyCache:
@@ -56,10 +62,12 @@ class KeyCache:
 
     def get(self, digest: str) -> LiveKey | None:
         with self._lock:
-            if not self.is_on or digest not in self._entries:
+            now = time.monotonic()
+            key = self._entries.get(digest)
+            if key is None or now >= self._lease_ends or now >= key.kept_until:
                 return None
             self._entries.move_to_end(digest)
-            return self._entries[digest]
+            return key
 
     def ticket(self) -> int | None:
         """To be taken before the database is asked; None while the cache is off."""
@@ -70,6 +78,7 @@ class KeyCache:
         with self._lock:
             if ticket != self._news:
                 return
+            key.kept_until = time.monotonic() + MOST_AGE
             self._entries[digest] = key
             if len(self._entries) > self._most:
                 self._entries.popitem(last=False)

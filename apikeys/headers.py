@@ -6,13 +6,17 @@ that there is a bearer token, or another scheme, or a refusal.
 
 from __future__ import annotations
 
+import base64
 import re
 
 LONGEST = 8192  # also the longest header that gunicorn lets through
 
+# What nearly every request sends.
+_KEY = re.compile(r"Bearer (sk_[0-9a-f]{64})", re.ASCII)
 # RFC 6750: b64token, which has the alphabets of base64 and of base64url.
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)
-_STRIPE = re.compile(r"(?:[sr]k_(?:live|test)_|whsec_)", re.ASCII)
+# Wherever a word begins with it: behind a tab, in quotes, without a scheme.
+_STRIPE = re.compile(r"(?<![A-Za-z0-9])(?:[sr]k_(?:live|test)_|whsec_)", re.ASCII)
 _BARE = re.compile(r"bearer|sk_|rk_|whsec_|eyj", re.IGNORECASE)
 
 
@@ -29,11 +33,13 @@ def bearer_token(header: str) -> str | None:
 
     Raises Refused.
     """
+    if key := _KEY.fullmatch(header):
+        return key[1]
     if len(header) > LONGEST:
         raise Refused("malformed_authorization", "The Authorization header is too long.")
     scheme, _, token = header.strip(" ").partition(" ")
     token = token.lstrip(" ")
-    if _STRIPE.match(token) or _STRIPE.match(scheme):
+    if _STRIPE.search(header) or _STRIPE.search(_credentials(scheme, token)):
         raise Refused(
             "stripe_key",
             "This is a key of Stripe's, not of ours. It was not stored here; if it has reached "
@@ -47,3 +53,13 @@ def bearer_token(header: str) -> str | None:
             "The Authorization header must read: Bearer, a space, and the key or token.",
         )
     return None
+
+
+def _credentials(scheme: str, token: str) -> str:
+    """What Basic authentication hides in base64 (`curl -u sk_live_…:`); empty where it is none."""
+    if scheme.lower() != "basic":
+        return ""
+    try:
+        return base64.b64decode(f"{token}==").decode("latin-1")
+    except ValueError:
+        return ""

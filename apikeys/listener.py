@@ -22,6 +22,7 @@ from typing import Any, LiteralString
 
 import psycopg
 from django.db import connections
+from psycopg import errors
 
 from apikeys.cache import CACHE, KeyCache
 
@@ -41,6 +42,8 @@ RECONNECT_AFTER = 1.0
 _BRIEFLY = """
     SET statement_timeout = '5s'; SET lock_timeout = '50ms'; SET synchronous_commit = off
 """
+# What is wrong then is not the connection.
+_NOT_NOW = (errors.LockNotAvailable, errors.QueryCanceled, errors.ReadOnlySqlTransaction)
 
 
 class NotDirect(Exception):
@@ -62,27 +65,39 @@ class Listener:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._complained = False
+        self._asking = threading.Lock()
         self._questions: psycopg.Connection[Any] | None = None
 
     def ask(
         self, query: LiteralString, parameters: Sequence[Any] | Mapping[str, Any]
     ) -> tuple[Any, ...] | None:
         """The one row that the query finds, committed before now. Raises NoAnswer."""
-        questions = self._questions  # once: the listener's thread may take it away meanwhile
-        if questions is None:
-            raise NoAnswer
+        with self._asking:
+            questions = self._questions  # once: the listener's thread may take it away meanwhile
+            if questions is None:
+                raise NoAnswer
+            try:
+                found = questions.execute(query, parameters, prepare=True)
+            except _NOT_NOW as error:
+                raise NoAnswer from error
+            except psycopg.Error as error:
+                # It may fail for ever: a prepared statement does after a column has changed its
+                # type. The listener opens another one.
+                self._questions = None
+                questions.close()
+                logger.warning("The connection for questions about keys failed: %s", error)
+                raise NoAnswer from error
         try:
-            return questions.execute(query, parameters, prepare=True).fetchone()
-        except psycopg.Error as error:
-            logger.warning("The connection for questions about keys failed: %s", error)
+            return found.fetchone()
+        except psycopg.DataError as error:  # of this one row, not of the connection
             raise NoAnswer from error
 
     def ensure_running(self) -> None:
         """Begin to listen, unless this process does."""
-        if self._thread is not None:
+        if _is_alive(self._thread):
             return
         with self._lock:
-            if self._thread is None:
+            if not _is_alive(self._thread):
                 self._stopping.clear()
                 self._thread = threading.Thread(target=self._run, name="key listener", daemon=True)
                 self._thread.start()
@@ -99,7 +114,7 @@ class Listener:
         while not self._stopping.is_set():
             try:
                 self._listen()
-            except (psycopg.Error, OSError, NotDirect) as error:
+            except Exception as error:  # whatever it is, the next try may find it gone
                 self._complain(error)
             finally:
                 self._questions = None
@@ -107,17 +122,31 @@ class Listener:
             self._stopping.wait(RECONNECT_AFTER)
 
     def _listen(self) -> None:
-        with _connected() as news, _connected() as questions:
-            questions.execute(_BRIEFLY)
+        with _connected() as news:
             news.execute(f"LISTEN {CHANNEL}")
-            while not (self._stopping.is_set() or questions.closed):
-                asked = time.monotonic()
-                _check_alive(news)
-                self._hear(news, 0)  # what came along with the answer
-                self._questions = questions
-                self._cache.renew(asked + LEASE)
-                self._complained = False
-                self._hear(news, HEARTBEAT)
+            while not self._stopping.is_set():
+                with _connected() as questions:
+                    questions.execute(_BRIEFLY)
+                    self._serve(news, questions)
+
+    def _serve(self, news: psycopg.Connection[Any], questions: psycopg.Connection[Any]) -> None:
+        """Renew the lease while questions are answered.
+
+        Until there is another connection for them, nothing renews it, but the news is heard: what
+        the cache holds is still right when the lease begins again.
+        """
+        self._renew(news)
+        self._questions = questions
+        while not (self._stopping.is_set() or questions.closed):
+            self._hear(news, HEARTBEAT)
+            self._renew(news)
+
+    def _renew(self, news: psycopg.Connection[Any]) -> None:
+        asked = time.monotonic()
+        _check_alive(news)
+        self._hear(news, 0)  # what came along with the answer
+        self._cache.renew(asked + LEASE)
+        self._complained = False
 
     def _hear(self, connection: psycopg.Connection[Any], seconds: float) -> None:
         for news in connection.notifies(timeout=seconds):
@@ -134,8 +163,17 @@ class Listener:
 
     def _complain(self, error: Exception) -> None:
         if not self._complained:
-            logger.warning("API keys are not cached, every check asks the database: %s", error)
+            expected = isinstance(error, (psycopg.Error, OSError, NotDirect))
+            logger.warning(
+                "API keys are not cached, every check asks the database: %s",
+                error,
+                exc_info=None if expected else error,
+            )
         self._complained = True
+
+
+def _is_alive(thread: threading.Thread | None) -> bool:
+    return thread is not None and thread.is_alive()
 
 
 def _check_alive(connection: psycopg.Connection[Any]) -> None:

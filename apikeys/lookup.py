@@ -7,15 +7,18 @@ microseconds and could be wrong.
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db import connection
+from django.db import DataError, connection
 from django.utils import timezone
 
 from apikeys import tokens
 from apikeys.cache import CACHE, LiveKey
 from apikeys.listener import LISTENER, NoAnswer
+
+logger = logging.getLogger(__name__)
 
 _FIND = """
     SELECT id, user_id, name, tier, expires_at, last_used_at FROM api_keys AS k
@@ -54,7 +57,11 @@ def _select_and_keep(digest: str) -> LiveKey | None:
 def _select(digest: str) -> LiveKey | None:
     with connection.cursor() as cursor:
         cursor.execute(_FIND, (digest,))
-        return _made_of(cursor.fetchone())
+        try:
+            return _made_of(cursor.fetchone())
+        except DataError as error:  # a time that Python cannot hold: nobody knows when it ends
+            logger.warning("The key with the hash %s is refused: %s", digest, error)
+            return None
 
 
 def _made_of(row: tuple[Any, ...] | None) -> LiveKey | None:

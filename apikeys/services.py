@@ -22,10 +22,14 @@ from apikeys.models import ApiKey, ApiKeyQuerySet, Hold
 from apikeys.usage import note_use
 
 MOST_LIVE = 20
-# Rotation must work for somebody who has all their keys; what it leaves behind is bounded too.
-MOST_LIVE_WITH_ROTATED = 2 * MOST_LIVE
+# Rotation must work for somebody who has all their keys; what it leaves behind, keys in their
+# grace, is bounded by itself: docs/decisions/0010.
+MOST_ROTATED = MOST_LIVE
 LONGEST_GRACE = timedelta(days=7)
 DEFAULT_GRACE = timedelta(days=1)
+# From a request's arrival to the row. Servers whose clocks differ by more must not keep an owner
+# from deleting a key.
+LONGEST_WAY = timedelta(seconds=10)
 REVOKED_BY_OWNER = "Deleted by its owner."
 
 __all__ = ["note_use"]  # written in a module of its own, used by the name it had here
@@ -50,6 +54,13 @@ class AlreadyRevealed(Refusal):
     detail = "This key was shown before. It cannot be shown again."
 
 
+class RevealedMeanwhile(Refusal):
+    """Somebody was shown the key between the wish to delete it and the deed."""
+
+    code = "revealed_meanwhile"
+    detail = "This key was revealed at the same moment. Delete it again if it is to go."
+
+
 class AlreadyRotated(Refusal):
     code = "already_rotated"
     detail = "This key has a successor already. Rotate that one."
@@ -65,6 +76,10 @@ class NotUsable(Refusal):
 class TooManyKeys(Refusal):
     code = "too_many_keys"
     detail = f"You have {MOST_LIVE} live keys, as many as anybody may have. Delete one first."
+
+
+class TooManyRotated(TooManyKeys):
+    detail = f"{MOST_ROTATED} keys of yours have a successor and still work. Delete one first."
 
 
 class NotEntitled(Refusal):
@@ -175,9 +190,29 @@ def rename(*, user_id: int | None, key_id: int, name: str) -> ApiKey:
 
 @transaction.atomic
 def revoke(*, user_id: int | None, key_id: int, reason: str) -> ApiKey:
-    """End a user's key for good; its row stays. Raises KeyNotFound, also if revoked before."""
+    """End a key for good, whatever happens to it besides; its row stays.
+
+    Raises KeyNotFound, also if it was revoked before.
+    """
     key = _locked(user_id, key_id)
     _end(key, reason)
+    return key
+
+
+def delete(*, user_id: int | None, key_id: int, asked_at: datetime) -> ApiKey:
+    """End a key because its owner has asked for it. Raises KeyNotFound, RevealedMeanwhile.
+
+    Of a reveal and a delete at once one wins: nobody is shown a key that is gone when they use it.
+    At once is what the row does not say yet when it is first read, and what it says of a time
+    after the request had come.
+    """
+    owned = ApiKey.objects.owned_by(user_id).filter(pk=key_id)
+    seen = owned.values_list("revealed_at", flat=True).first()
+    with transaction.atomic():
+        key = _locked(user_id, key_id)
+        if key.revealed_at != seen or _is_after(key.revealed_at, asked_at):
+            raise RevealedMeanwhile
+        _end(key, REVOKED_BY_OWNER)
     return key
 
 
@@ -254,8 +289,9 @@ def _check_rotatable(key: ApiKey, now: datetime) -> None:
         raise AlreadyRotated
     if not key.may_authenticate(now):
         raise NotUsable
-    if ApiKey.objects.owned_by(key.user_id).live(now).count() >= MOST_LIVE_WITH_ROTATED:
-        raise TooManyKeys
+    live = ApiKey.objects.owned_by(key.user_id).live(now)
+    if live.filter(rotated_at__isnull=False).count() >= MOST_ROTATED:
+        raise TooManyRotated
 
 
 def _end(key: ApiKey, reason: str) -> None:
@@ -263,6 +299,11 @@ def _end(key: ApiKey, reason: str) -> None:
     key.revoked_reason = reason
     key.save(update_fields=["revoked_at", "revoked_reason", "hold", "updated_at"])
     _forget(key.key_hash)
+
+
+def _is_after(revealed_at: datetime | None, asked_at: datetime) -> bool:
+    """Whether the key was revealed while the request was on its way."""
+    return revealed_at is not None and asked_at < revealed_at < asked_at + LONGEST_WAY
 
 
 def _locked(user_id: int | None, key_id: int) -> ApiKey:

@@ -6,6 +6,8 @@ message cookie; the page may not be stored by any cache. `issuer` comes with the
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -96,13 +98,19 @@ def rename(request: HttpRequest, key_id: int) -> HttpResponse:
     return redirect("keys")
 
 
-@login_required
 @require_POST
 def delete(request: HttpRequest, key_id: int) -> HttpResponse:
+    return _delete(request, key_id, timezone.now())  # before the first question to the database
+
+
+@login_required
+def _delete(request: HttpRequest, key_id: int, asked_at: datetime) -> HttpResponse:
     try:
-        services.revoke(user_id=request.user.pk, key_id=key_id, reason=services.REVOKED_BY_OWNER)
+        services.delete(user_id=request.user.pk, key_id=key_id, asked_at=asked_at)
     except services.KeyNotFound:
         raise Http404 from None
+    except services.Refusal as refusal:
+        return _page(request, NewKeyForm(), refusal.detail, status=409)
     return redirect("keys")
 
 

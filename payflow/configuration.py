@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,8 @@ from urllib.parse import urlsplit
 
 import dj_database_url
 import environ
+from redis.connection import ConnectionPool
+from redis.exceptions import RedisError
 
 MIN_JWT_SECRET_BYTES = 32  # RFC 7518, 3.2: an HS256 key is at least as long as its hash
 STRIPE_KEY_PREFIXES = ("sk_test_", "rk_test_", "sk_live_", "rk_live_")
@@ -131,6 +134,23 @@ class Configuration:
             return dj_database_url.parse(self.text(name, default))
         except (ValueError, KeyError):  # its text may hold the password: not shown
             refuse(f"{name} is not a database URL that dj-database-url can read.")
+
+    def redis(self, name: str) -> str:
+        """One Redis, or several as Django's cache separates them; empty where it is unset."""
+        value = self.text(name)
+        if value and not all(map(_is_redis, re.split("[;,]", value))):
+            refuse(f"{name} must read like redis://host:6379/0, rediss://host or unix:///path.")
+        return value
+
+
+def _is_redis(url: str) -> bool:
+    """Whether redis-py can make a connection of it, to a place that the URL names."""
+    try:
+        parts = urlsplit(url)
+        ConnectionPool.from_url(url).make_connection()  # it connects when it is first used
+    except (ValueError, TypeError, RedisError):  # its text may hold the password: not shown
+        return False
+    return bool(parts.path if parts.scheme == "unix" else parts.hostname)
 
 
 def origin_of(url: str) -> str:

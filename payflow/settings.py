@@ -162,7 +162,7 @@ else:
     refuse("DATABASE_URL must name a PostgreSQL or an SQLite database.")
 
 # --- Caches and limits ------------------------------------------------------------------------
-REDIS_URL = _config.text("REDIS_URL")
+REDIS_URL = _config.redis("REDIS_URL")
 if REDIS_URL:
     CACHES = {
         "default": {

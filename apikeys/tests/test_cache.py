@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,8 +18,8 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import User
-from apikeys import listener, services, tokens
-from apikeys.cache import CACHE, KeyCache, LiveKey
+from apikeys import listener, lookup, services, tokens
+from apikeys.cache import CACHE, MOST_AGE, KeyCache, LiveKey
 from apikeys.models import ApiKey
 from apikeys.tests.factories import revealed_key
 
@@ -60,6 +61,22 @@ def test_without_a_lease_it_serves_and_takes_nothing(cache: KeyCache) -> None:
     cache.renew(time.monotonic() - 0.001)
     assert cache.get("a") is None
     assert cache.ticket() is None
+
+
+def test_nothing_is_served_for_longer_than_its_age_allows(
+    cache: KeyCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = time.monotonic()
+    cache.renew(began + 2 * MOST_AGE)
+    fill(cache, "a")
+    monkeypatch.setattr(time, "monotonic", lambda: began + MOST_AGE - 1)
+    assert cache.get("a") is not None
+    fill(cache, "b")
+    monkeypatch.setattr(time, "monotonic", lambda: began + MOST_AGE + 1)
+    assert cache.get("a") is None
+    assert cache.get("b") is not None
+    fill(cache, "a")
+    assert cache.get("a") is not None
 
 
 def test_an_answer_that_may_be_older_than_the_news_is_not_kept(cache: KeyCache) -> None:
@@ -333,6 +350,97 @@ def test_a_listener_that_cannot_connect_leaves_the_cache_off(
     until(lambda: "not cached" in caplog.text, 5)
     assert status(secret) == 204
     assert not CACHE.is_on
+
+
+@postgres
+@committed
+def test_a_mistake_of_our_own_ends_no_listener(
+    held: tuple[ApiKey, str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(listener, "_check_alive", lambda _: {"a": 1}["pid"])
+        until(lambda: not CACHE.is_on, 2)
+        assert status(held[1]) == 204
+    until(lambda: CACHE.is_on, 5)
+    assert "not cached" in caplog.text
+    assert "KeyError" in caplog.text
+
+
+@postgres
+@committed
+def test_a_listener_that_ended_begins_again(stranger: User) -> None:
+    ended = threading.Thread()
+    ended.start()
+    ended.join()
+    listener.LISTENER._thread = ended
+    _, secret = revealed_key(stranger)
+    assert status(secret) == 204
+    until(lambda: CACHE.is_on, 5)
+
+
+@postgres
+@committed
+def test_a_question_that_fails_is_the_last_on_its_connection(held: tuple[ApiKey, str]) -> None:
+    """A statement prepared before a column changed its type never works again."""
+    digest = tokens.digest(held[1])
+
+    def answered() -> bool:
+        try:
+            return listener.LISTENER.ask(lookup._FIND, (digest,)) is not None
+        except listener.NoAnswer:
+            return False
+
+    assert answered()
+    by_sql("ALTER TABLE api_keys ALTER COLUMN last_used_at TYPE timestamptz(3)")
+    try:
+        _, secret = revealed_key(held[0].user)
+        assert status(secret) == 204
+        until(answered)
+        assert CACHE.get(digest) is not None
+        by_sql("UPDATE api_keys SET revoked_at = now() WHERE id = %s", held[0].pk)
+        until(lambda: status(held[1]) == 401)
+    finally:
+        by_sql("ALTER TABLE api_keys ALTER COLUMN last_used_at TYPE timestamptz")
+
+
+@pytest.fixture
+def unchecked(held: tuple[ApiKey, str]) -> Iterator[tuple[ApiKey, str]]:
+    """A held key in a table that takes any time, as one of an older dump may."""
+    reach = import_module("apikeys.migrations.0006_times_within_reach")
+    by_sql(reach.BACKWARDS)
+    yield held
+    by_sql(reach.FORWARDS)
+    held[0].refresh_from_db()
+
+
+@postgres
+@committed
+@pytest.mark.parametrize("end", ["infinity", "-infinity", "20000-01-01", "0044-03-15 BC"])
+def test_a_key_whose_end_cannot_be_read_is_refused_and_spoils_nothing(
+    unchecked: tuple[ApiKey, str], end: str
+) -> None:
+    key, secret = unchecked
+    by_sql("UPDATE api_keys SET expires_at = %s::text::timestamptz WHERE id = %s", end, key.pk)
+    until(lambda: status(secret) == 401)
+    questions = listener.LISTENER._questions
+    assert questions is not None
+    assert status(secret) == 401
+    with transaction.atomic():
+        assert status(secret) == 401
+        assert ApiKey.objects.count() == 1
+    assert listener.LISTENER._questions is questions
+    assert not questions.closed
+
+
+@postgres
+@committed
+@pytest.mark.parametrize("column", ["expires_at", "last_used_at"])
+@pytest.mark.parametrize("time", ["infinity", "-infinity", "20000-01-01", "0044-03-15 BC"])
+def test_a_time_that_cannot_be_read_is_not_stored(stranger: User, column: str, time: str) -> None:
+    revealed_key(stranger)
+    with pytest.raises(psycopg.errors.CheckViolation):
+        by_sql(f"UPDATE api_keys SET {column} = %s::text::timestamptz", time)  # noqa: S608
+    by_sql(f"UPDATE api_keys SET {column} = '9999-12-31 23:59:59+00'")  # noqa: S608
 
 
 @pytest.mark.sqlite

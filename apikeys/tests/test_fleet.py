@@ -140,13 +140,13 @@ def test_without_the_news_it_would_be_accepted_so_the_caches_are_really_in_use(
     warm(servers, secret)
     time.sleep(1)  # listeners that began with this test's first request are listening now
     warm(servers, secret)
-    by_sql("ALTER TABLE api_keys DISABLE TRIGGER USER")
+    by_sql("ALTER TABLE api_keys DISABLE TRIGGER payflow_key_changed")
     try:
         by_sql("UPDATE api_keys SET revoked_at = now() WHERE id = %s", key.pk)
         time.sleep(0.1)
         assert 204 in [server.verify(secret) for server in servers]
     finally:
-        by_sql("ALTER TABLE api_keys ENABLE TRIGGER USER")
+        by_sql("ALTER TABLE api_keys ENABLE ALWAYS TRIGGER payflow_key_changed")
 
 
 def test_two_authorization_headers_are_401(servers: list[Server], stranger: User) -> None:
@@ -158,6 +158,21 @@ def test_two_authorization_headers_are_401(servers: list[Server], stranger: User
     connection.endheaders()
     assert connection.getresponse().status == 401
     connection.close()
+
+
+@pytest.mark.parametrize("told", [("Content-Length", str(2**21)), ("Transfer-Encoding", "chunked")])
+def test_a_gateway_may_tell_of_a_body_and_keep_it(
+    servers: list[Server], stranger: User, told: tuple[str, str]
+) -> None:
+    _, secret = revealed_key(stranger)
+    for token, answer in ((secret, 204), (f"sk_{'0' * 64}", 401)):
+        connection = HTTPConnection(LOOPBACK, servers[0].port, timeout=2)
+        connection.putrequest("POST", VERIFY)
+        connection.putheader("Authorization", f"Bearer {token}")
+        connection.putheader(*told)
+        connection.endheaders()
+        assert connection.getresponse().status == answer
+        connection.close()
 
 
 def test_deactivated_users_keys_are_refused_everywhere(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 from typing import Any
 
@@ -21,6 +22,19 @@ pytestmark = pytest.mark.django_db
 DOORS = ["/api/conversations", "/api/api-keys/verify"]
 KEY = "sk_" + "a" * 64
 STRIPE_KEYS = ["sk_live_51HcZ", "sk_test_51HcZ", "rk_live_51HcZ", "rk_test_51HcZ", "whsec_51HcZ"]
+STRIPE_HEADERS = [
+    "Bearer {}",
+    "bearer   {}",
+    "{}",
+    "Bearer\t{}",
+    "Bearer \t{}",
+    'Bearer "{}"',
+    "Bearer '{}'",
+    '"{}"',
+    "Bearer: {}",
+    "Bearer={}",
+    "Token {}",
+]
 MALFORMED = {
     "no scheme": KEY,
     "no scheme, a JWT": "eyJhbGciOiJIUzI1NiJ9.e30.c2ln",
@@ -57,6 +71,10 @@ UNKNOWN = {
     "a JWT of three parts of nothing": "Bearer ..",
     "another scheme": f"Basic {KEY}",
     "digest": 'Digest username="Mufasa", realm="x"',
+    "basic": "Basic c2tfOg==",
+    "basic that is no base64": "Basic \xff\xfe",
+    "basic of one character": "Basic a",
+    "a word that only ends like Stripe's": "Bearer task_live_1",
     "nothing": "",
     "a space": " ",
 }
@@ -86,13 +104,31 @@ def test_a_header_that_says_nothing_to_us_is_401(door: str, header: str) -> None
 
 @pytest.mark.parametrize("door", DOORS)
 @pytest.mark.parametrize("key", STRIPE_KEYS)
-@pytest.mark.parametrize("header", ["Bearer {}", "bearer   {}", "{}"])
+@pytest.mark.parametrize("header", STRIPE_HEADERS)
 def test_a_stripe_key_is_told_so_and_left_nowhere(
     door: str, key: str, header: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     secret = f"{key}JVnPxTqRWmYb"
     with caplog.at_level(logging.DEBUG):
         response = get(door, header.format(secret))
+    assert_told_so_and_left_nowhere(response, caplog)
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("key", STRIPE_KEYS)
+@pytest.mark.parametrize("header", ["Basic {}", "basic  {}"])
+def test_a_stripe_key_as_the_user_of_basic_authentication_is_told_so_too(
+    door: str, key: str, header: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    encoded = base64.b64encode(f"{key}JVnPxTqRWmYb:".encode()).decode()
+    for credentials in (encoded, encoded.rstrip("=")):
+        with caplog.at_level(logging.DEBUG):
+            response = get(door, header.format(credentials))
+        assert_told_so_and_left_nowhere(response, caplog)
+        assert encoded.rstrip("=") not in response.content.decode() + caplog.text
+
+
+def assert_told_so_and_left_nowhere(response: Any, caplog: pytest.LogCaptureFixture) -> None:
     assert response.status_code == 401
     assert response.json()["code"] == "stripe_key"
     assert "Stripe" in response.json()["detail"]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
+from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -144,6 +148,23 @@ def test_rotation_works_with_all_keys_in_use_but_not_without_end(
     assert answers == [201] * services.MOST_LIVE + [409]
 
 
+def test_keys_in_their_grace_leave_room_for_no_more_than_twenty_beside_them(
+    key: ApiKey, api: APIClient
+) -> None:
+    current = key
+    for _ in range(services.MOST_ROTATED):
+        current = ApiKey.objects.get(pk=rotate(api, current).json()["id"])
+    refused = rotate(api, current)
+    assert refused.status_code == 409
+    assert refused.json()["code"] == "too_many_keys"
+    assert "successor" in refused.json()["detail"]
+    created = [api.post(URL, {"name": "x"}, format="json").status_code for _ in range(20)]
+    assert created == [201] * 19 + [409]
+    assert ApiKey.objects.live(timezone.now()).count() == services.MOST_LIVE * 2
+    assert api.delete(f"{URL}/{key.pk}").status_code == 200
+    assert rotate(api, current).status_code == 201
+
+
 def test_when_the_money_goes_back_the_old_key_ends_with_its_successor(
     key: ApiKey, api: APIClient
 ) -> None:
@@ -194,22 +215,83 @@ def test_two_rotations_at_once_make_one_successor(
 
 @postgres
 @committed
-@pytest.mark.parametrize("round_", range(3))
-def test_a_reveal_and_a_delete_at_once_leave_no_working_key(
-    conversation: Conversation, api_of: ApiOf, round_: int
+@pytest.mark.parametrize("door", ["api", "page"])
+def test_a_reveal_and_a_delete_at_once_have_one_winner(
+    key: ApiKey, api_of: ApiOf, door: str
 ) -> None:
-    key = paid_key(conversation)
-    clients = [api_of(conversation.user) for _ in range(2)]
-    revealed, deleted = at_once(
-        lambda: clients[0].post(f"{URL}/{key.pk}/reveal"),
-        lambda: clients[1].delete(f"{URL}/{key.pk}"),
+    """Both wait for the row, so that neither has come after the other was over."""
+    for _ in range(20):
+        new = services.issue(user_id=key.user_id, name="new")
+        reveal, delete = doors_of(new, door, api_of)
+        revealed, deleted = both_after_a_wait(new, reveal, delete)
+        new.refresh_from_db()
+        if deleted.status_code == 409:
+            assert revealed.status_code == 200
+            assert new.revoked_at is None
+            assert delete().status_code in (200, 302)
+        else:
+            assert deleted.status_code in (200, 302)
+            assert revealed.status_code == 404
+            assert not new.is_revealed
+
+
+def doors_of(key: ApiKey, door: str, api_of: ApiOf) -> tuple[Callable[[], Any], Callable[[], Any]]:
+    """How this key is revealed, and how it is deleted."""
+    if door == "api":
+        clients = [api_of(key.user) for _ in range(2)]
+        return (
+            lambda: clients[0].post(f"{URL}/{key.pk}/reveal"),
+            lambda: clients[1].delete(f"{URL}/{key.pk}"),
+        )
+    browser = Client()
+    browser.force_login(key.user)
+    return (
+        lambda: browser.post(f"/keys/{key.pk}/reveal"),
+        lambda: browser.post(f"/keys/{key.pk}/delete"),
     )
-    assert deleted.status_code == 200
-    assert revealed.status_code in (200, 404)
-    if revealed.status_code == 200:
-        assert not works(revealed.json()["key"])
-    key.refresh_from_db()
-    assert key.revoked_at is not None
+
+
+def both_after_a_wait(key: ApiKey, *actions: Callable[[], Any]) -> list[Any]:
+    """What the actions return that were all waiting for the key's row before one went on."""
+    with ThreadPoolExecutor(1) as pool, transaction.atomic():
+        ApiKey.objects.locked().get(pk=key.pk)
+        results = pool.submit(at_once, *actions)
+        deadline = time.monotonic() + 10
+        while waiting() < len(actions):
+            assert time.monotonic() < deadline, "they do not wait"
+            time.sleep(0.005)
+    return results.result()
+
+
+def waiting() -> int:
+    """How many connections wait for a lock at this moment."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_clear_snapshot()")
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
+        return int(cursor.fetchone()[0])
+
+
+@pytest.mark.parametrize("later", [timedelta(microseconds=1), timedelta(seconds=9)])
+def test_a_key_revealed_after_the_delete_had_come_is_not_deleted(
+    key: ApiKey, later: timedelta
+) -> None:
+    assert key.revealed_at is not None
+    asked_at = key.revealed_at - later
+    with pytest.raises(services.RevealedMeanwhile):
+        services.delete(user_id=key.user_id, key_id=key.pk, asked_at=asked_at)
+
+
+@pytest.mark.parametrize("earlier", [timedelta(0), timedelta(days=1), timedelta(seconds=-11)])
+def test_a_key_revealed_before_or_by_a_clock_that_is_wrong_is_deleted(
+    key: ApiKey, earlier: timedelta
+) -> None:
+    assert key.revealed_at is not None
+    asked_at = key.revealed_at + earlier
+    ended = services.delete(user_id=key.user_id, key_id=key.pk, asked_at=asked_at)
+    assert ended.revoked_at is not None
 
 
 @postgres

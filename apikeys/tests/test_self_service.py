@@ -41,6 +41,10 @@ def api(owner: User, api_of: ApiOf) -> APIClient:
     return api_of(owner)
 
 
+# Those that Unicode calls Bidi_Control.
+BIDI = [chr(n) for n in (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))]
+
+
 @pytest.fixture
 def browser(owner: User) -> Client:
     """A browser in which the owner is signed in."""
@@ -103,6 +107,10 @@ def test_a_key_may_be_given_an_end(api: APIClient) -> None:
         ({"name": "null\x00"}, "/name"),
         ({"name": "sk_" + "a" * 64}, "/name"),
         ({"name": "my sk_live_abc"}, "/name"),
+        ({"name": "pk_live_abc"}, "/name"),
+        ({"name": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln"}, "/name"),
+        ({"name": "token: eyJhbGciOiJub25lIn0.e30."}, "/name"),
+        *[({"name": f"laptop {mark}gpj"}, "/name") for mark in BIDI],
         ({"expiresAt": "2001-01-01T00:00:00Z"}, "/expiresAt"),
         ({"expiresAt": "tomorrow"}, "/expiresAt"),
         ({"expiresAt": "9999-12-31T23:59:59-14:00"}, "/expiresAt"),
@@ -117,6 +125,20 @@ def test_a_bad_body_is_refused_and_makes_nothing(
     assert response.status_code == 400
     assert {error["pointer"] for error in response.json()["errors"]} == {pointer}
     assert ApiKey.objects.count() == before
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "HeyJude's production key",
+        "eyJude",
+        "مفتاح المكتب",
+        "office \U0001f469\u200d\U0001f4bb",
+        "pk_1",
+    ],
+)
+def test_a_name_that_only_reminds_of_a_secret_is_a_name(api: APIClient, name: str) -> None:
+    assert create(api, name=name).json()["name"] == name
 
 
 @pytest.mark.parametrize("body", ["[]", "null", "5", "{"])

@@ -105,6 +105,24 @@ def test_every_method_and_path_below_is_answered(
     assert verify(secret[:-1] + "x", path, method).status_code == 401
 
 
+@pytest.mark.parametrize("path", [URL, f"{URL}/orders/5"])
+@pytest.mark.parametrize(
+    "told", [{"CONTENT_LENGTH": str(2**21)}, {"HTTP_TRANSFER_ENCODING": "chunked"}]
+)
+def test_the_size_of_a_body_that_the_gateway_kept_does_not_matter(
+    stranger: User, path: str, told: dict[str, Any]
+) -> None:
+    _, secret = revealed_key(stranger)
+
+    def post(token: str) -> int:
+        header: dict[str, Any] = {"HTTP_AUTHORIZATION": f"Bearer {token}"}
+        return Client().generic("POST", path, **told, **header).status_code
+
+    assert post(secret) in (200, 204)
+    assert post("sk_" + "0" * 64) == 401
+    assert Client().generic("POST", f"{URL}s", **told).status_code in (400, 411)
+
+
 def test_it_costs_one_query_without_a_join(
     stranger: User, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:

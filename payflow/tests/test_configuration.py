@@ -59,6 +59,22 @@ def test_a_missing_or_empty_secret_is_named(name: str, value: str | None) -> Non
     assert_refused(start(**changes), name, "missing or empty")
 
 
+NOT_REDIS = [
+    "http://:hunter2@cache:6379",
+    "localhost:6379",
+    "redis:cache:6379",
+    "redis://",
+    "redis://:hunter2@",
+    "redis://cache:port",
+    "redis://[::1",
+    "redis://cache?db=one",
+    "redis://cache?no_such_option=1",
+    "redis://cache,cache:6379",
+    "unix:/run/redis.sock",
+    "unix://",
+]
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -79,6 +95,7 @@ def test_a_missing_or_empty_secret_is_named(name: str, value: str | None) -> Non
         ("FRONTEND_URL", "https://[::1"),
         ("DATABASE_URL", "nonsense://somewhere"),
         ("DATABASE_URL", "mysql://somewhere/db"),
+        *[("REDIS_URL", value) for value in NOT_REDIS],
         ("PORT", "http"),
         ("DEBUG", "perhaps"),
     ],
@@ -86,8 +103,28 @@ def test_a_missing_or_empty_secret_is_named(name: str, value: str | None) -> Non
 def test_a_bad_value_is_named_and_not_repeated(name: str, value: str) -> None:
     result = start(**{name: value})
     assert_refused(result, name)
+    assert "hunter2" not in result.stderr
     if name.endswith(("KEY", "SECRET")):
         assert value not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "redis://cache",
+        "redis://user:pass@cache:6379/1",
+        "rediss://cache:6380?ssl_cert_reqs=none",
+        "redis://[::1]:6379",
+        "redis://one:6379,redis://two:6379",
+        "unix:///run/redis.sock",
+        "unix://user:pass@/run/redis.sock?db=2",
+    ],
+)
+def test_a_redis_is_taken_as_redis_py_reads_it(value: str) -> None:
+    code = "from payflow import settings; print(settings.REDIS_URL)"
+    result = start(code, REDIS_URL=value)
+    assert (result.stdout.strip(), result.stderr) == (value, "")
 
 
 def test_a_live_key_goes_to_stripe_and_nowhere_else() -> None:

@@ -1,0 +1,130 @@
+"""Which changes of a row PostgreSQL tells of, however they are made and whatever its types are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import connection, transaction
+
+from accounts.models import User
+from apikeys import listener
+from apikeys.models import ApiKey
+from apikeys.tests.factories import revealed_key
+
+pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
+
+Connection = psycopg.Connection[Any]
+Told = Callable[[], list[str]]
+
+
+@pytest.fixture
+def direct() -> Iterator[Connection]:
+    """A connection that lives on through the whole test, as one of a pool does."""
+    with listener._connected() as direct:
+        yield direct
+
+
+@pytest.fixture
+def told() -> Iterator[Told]:
+    """What was told since it was last asked."""
+    with listener._connected() as connected:
+        connected.execute(f"LISTEN {listener.CHANNEL}")
+        yield lambda: [news.payload for news in connected.notifies(timeout=0.1)]
+
+
+@pytest.fixture
+def key(stranger: User) -> ApiKey:
+    return revealed_key(stranger)[0]
+
+
+def test_a_changed_key_is_told_and_its_use_is_not(
+    key: ApiKey, direct: Connection, told: Told
+) -> None:
+    direct.execute("UPDATE api_keys SET last_used_at = now()")
+    direct.execute("UPDATE users SET last_login = now()")
+    direct.execute("UPDATE api_keys SET name = name")
+    assert told() == []
+    direct.execute("UPDATE api_keys SET name = 'x', last_used_at = now()")
+    assert told() == [key.key_hash]
+
+
+CHANGES = {
+    "UPDATE api_keys SET revoked_at = now()": "key",
+    "UPDATE users SET is_active = false": "user",
+    "DELETE FROM api_keys": "key",
+    "DELETE FROM users": "user",
+    "TRUNCATE api_keys CASCADE": "all",
+    "TRUNCATE users CASCADE": "all",
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_session_that_replays_tells_too(
+    key: ApiKey, direct: Connection, told: Told, change: str
+) -> None:
+    direct.execute("SET session_replication_role = replica")
+    direct.execute(change)
+    payload = {"key": key.key_hash, "user": f"user:{key.user_id}", "all": "all"}[CHANGES[change]]
+    assert payload in told()
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "other", "own"),
+    [
+        ("api_keys", "name", "text", "varchar(200)"),
+        ("api_keys", "key_hash", "text", "varchar(64)"),
+        ("api_keys", "last_used_at", "timestamp", "timestamptz"),
+        ("users", "last_login", "timestamp", "timestamptz"),
+    ],
+)
+def test_a_column_may_change_its_type_under_open_connections(
+    key: ApiKey, direct: Connection, told: Told, table: str, column: str, other: str, own: str
+) -> None:
+    change = f"UPDATE {table} SET {{}}"  # noqa: S608
+    unheard = "last_used_at = now()" if table == "api_keys" else "last_login = now()"
+    heard = "revoked_at = {}" if table == "api_keys" else "is_active = {} IS NULL"
+    payload = key.key_hash if table == "api_keys" else f"user:{key.user_id}"
+
+    def tells(value: str) -> bool:
+        direct.execute(change.format(unheard))
+        nothing = told()
+        direct.execute(change.format(heard.format(value)))
+        return (nothing, told()) == ([], [payload])
+
+    assert tells("now()")
+    alter = f"ALTER TABLE {table} ALTER COLUMN {column} TYPE"
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"{alter} {other}")
+    try:
+        assert tells("NULL")
+    finally:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(f"{alter} {own}")
+    assert tells("now()")
+
+
+def test_the_migration_can_be_taken_back(key: ApiKey) -> None:
+    migration = import_module("apikeys.migrations.0005_triggers_in_every_mode")
+    now = triggers()
+    assert {enabled for _, enabled in now} == {"A"}
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(migration.BACKWARDS)
+        former = triggers()
+        cursor.execute(migration.FORWARDS)
+        assert triggers() == now
+    assert {enabled for _, enabled in former} == {"O"}
+    assert sum("WHEN" in definition for definition, _ in former) == 2
+
+
+def triggers() -> list[tuple[str, str]]:
+    """Our triggers: how each is defined, and in which sessions it fires."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_get_triggerdef(oid), tgenabled::text FROM pg_trigger"
+            " WHERE tgname LIKE 'payflow%' ORDER BY tgname"
+        )
+        return list(cursor.fetchall())

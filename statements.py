@@ -1,0 +1,114 @@
+"""SQL that is put together once and told to the database many times.
+
+For Django's ORM to write a statement takes several times as long as for PostgreSQL to carry it
+out. What the webhook says for every event therefore goes through here; everything else says it
+with the ORM itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import Any, Generic, LiteralString, NamedTuple, TypeVar
+
+import psycopg
+from django.db import DatabaseError, connections, models
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.expressions import Col, RawSQL
+from django.db.transaction import TransactionManagementError
+
+Row = TypeVar("Row", bound=models.Model)
+Parameters = Sequence[Any] | Mapping[str, Any]
+
+
+@contextmanager
+def run(sql: LiteralString, parameters: Parameters) -> Iterator[Any]:
+    """A cursor that has executed the statement; PostgreSQL plans it once for each connection."""
+    database = connections["default"]
+    if database.vendor != "postgresql":
+        with database.cursor() as cursor:
+            cursor.execute(sql, parameters)
+            yield cursor
+        return
+    database.ensure_connection()
+    with database.wrap_database_errors, psycopg.Cursor(database.connection) as cursor:
+        cursor.execute(sql, parameters, prepare=True)
+        yield cursor
+
+
+class Find(Generic[Row]):
+    """The one row of a queryset with a placeholder: `Find(lambda it: Order.objects.filter(pk=it))`.
+
+    The placeholder stands for a whole number or a text, and is sent as it is given.
+    """
+
+    def __init__(self, queryset: Callable[[Any], models.QuerySet[Row]]) -> None:
+        self._queryset = queryset
+        self._written: dict[str, _Select] = {}
+
+    def __call__(self, value: int | str) -> Row | None:
+        """The row as a model's instance. A queryset that locks wants a transaction around it."""
+        database = connections["default"]
+        select = self._written.get(database.vendor) or self._write(database)
+        if select.locks and not database.in_atomic_block:
+            raise TransactionManagementError("A row is locked within a transaction only.")
+        with run(select.sql, [value]) as cursor:
+            row = cursor.fetchone()
+        if row is None:
+            return None
+        values = list(row)
+        for position, (functions, column) in select.converters.items():
+            for convert in functions:
+                values[position] = convert(values[position], column, database)
+        found: Row = select.model.from_db("default", select.names, values)
+        return found
+
+    def _write(self, database: BaseDatabaseWrapper) -> _Select:
+        query = self._queryset(RawSQL("%s", ["the placeholder"])).query
+        compiler = query.get_compiler("default")
+        sql, parameters = compiler.as_sql()
+        if parameters != ("the placeholder",):
+            raise TypeError(f"Such a queryset has one placeholder and no other value: {sql}")
+        columns = [column for column, *_ in compiler.select]
+        names = [column.target.attname for column in columns if isinstance(column, Col)]
+        converters = compiler.get_converters(columns)
+        select = _Select(sql, query.model, names, converters, bool(query.select_for_update))
+        return self._written.setdefault(database.vendor, select)
+
+
+class _Select(NamedTuple):
+    sql: Any
+    model: type[models.Model]
+    names: list[str]
+    converters: Mapping[int, tuple[Sequence[Callable[..., Any]], Any]]
+    locks: bool
+
+
+def update(row: models.Model, names: Sequence[str]) -> None:
+    """Write these fields of a row, as Django's `save` does, but for the signals.
+
+    Raises DatabaseError when the row is gone.
+    """
+    database = connections["default"]
+    sql, fields = _written_update(type(row), tuple(names))
+    values = [field.pre_save(row, False) for field in fields]
+    if database.vendor != "postgresql":  # whose driver knows Python's values
+        values = [
+            field.get_db_prep_save(value, database)
+            for field, value in zip(fields, values, strict=True)
+        ]
+    with run(sql, [*values, row.pk]) as cursor:
+        if cursor.rowcount != 1:
+            raise DatabaseError(f"There is no {row!r} to update.")
+
+
+@cache
+def _written_update(
+    model: type[models.Model], names: Iterable[str]
+) -> tuple[Any, list[models.Field[Any, Any]]]:
+    fields = [model._meta.get_field(name) for name in names]
+    quote = connections["default"].ops.quote_name
+    changes = ", ".join(f"{quote(field.column)} = %s" for field in fields)
+    table, key = quote(model._meta.db_table), quote(model._meta.pk.column)
+    return f"UPDATE {table} SET {changes} WHERE {key} = %s", fields  # noqa: S608 - our names
