@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -164,14 +164,13 @@ def send_all(port: int, deliveries: list[stripe.Json], answers: Answers) -> None
     queue = iter(deliveries)
 
     def client() -> None:
-        sender = Sender(port, answers)
-        while True:
-            with answers.lock:
-                event = next(queue, None)
-            if event is None:
-                break
-            sender.deliver(event)
-        sender.close()
+        with closing(Sender(port, answers)) as sender:
+            while True:
+                with answers.lock:
+                    event = next(queue, None)
+                if event is None:
+                    break
+                sender.deliver(event)
 
     with ThreadPoolExecutor(CLIENTS) as pool:
         for done in [pool.submit(client) for _ in range(CLIENTS)]:
@@ -203,7 +202,8 @@ class Sender:
                 during = Span(since, self._heard)
                 self._answers.failures.append(Failure(event["id"], during, status, text))
             time.sleep(PAUSE)
-        raise TimeoutError(f"{event['id']} was not accepted within {PATIENCE} s")
+        told = [one for one in self._answers.failures if one.event == event["id"]]
+        raise TimeoutError(f"{event['id']} was not accepted within {PATIENCE} s: {told}")
 
     def _post(self, body: str) -> tuple[int | None, str]:
         """The answer's status and text; None when there was no answer."""
