@@ -42,7 +42,7 @@ from sandbox.running import running
 
 pytestmark = [pytest.mark.postgres, pytest.mark.http, pytest.mark.timeout(900)]
 
-SEEDS = range(int(os.environ.get("STORM_SEEDS", "1")))
+SEEDS = range(int(os.environ.get("STORM_SEEDS", "2")))
 CONVERSATIONS = int(os.environ.get("STORM_CONVERSATIONS", "300"))
 # The crashes make every delivery dear; fewer of them still meet many crashes.
 CONVERSATIONS_IN_CHAOS = int(os.environ.get("STORM_CONVERSATIONS", "54"))
