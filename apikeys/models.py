@@ -54,7 +54,10 @@ class KeyState(models.TextChoices):
 
 
 class Hold(models.TextChoices):
-    """What the payment's way back did to a key, so that just this can be undone."""
+    """What the payment's way back did to a key, so that just this can be undone.
+
+    None of it where a person has stopped the key as well: then only a person decides.
+    """
 
     NONE = "", "none"
     SUSPENDED = "suspended", "suspended"

@@ -3,6 +3,9 @@
 Each function that changes a key locks its row, so two of them at once have one winner. Nothing
 here stores a usable key; `create`, `reveal` and `rotate` return one, once, to their caller.
 
+What a payment did to its keys (`hold`), its news take back. A person's stop takes a key over: the
+hold is gone, and nothing but a person lifts that stop.
+
 Keys that hang on one payment are a family. Whatever adds to a family or ends all of it locks the
 family's first key before any other, so that no key is made while its family is being ended.
 """
@@ -195,6 +198,7 @@ def revoke(*, user_id: int | None, key_id: int, reason: str) -> ApiKey:
     Raises KeyNotFound, also if it was revoked before.
     """
     key = _locked(user_id, key_id)
+    key.hold = Hold.NONE
     _end(key, reason)
     return key
 
@@ -217,16 +221,42 @@ def delete(*, user_id: int | None, key_id: int, asked_at: datetime) -> ApiKey:
 
 
 @transaction.atomic
+def revoke_for_good(key_id: int, *, reason: str) -> bool:
+    """End a key also where its payment has ended it, so that it stays so if the money comes back.
+
+    False if it had ended for good before.
+    """
+    key = ApiKey.objects.locked().get(pk=key_id)
+    if key.revoked_at is not None and key.hold != Hold.REVOKED:
+        return False
+    key.hold = Hold.NONE
+    _end(key, reason)
+    return True
+
+
+@transaction.atomic
 def suspend(key_id: int) -> bool:
-    """Stop one key for now. False if it was stopped before."""
-    return _suspend(ApiKey.objects.filter(pk=key_id).locked())
+    """Stop one key until it is restored, also one that its payment has suspended.
+
+    False if somebody stopped it before, or it is revoked.
+    """
+    keys = ApiKey.objects.filter(pk=key_id).not_revoked()
+    held = list(keys.filter(hold=Hold.SUSPENDED).locked())
+    for key in held:
+        key.hold = Hold.NONE
+        key.save(update_fields=["hold", "updated_at"])
+    return _suspend(keys.locked()) or bool(held)
 
 
 @transaction.atomic
 def restore(key_id: int) -> bool:
-    """Lift the suspension of one key; a revoked key stays revoked. False if there was none."""
+    """Lift a `suspend`; a revoked key stays revoked. False if there was none.
+
+    What a dispute has suspended is not lifted here: that is `restore_family`.
+    """
     stopped = ApiKey.objects.filter(pk=key_id, suspended_at__isnull=False)
-    return bool(stopped.update(suspended_at=None, hold=Hold.NONE, updated_at=timezone.now()))
+    stopped = stopped.exclude(hold=Hold.SUSPENDED)
+    return bool(stopped.update(suspended_at=None, updated_at=timezone.now()))
 
 
 @transaction.atomic

@@ -195,7 +195,7 @@ def _url(action: Action, subject: Model, back: str) -> str:
     return f"{reverse(route, args=[subject.pk, action.kind.value])}?{urlencode({'next': back})}"
 
 
-_KEY_COLUMNS = ("revoked_at", "revoked_reason", "suspended_at")
+_KEY_COLUMNS = ("revoked_at", "revoked_reason", "suspended_at", "hold")
 _EVENT_COLUMNS = ("status", "attempts", "outcome", "last_error", "settled_at")
 
 ACTIONS: Sequence[Action] = (
@@ -262,10 +262,11 @@ ACTIONS: Sequence[Action] = (
         kind=Kind.REVOKE_KEY,
         model=ApiKey,
         label="Revoke key…",
-        explanation="Ends the key at once and for good. Its owner sees that support revoked it, "
-        "and the reason as you write it here.",
+        explanation="Ends the key at once and for good, also where a refund or a lost dispute has "
+        "ended it: should the money come back, the key does not. Its owner sees that "
+        "support revoked it, and the reason as you write it here.",
         act=deeds.revoke_key,
-        obstacle=deeds.revoked_obstacle,
+        obstacle=deeds.revoke_obstacle,
         watched=_KEY_COLUMNS,
         told_to_owner=True,
     ),
@@ -273,7 +274,8 @@ ACTIONS: Sequence[Action] = (
         kind=Kind.SUSPEND_KEY,
         model=ApiKey,
         label="Suspend key…",
-        explanation="Stops the key until somebody restores it.",
+        explanation="Stops the key until somebody restores it, also where a dispute has stopped "
+        "it: should that be won, the key stays stopped.",
         act=deeds.suspend_key,
         obstacle=deeds.suspend_obstacle,
         watched=_KEY_COLUMNS,
@@ -282,7 +284,7 @@ ACTIONS: Sequence[Action] = (
         kind=Kind.RESTORE_KEY,
         model=ApiKey,
         label="Restore key…",
-        explanation="Lifts the suspension: the key works again.",
+        explanation="Lifts the suspension: the key works again. Not while its payment is disputed.",
         act=deeds.restore_key,
         obstacle=deeds.restore_obstacle,
         watched=_KEY_COLUMNS,

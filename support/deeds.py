@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -65,20 +66,22 @@ def _is_handled(trail: Trail, **about: object) -> bool:
 # --- Keys -----------------------------------------------------------------------------------------
 
 
-def revoked_obstacle(key: ApiKey, trail: Trail = ()) -> str:
-    return "It is revoked." if key.revoked_at else ""
+def revoke_obstacle(key: ApiKey, trail: Trail = ()) -> str:
+    """What its payment has ended may still be revoked: it then stays so if the money comes back."""
+    return "" if key.hold == Hold.REVOKED else _ended(key)
 
 
 def suspend_obstacle(key: ApiKey, trail: Trail = ()) -> str:
-    return revoked_obstacle(key) or ("It is suspended." if key.suspended_at else "")
+    """What its payment has suspended may still be suspended: a won dispute leaves it so then."""
+    return _ended(key) if key.hold == Hold.SUSPENDED else _stopped(key)
 
 
 def restore_obstacle(key: ApiKey, trail: Trail = ()) -> str:
-    if revoked := revoked_obstacle(key):
-        return revoked
+    if ended := _ended(key):
+        return ended
     if not key.suspended_at:
         return "It is not suspended."
-    return "Its payment is disputed." if key.hold == Hold.SUSPENDED else ""
+    return "Its payment is disputed." if _payment_is_disputed(key) else ""
 
 
 def reveal_obstacle(key: ApiKey, trail: Trail = ()) -> str:
@@ -86,29 +89,54 @@ def reveal_obstacle(key: ApiKey, trail: Trail = ()) -> str:
         return "It was revealed before. Revoke it; its owner can create another."
     if key.rotated_at:
         return "It was rotated; its successor has been shown."
-    return suspend_obstacle(key)
+    return _stopped(key)
+
+
+def _ended(key: ApiKey) -> str:
+    return "It is revoked." if key.revoked_at else ""
+
+
+def _stopped(key: ApiKey) -> str:
+    return _ended(key) or ("It is suspended." if key.suspended_at else "")
+
+
+def _payment_is_disputed(key: ApiKey) -> bool:
+    order = Order.objects.filter(api_key=key.root_id).first()
+    return key.hold == Hold.SUSPENDED or (order is not None and order.is_disputed)
 
 
 def revoke_key(key: ApiKey, trace: SupportAction) -> str:
-    try:
-        apikeys.revoke(user_id=key.user_id, key_id=key.pk, reason=trace.reason)
-    except apikeys.KeyNotFound:
-        raise Refused("It was revoked meanwhile.") from None
-    return f"Key {key} revoked."
+    key.refresh_from_db()
+    if not apikeys.revoke_for_good(key.pk, reason=trace.reason):
+        raise Refused("It was revoked meanwhile.")
+    return f"Key {key} revoked.{_taken_over(key)}"
 
 
 def suspend_key(key: ApiKey, trace: SupportAction) -> str:
+    key.refresh_from_db()
     if not apikeys.suspend(key.pk):
-        raise Refused("It was suspended meanwhile.")
-    return f"Key {key} suspended."
+        raise Refused("It was stopped meanwhile.")
+    return f"Key {key} suspended.{_taken_over(key)}"
+
+
+def _taken_over(key: ApiKey) -> str:
+    """What to say of a key that its payment held until now."""
+    if key.hold == Hold.SUSPENDED:
+        return " A dispute had suspended it; if that is won, it stays stopped."
+    if key.hold == Hold.REVOKED:
+        return " Its payment had ended it; if the money comes back, it stays revoked."
+    return ""
 
 
 def restore_key(key: ApiKey, trace: SupportAction) -> str:
-    key.refresh_from_db()
-    if obstacle := restore_obstacle(key):
-        raise Refused(obstacle)
-    if not apikeys.restore(key.pk):
-        raise Refused("It is not suspended any more.")
+    """Under the order's lock: no dispute opens between the look at it and the deed."""
+    with transaction.atomic():
+        list(Order.objects.filter(api_key=key.root_id).locked())
+        key.refresh_from_db()
+        if obstacle := restore_obstacle(key):
+            raise Refused(obstacle)
+        if not apikeys.restore(key.pk):
+            raise Refused("It is not suspended any more.")
     return f"Key {key} restored."
 
 

@@ -229,6 +229,39 @@ def test_a_refund_that_failed_reinstates_what_it_ended_and_nothing_else(
     assert bearer(deleted["key"]).get("/api/conversations").status_code == 401
 
 
+def test_a_key_that_staff_stopped_in_a_dispute_is_not_restored_when_it_is_won(owner: User) -> None:
+    key, secret = revealed_key(owner, grant=ApiKey.objects.get())
+    services.suspend_family(key.root_id)
+    assert not services.restore(key.pk)
+    assert services.suspend(key.pk)
+    assert not services.suspend(key.pk)
+    assert services.restore_family(key.root_id)  # the issued one
+    assert bearer(secret).get("/api/conversations").status_code == 401
+    assert services.restore(key.pk)
+    assert bearer(secret).get("/api/conversations").status_code == 200
+
+
+def test_a_key_that_staff_revoked_after_a_refund_is_not_reinstated(owner: User) -> None:
+    key, secret = revealed_key(owner, grant=ApiKey.objects.get())
+    services.revoke_family(key.root_id, reason="Refunded.")
+    assert services.revoke_for_good(key.pk, reason="Abused.")
+    assert not services.revoke_for_good(key.pk, reason="Once more.")
+    assert services.reinstate_family(key.root_id)
+    key.refresh_from_db()
+    assert key.revoked_reason == "Abused."
+    assert bearer(secret).get("/api/conversations").status_code == 401
+
+
+def test_a_suspension_neither_takes_nor_frees_what_a_refund_has_ended(owner: User) -> None:
+    key, secret = revealed_key(owner, grant=ApiKey.objects.get())
+    services.suspend(key.pk)
+    services.revoke_family(key.root_id, reason="Refunded.")
+    assert not services.suspend(key.pk)
+    assert services.restore(key.pk)
+    assert services.reinstate_family(key.root_id)
+    assert bearer(secret).get("/api/conversations").status_code == 200
+
+
 def test_the_twenty_first_key_is_a_conflict_until_another_ends(owner: User, api: APIClient) -> None:
     fill_up(owner)
     response = create(api)

@@ -12,9 +12,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import psycopg
 
 from billing.tests import stripe_events as stripe
 from devtools.management import manage
@@ -25,8 +27,20 @@ from devtools.service import Service
 CLIENTS = 16
 PATIENCE = 240.0  # seconds for one delivery to be accepted, whatever happens
 PAUSE = 0.1
+RECOVERY = 30.0  # seconds within which what was killed must be replaced
 
 ANSWER_TIMEOUT = 30.0
+
+
+@dataclass(frozen=True)
+class Span:
+    """From when to when something lasted, by the monotonic clock."""
+
+    began: float
+    ended: float
+
+    def meets(self, other: Span) -> bool:
+        return self.began <= other.ended and other.began <= self.ended
 
 
 class RestartingCluster(Cluster):
@@ -34,6 +48,7 @@ class RestartingCluster(Cluster):
 
     def __init__(self) -> None:
         super().__init__(durable=True)
+        self.outages: list[Span] = []
 
     def _postgres(self) -> list[str]:
         again_and_again = 'while :; do "$0" "$@"; sleep 0.2; done'
@@ -41,10 +56,18 @@ class RestartingCluster(Cluster):
 
     def crash(self) -> None:
         """What `pg_ctl stop -m immediate` does: no checkpoint, no goodbye, recovery at start."""
-        # While it is down there is no such file.
-        with suppress(FileNotFoundError, ProcessLookupError, IndexError):
-            pid = (self._data / "postmaster.pid").read_text().splitlines()[0]
-            os.kill(int(pid), signal.SIGQUIT)
+        began = time.monotonic()
+        pid = (self._data / "postmaster.pid").read_text().splitlines()[0]
+        os.kill(int(pid), signal.SIGQUIT)
+        wait_until(lambda: not Path(f"/proc/{pid}").exists() and self._is_up())
+        self.outages.append(Span(began, time.monotonic()))
+
+    def _is_up(self) -> bool:
+        try:
+            psycopg.connect(self.url()).close()
+        except psycopg.OperationalError:
+            return False
+        return True
 
     @property
     def deadlocks(self) -> int:
@@ -57,15 +80,25 @@ class App:
 
     port: int
     pid_file: Path
-    kills: int = 0
+    kills: list[Span] = field(default_factory=list)
 
     def kill_a_worker(self) -> None:
         """SIGKILL a worker, the young and the old in turn; gunicorn starts another."""
-        with suppress(FileNotFoundError, ProcessLookupError, IndexError):
-            master = self.pid_file.read_text().strip()
-            children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
-            os.kill(int(children[-(self.kills % 2)]), signal.SIGKILL)
-            self.kills += 1
+        master = self.pid_file.read_text().strip()
+        children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+        if children:
+            pid = children[-(len(self.kills) % 2)]
+            began = time.monotonic()
+            os.kill(int(pid), signal.SIGKILL)
+            wait_until(lambda: not Path(f"/proc/{pid}").exists())
+            self.kills.append(Span(began, time.monotonic()))
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + RECOVERY
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 @contextmanager
@@ -105,68 +138,80 @@ def every(seconds: float, act: Callable[[], None]) -> Iterator[None]:
         thread.join()
 
 
+@dataclass(frozen=True)
+class Failure:
+    """A delivery that was not accepted. It lasted from the last answer over its connection on."""
+
+    event: str
+    during: Span
+    status: int | None
+    """None: there was no answer."""
+    text: str
+
+
 @dataclass
 class Answers:
     """How the deliveries of one storm were answered."""
 
-    statuses: Counter[int] = field(default_factory=Counter)
-    broken: int = 0
-    """Requests that ended without an answer."""
+    statuses: Counter[int | None] = field(default_factory=Counter)
     acknowledged: set[str] = field(default_factory=set)
-    errors: list[str] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-def send_all(port: int, deliveries: list[stripe.Json]) -> Answers:
+def send_all(port: int, deliveries: list[stripe.Json], answers: Answers) -> None:
     """Deliver by 16 clients, each of which repeats a delivery until it is answered with 2xx."""
-    answers = Answers()
     queue = iter(deliveries)
-    lock = threading.Lock()
 
     def client() -> None:
-        connection = http.client.HTTPConnection(LOOPBACK, port, timeout=ANSWER_TIMEOUT)
-        while True:
-            with lock:
-                event = next(queue, None)
-            if event is None:
-                break
-            _deliver(connection, event, answers, lock)
-        connection.close()
+        with closing(Sender(port, answers)) as sender:
+            while True:
+                with answers.lock:
+                    event = next(queue, None)
+                if event is None:
+                    break
+                sender.deliver(event)
 
     with ThreadPoolExecutor(CLIENTS) as pool:
         for done in [pool.submit(client) for _ in range(CLIENTS)]:
             done.result()
-    return answers
 
 
-def _deliver(
-    connection: http.client.HTTPConnection,
-    event: stripe.Json,
-    answers: Answers,
-    lock: threading.Lock,
-) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        status, answer = _post(connection, json.dumps(event))
-        with lock:
-            if status is None:
-                answers.broken += 1
-            else:
-                answers.statuses[status] += 1
-            if status == 200:
-                answers.acknowledged.add(event["id"])
-                return
-            answers.errors.append(f"{event['id']} {event['type']}: {status} {answer}")
-        time.sleep(PAUSE)
-    raise TimeoutError(f"{event['id']} was not accepted within {PATIENCE} s")
+class Sender:
+    """One client and its connection."""
 
+    def __init__(self, port: int, answers: Answers) -> None:
+        self._connection = http.client.HTTPConnection(LOOPBACK, port, timeout=ANSWER_TIMEOUT)
+        self._answers = answers
+        self._heard = time.monotonic()
 
-def _post(connection: http.client.HTTPConnection, body: str) -> tuple[int | None, str]:
-    """The answer's status and text; None when there was no answer."""
-    headers = {"Content-Type": "application/json", "Stripe-Signature": stripe.signature(body)}
-    try:
-        connection.request("POST", stripe.URL, body, headers)
-        response = connection.getresponse()
-        return response.status, response.read().decode()
-    except (http.client.HTTPException, OSError) as error:
-        connection.close()  # the next request opens it again
-        return None, repr(error)
+    def close(self) -> None:
+        self._connection.close()
+
+    def deliver(self, event: stripe.Json) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            since = self._heard
+            status, text = self._post(json.dumps(event))
+            self._heard = time.monotonic()
+            with self._answers.lock:
+                self._answers.statuses[status] += 1
+                if status == 200:
+                    self._answers.acknowledged.add(event["id"])
+                    return
+                during = Span(since, self._heard)
+                self._answers.failures.append(Failure(event["id"], during, status, text))
+            time.sleep(PAUSE)
+        told = [one for one in self._answers.failures if one.event == event["id"]]
+        raise TimeoutError(f"{event['id']} was not accepted within {PATIENCE} s: {told}")
+
+    def _post(self, body: str) -> tuple[int | None, str]:
+        """The answer's status and text; None when there was no answer."""
+        headers = {"Content-Type": "application/json", "Stripe-Signature": stripe.signature(body)}
+        try:
+            self._connection.request("POST", stripe.URL, body, headers)
+            response = self._connection.getresponse()
+            return response.status, response.read().decode()
+        except (http.client.HTTPException, OSError) as error:
+            self.close()  # the next request opens it again
+            return None, repr(error)

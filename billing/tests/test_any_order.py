@@ -1,7 +1,8 @@
-"""Whatever order the events of one payment arrive in, and however often: one result.
+"""Whatever order the events of a payment arrive in, and however often: one result.
 
-Left out are only the facts whose order matters to anybody: which of two payments came first, and
-two decisions of one dispute within a second.
+Left out are two decisions of one dispute within a second. Of two payments of one conversation the
+first to be heard of gets the key: what is compared of them is the money of each, and that the key
+is where it belongs.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from accounts.tests.factories import UserFactory
 from apikeys.models import ApiKey
 from billing.models import EventStatus, Order, StripeEvent
 from billing.tests import stripe_events as stripe
+from billing.tests.soundness import assert_sound
 from conversations.models import Conversation
 from conversations.tests.factories import ConversationFactory
 
@@ -104,14 +106,19 @@ def dispute_events(draw: st.DrawFn, number: int) -> Story:
     ]
 
 
-def build(story: Story) -> tuple[Conversation, list[stripe.Json]]:
-    """A fresh conversation that waits for its session, and the story's events about it."""
+def build(*told: Story) -> tuple[Conversation, list[stripe.Json]]:
+    """A fresh conversation that waits for a session, and a story's events about each session."""
     conversation = ConversationFactory.create(user=UserFactory.create())
-    session = stripe.session(conversation)
-    conversation.await_payment(session["id"])
+    sessions = [stripe.session(conversation) for _ in told]
+    conversation.await_payment(sessions[0]["id"])
+    happened = [
+        one
+        for session, story in zip(sessions, told, strict=True)
+        for one in objects(conversation, session, story)
+    ]
     events = [
         stripe.event(kind, stripe_object, created=1_700_000_000 + 60 * minute)
-        for minute, (kind, stripe_object) in enumerate(objects(conversation, session, story))
+        for minute, (kind, stripe_object) in enumerate(happened)
     ]
     return conversation, events
 
@@ -141,27 +148,56 @@ def tell(events: list[stripe.Json]) -> None:
 
 
 def result(conversation: Conversation) -> dict[str, Any]:
-    """All that anybody can see of a payment, but ids and times."""
+    """All that anybody can see of a conversation with one payment, but ids and times."""
     conversation.refresh_from_db()
     order = Order.objects.get(conversation=conversation)
     key = ApiKey.objects.filter(user=conversation.user_id)
-    events = StripeEvent.objects.filter(payment_intent_id=order.stripe_payment_intent_id)
     return {
         "conversation": conversation.payment_status,
-        "order": (order.status, order.is_duplicate, order.amount_cents, order.dispute_status),
+        "duplicate": order.is_duplicate,
+        "money": money(order),
+        "keys": [(one.revoked_at is not None, one.suspended_at is not None) for one in key],
+    }
+
+
+def money(order: Order) -> dict[str, Any]:
+    """All that is known of an order's own money."""
+    events = StripeEvent.objects.filter(payment_intent_id=order.stripe_payment_intent_id)
+    return {
+        "order": (order.status, order.amount_cents, order.dispute_status),
         "refunded": (order.refunded_cents, order.refunded_at is not None),
         "refunds": sorted(order.refunds.values_list("amount_cents", "status")),
         "disputes": sorted(order.disputes.values_list("status", flat=True)),
-        "keys": [(one.revoked_at is not None, one.suspended_at is not None) for one in key],
         "unsettled": events.exclude(status=EventStatus.PROCESSED).count(),
     }
 
 
-@settings(
+def moneys(conversation: Conversation) -> list[dict[str, Any]]:
+    """The money of each order, in the order in which their sessions were made."""
+    orders = Order.objects.filter(conversation=conversation)
+    return [money(one) for one in sorted(orders, key=lambda one: int(one.stripe_session_id[8:]))]
+
+
+def comes_back(story: Story) -> bool:
+    """Whether money that was gone is told to have come back."""
+    said = [special.get("status") for _, special in story]
+    return not {"failed", "canceled", "appeal_under_review"}.isdisjoint(said)
+
+
+thoroughly = settings(
     max_examples=EXAMPLES,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
+
+
+def disordered(data: st.DataObject, events: list[stripe.Json]) -> list[stripe.Json]:
+    """All of them, some repeatedly, in any order."""
+    repeated = data.draw(st.lists(st.sampled_from(events), max_size=len(events)))
+    return data.draw(st.permutations(events + repeated))
+
+
+@thoroughly
 @given(story=stories(), data=st.data())
 def test_duplicates_and_disorder_end_as_the_story_did(
     db: None, story: Story, data: st.DataObject
@@ -169,6 +205,20 @@ def test_duplicates_and_disorder_end_as_the_story_did(
     in_order, events = build(story)
     tell(events)
     in_disorder, events = build(story)
-    repeated = data.draw(st.lists(st.sampled_from(events), max_size=len(events)))
-    tell(data.draw(st.permutations(events + repeated)))
+    tell(disordered(data, events))
     assert result(in_disorder) == result(in_order)
+
+
+@thoroughly
+@given(first=stories(), second=stories(), data=st.data())
+def test_two_payments_of_one_conversation_leave_one_key_and_the_money_of_each(
+    db: None, first: Story, second: Story, data: st.DataObject
+) -> None:
+    in_order, events = build(first, second)
+    tell(events)
+    in_disorder, events = build(first, second)
+    tell(disordered(data, events))
+    assert moneys(in_disorder) == moneys(in_order)
+    once = not comes_back(first + second)
+    assert_sound(in_order, once=once)
+    assert_sound(in_disorder, once=once)

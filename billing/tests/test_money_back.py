@@ -341,6 +341,22 @@ def test_the_duplicate_that_stands_after_the_first_was_refunded_gets_the_key(
     assert ApiKey.objects.filter(revoked_at=None).count() == 1
 
 
+def test_a_link_that_was_made_while_the_money_was_away_can_only_be_paid_as_a_duplicate(
+    order: Order,
+) -> None:
+    dispute = stripe.dispute(order.stripe_payment_intent_id or "", "lost")
+    tell("charge.dispute.closed", dispute)
+    link = stripe.session(order.conversation)
+    order.conversation.await_payment(link["id"])
+    tell("charge.dispute.closed", {**dispute, "status": "won"}, created=2_000_000_000)
+    assert seen(order) == (0, "paid", "live")
+    tell("checkout.session.completed", link)
+    again = Order.objects.get(stripe_session_id=link["id"])
+    assert again.is_duplicate
+    assert seen(again) == (0, "paid", "none")
+    assert seen(order) == (0, "paid", "live")
+
+
 def test_a_refund_of_the_other_mode_touches_nothing_and_never_counts_as_foreign(
     conversation: Conversation,
 ) -> None:

@@ -13,13 +13,15 @@ import pytest
 
 from apikeys.models import ApiKey
 from billing.handlers import HANDLERS
-from billing.models import EventStatus, Order, StripeEvent
+from billing.models import EventStatus, Order, OrderStatus, StripeEvent
 from billing.tests import stripe_events as stripe
+from billing.tests.soundness import assert_sound
 from conversations.models import Conversation
 
 pytestmark = pytest.mark.django_db
 
-Seen = tuple[str, str, str]  # of the order (duplicates in capitals), the conversation, the key
+# The order (duplicates in capitals) and whether its money is gone, the conversation, the key.
+Seen = tuple[str, str, str]
 
 STATES: dict[str, Seen] = {
     "new": ("", "unpaid", ""),
@@ -29,42 +31,48 @@ STATES: dict[str, Seen] = {
     "failed": ("failed", "failed", ""),
     "paid": ("completed", "paid", "live"),
     "disputed": ("completed", "paid", "suspended"),
-    "refunded": ("completed", "unpaid", "revoked"),
-    "lost": ("completed", "unpaid", "revoked"),
+    "refunded": ("completed, gone", "unpaid", "revoked"),
+    "lost": ("completed, gone", "unpaid", "revoked"),
+    "disputed, refunded": ("completed, gone", "unpaid", "revoked"),
     # The conversation was paid by another session before.
     "second": ("", "paid", ""),
     "second pending": ("pending", "paid", ""),
     "second failed": ("failed", "paid", ""),
     "duplicate": ("COMPLETED", "paid", ""),
+    "dup. refunded": ("COMPLETED, gone", "paid", ""),
+    "dup. lost": ("COMPLETED, gone", "paid", ""),
+    # Of two payments the first was refunded: of this one, and of the other one.
+    "first refunded": ("completed, gone", "paid", "revoked"),
+    "promoted": ("completed", "paid", "live"),
 }
 
 # Rows are events, columns the states before them.
 TABLE = """
-new     | link    | expired | pending | failed | paid     | disputed | refunded | lost | second         | second pending | second failed | duplicate
-completed, paid   | paid    | paid    | paid    | paid    | paid   | =        | =        | =        | =    | duplicate      | duplicate      | duplicate     | =
-completed, unpaid | pending | pending | pending | =       | =      | =        | =        | =        | =    | second pending | =              | =             | =
-async succeeded   | paid    | paid    | paid    | paid    | paid   | =        | =        | =        | =    | duplicate      | duplicate      | duplicate     | =
-async failed      | failed  | failed  | failed  | failed  | =      | =        | =        | =        | =    | second failed  | second failed  | =             | =
-session expired   | =       | expired | =       | =       | =      | =        | =        | =        | =    | =              | =              | =             | =
-card declined     | =       | =       | =       | =       | =      | =        | =        | =        | =    | =              | =              | =             | =
-declined (alias)  | =       | =       | =       | =       | =      | =        | =        | =        | =    | =              | =              | =             | =
-refund created    | waits   | waits   | waits   | =       | =      | refunded | refunded | =        | =    | waits          | =              | =             | =
-refund in part    | waits   | waits   | waits   | =       | =      | =        | =        | =        | =    | waits          | =              | =             | =
-refund updated    | waits   | waits   | waits   | =       | =      | refunded | refunded | =        | =    | waits          | =              | =             | =
-refund failed     | waits   | waits   | waits   | =       | =      | =        | =        | paid     | =    | waits          | =              | =             | =
-old refund update | waits   | waits   | waits   | =       | =      | refunded | refunded | =        | =    | waits          | =              | =             | =
-charge refunded   | waits   | waits   | waits   | =       | =      | refunded | refunded | =        | =    | waits          | =              | =             | =
-charge, in part   | waits   | waits   | waits   | =       | =      | =        | =        | =        | =    | waits          | =              | =             | =
-inquiry           | waits   | waits   | waits   | =       | =      | =        | =        | =        | =    | waits          | =              | =             | =
-disputed          | waits   | waits   | waits   | =       | =      | disputed | =        | =        | =    | waits          | =              | =             | =
-funds withdrawn   | waits   | waits   | waits   | =       | =      | disputed | =        | =        | =    | waits          | =              | =             | =
-appealed          | waits   | waits   | waits   | =       | =      | disputed | =        | =        | disputed | waits      | =              | =             | =
-dispute won       | waits   | waits   | waits   | =       | =      | =        | paid     | =        | paid | waits          | =              | =             | =
-funds reinstated  | waits   | waits   | waits   | =       | =      | =        | paid     | =        | paid | waits          | =              | =             | =
-dispute lost      | waits   | waits   | waits   | =       | =      | lost     | lost     | =        | =    | waits          | =              | =             | =
-dispute prevented | waits   | waits   | waits   | =       | =      | =        | paid     | =        | paid | waits          | =              | =             | =
+event             | new     | link    | expired | pending | failed | paid     | disputed | refunded | lost     | disputed, refunded | second         | second pending | second failed | duplicate     | dup. refunded | dup. lost | first refunded | promoted
+completed, paid   | paid    | paid    | paid    | paid    | paid   | =        | =        | =        | =        | =                  | duplicate      | duplicate      | duplicate     | =             | =             | =         | =              | =
+completed, unpaid | pending | pending | pending | =       | =      | =        | =        | =        | =        | =                  | second pending | =              | =             | =             | =             | =         | =              | =
+async succeeded   | paid    | paid    | paid    | paid    | paid   | =        | =        | =        | =        | =                  | duplicate      | duplicate      | duplicate     | =             | =             | =         | =              | =
+async failed      | failed  | failed  | failed  | failed  | =      | =        | =        | =        | =        | =                  | second failed  | second failed  | =             | =             | =             | =         | =              | =
+session expired   | =       | expired | =       | =       | =      | =        | =        | =        | =        | =                  | =              | =              | =             | =             | =             | =         | =              | =
+card declined     | =       | =       | =       | =       | =      | =        | =        | =        | =        | =                  | =              | =              | =             | =             | =             | =         | =              | =
+declined (alias)  | =       | =       | =       | =       | =      | =        | =        | =        | =        | =                  | =              | =              | =             | =             | =             | =         | =              | =
+refund created    | waits   | waits   | waits   | =       | =      | refunded | refunded | =        | =        | =                  | waits          | =              | =             | dup. refunded | =             | =         | =              | refunded
+refund in part    | waits   | waits   | waits   | =       | =      | =        | =        | =        | =        | =                  | waits          | =              | =             | =             | =             | =         | =              | =
+refund updated    | waits   | waits   | waits   | =       | =      | refunded | refunded | =        | =        | =                  | waits          | =              | =             | dup. refunded | =             | =         | =              | refunded
+refund failed     | waits   | waits   | waits   | =       | =      | =        | =        | paid     | =        | disputed           | waits          | =              | =             | =             | duplicate     | =         | paid           | =
+old refund update | waits   | waits   | waits   | =       | =      | refunded | refunded | =        | =        | =                  | waits          | =              | =             | dup. refunded | =             | =         | =              | refunded
+charge refunded   | waits   | waits   | waits   | =       | =      | refunded | refunded | =        | =        | =                  | waits          | =              | =             | dup. refunded | =             | =         | =              | refunded
+charge, in part   | waits   | waits   | waits   | =       | =      | =        | =        | =        | =        | =                  | waits          | =              | =             | =             | =             | =         | =              | =
+inquiry           | waits   | waits   | waits   | =       | =      | =        | =        | =        | =        | =                  | waits          | =              | =             | =             | =             | =         | =              | =
+disputed          | waits   | waits   | waits   | =       | =      | disputed | =        | =        | =        | =                  | waits          | =              | =             | =             | =             | =         | =              | disputed
+funds withdrawn   | waits   | waits   | waits   | =       | =      | disputed | =        | =        | =        | =                  | waits          | =              | =             | =             | =             | =         | =              | disputed
+appealed          | waits   | waits   | waits   | =       | =      | disputed | =        | =        | disputed | =                  | waits          | =              | =             | =             | =             | duplicate | =              | disputed
+dispute won       | waits   | waits   | waits   | =       | =      | =        | paid     | =        | paid     | =                  | waits          | =              | =             | =             | =             | duplicate | =              | =
+funds reinstated  | waits   | waits   | waits   | =       | =      | =        | paid     | =        | paid     | =                  | waits          | =              | =             | =             | =             | duplicate | =              | =
+dispute lost      | waits   | waits   | waits   | =       | =      | lost     | lost     | =        | =        | =                  | waits          | =              | =             | dup. lost     | =             | =         | =              | lost
+dispute prevented | waits   | waits   | waits   | =       | =      | =        | paid     | =        | paid     | =                  | waits          | =              | =             | =             | =             | duplicate | =              | =
 """  # noqa: E501 - a table
-HEAD, *ROWS = [[cell.strip() for cell in line.split("|")] for line in TABLE.strip().splitlines()]
+(_, *HEAD), *ROWS = ([cell.strip() for cell in line.split("|")] for line in TABLE.split("\n")[1:-1])
 CASES = [
     pytest.param(state, row[0], cell, id=f"{row[0]} when {state}")
     for row in ROWS
@@ -127,6 +135,8 @@ EVENTS: dict[str, Callable[[Payment], stripe.Json]] = {
     "dispute prevented": lambda p: p.dispute("updated", "prevented"),
 }
 
+OTHER = "other: "  # of the conversation's other session
+OTHER_PAID = OTHER + "completed, paid"
 BEFORE: dict[str, tuple[str, ...]] = {
     "new": (),
     "link": (),
@@ -137,22 +147,27 @@ BEFORE: dict[str, tuple[str, ...]] = {
     "disputed": ("completed, paid", "disputed"),
     "refunded": ("completed, paid", "refund updated"),
     "lost": ("completed, paid", "dispute lost"),
-    "second": (),
-    "second pending": ("completed, unpaid",),
-    "second failed": ("async failed",),
-    "duplicate": ("completed, paid",),
+    "disputed, refunded": ("completed, paid", "disputed", "refund updated"),
+    "second": (OTHER_PAID,),
+    "second pending": (OTHER_PAID, "completed, unpaid"),
+    "second failed": (OTHER_PAID, "async failed"),
+    "duplicate": (OTHER_PAID, "completed, paid"),
+    "dup. refunded": (OTHER_PAID, "completed, paid", "refund updated"),
+    "dup. lost": (OTHER_PAID, "completed, paid", "dispute lost"),
+    "first refunded": ("completed, paid", OTHER_PAID, "refund updated"),
+    "promoted": (OTHER_PAID, "completed, paid", OTHER + "refund updated"),
 }
 
 
 def put_into(state: str, payment: Payment) -> None:
     """Lead a payment into a state, by events where events lead there."""
     conversation = payment.conversation
-    if state.startswith(("second", "duplicate")):
-        stripe.deliver(stripe.completed(conversation))
-    elif state != "new":
+    if state != "new":
         conversation.await_payment(payment.session["id"])
+    other = Payment(conversation)
     for name in BEFORE[state]:
-        assert stripe.deliver(EVENTS[name](payment)).status_code == 200
+        about = other if name.startswith(OTHER) else payment
+        assert stripe.deliver(EVENTS[name.removeprefix(OTHER)](about)).status_code == 200
     assert seen(payment) == STATES[state]
 
 
@@ -162,6 +177,8 @@ def seen(payment: Payment) -> Seen:
     status = ""
     if order is not None:
         status = order.status.upper() if order.is_duplicate else order.status
+        if order.status == OrderStatus.COMPLETED and not order.is_good:
+            status += ", gone"
     return status, payment.conversation.payment_status, key_state(order)
 
 
@@ -186,6 +203,8 @@ def test_every_event_in_every_state(
     expected = EventStatus.UNMATCHED if cell == "waits" else EventStatus.PROCESSED
     assert (stored.status, stored.outcome != "") == (expected, True)
     assert seen(payment) == STATES[state if cell in ("=", "waits") else cell]
+    came_back = (state, cell) == ("first refunded", "paid")
+    assert_sound(conversation, once=not came_back)
 
 
 def test_the_table_has_every_state_and_every_handled_event(conversation: Conversation) -> None:

@@ -199,6 +199,63 @@ def test_a_key_whose_payment_is_disputed_is_not_restored(support: Client, order:
     assert ApiKey.objects.get().suspended_at is not None
 
 
+def disputed(order: Order, status: str) -> None:
+    intent = order.stripe_payment_intent_id or ""
+    dispute = stripe_events.dispute(intent, status, id=f"du_of_{intent}")
+    event = stripe_events.event("charge.dispute.updated", dispute)
+    assert stripe_events.deliver(event).status_code == 200
+
+
+def test_what_staff_suspend_in_a_dispute_stays_suspended_when_it_is_won(
+    support: Client, order: Order
+) -> None:
+    disputed(order, "needs_response")
+    page = told(support, confirm(support, key_of(order), Kind.SUSPEND_KEY))
+    assert "A dispute had suspended it; if that is won, it stays stopped." in page
+    trace = SupportAction.objects.get()
+    assert trace.changes == {"hold": ["suspended", ""]}
+    assert "stays stopped" in trace.outcome
+    page = support.get(url_of(key_of(order), Kind.SUSPEND_KEY)).content.decode()
+    assert "It is suspended." in page
+    disputed(order, "won")
+    assert ApiKey.objects.get().suspended_at is not None
+    confirm(support, key_of(order), Kind.RESTORE_KEY)
+    assert ApiKey.objects.get().may_authenticate()
+
+
+def test_staff_do_not_lift_their_own_stop_while_the_payment_is_disputed(
+    support: Client, order: Order
+) -> None:
+    confirm(support, key_of(order), Kind.SUSPEND_KEY)
+    page = support.get(url_of(key_of(order), Kind.RESTORE_KEY))
+    token = page.context["form"]["token"].value()
+    disputed(order, "needs_response")
+    url = url_of(key_of(order), Kind.RESTORE_KEY)
+    answer = support.post(url, {"token": token, "reason": REASON})
+    assert "Its payment is disputed" in told(support, answer)
+    disputed(order, "won")
+    assert ApiKey.objects.get().suspended_at is not None
+    confirm(support, key_of(order), Kind.RESTORE_KEY)
+    assert ApiKey.objects.get().may_authenticate()
+
+
+def test_what_staff_revoke_after_a_refund_stays_revoked_when_that_fails(
+    support: Client, order: Order
+) -> None:
+    stripe_events.deliver(refund_event(order, "re_1", 2000))
+    page = told(support, confirm(support, key_of(order), Kind.REVOKE_KEY))
+    assert "if the money comes back, it stays revoked" in page
+    trace = SupportAction.objects.get()
+    assert trace.changes["hold"] == ["revoked", ""]
+    assert trace.changes["revoked_reason"] == ["Its payment went back.", REASON]
+    page = support.get(url_of(key_of(order), Kind.REVOKE_KEY)).content.decode()
+    assert "It is revoked." in page
+    stripe_events.deliver(refund_event(order, "re_1", 2000, "failed"))
+    order.conversation.refresh_from_db()
+    assert order.conversation.is_paid
+    assert ApiKey.objects.get().revoked_reason == REASON
+
+
 def test_a_reveal_is_resent_without_minting_anything(
     support: Client, order: Order, owner: tuple[User, Client]
 ) -> None:
@@ -542,10 +599,10 @@ def test_reconcile_says_when_stripe_does_not_answer(
 def test_what_fails_unexpectedly_leaves_a_trace_too(
     support: Client, order: Order, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(**_: object) -> None:
+    def broken(key_id: int, **_: object) -> None:
         raise RuntimeError("the cause")
 
-    monkeypatch.setattr(services, "revoke", broken)
+    monkeypatch.setattr(services, "revoke_for_good", broken)
     with pytest.raises(RuntimeError, match="the cause"):
         confirm(support, key_of(order), Kind.REVOKE_KEY)
     trace = SupportAction.objects.get()
