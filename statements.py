@@ -7,7 +7,7 @@ with the ORM itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any, Generic, LiteralString, NamedTuple, TypeVar
@@ -17,14 +17,28 @@ from django.db import DatabaseError, connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.expressions import Col, RawSQL
 from django.db.transaction import TransactionManagementError
+from psycopg import errors
 
 Row = TypeVar("Row", bound=models.Model)
 Parameters = Sequence[Any] | Mapping[str, Any]
 
 
+# What PostgreSQL says when a pooler of transactions has changed the connection behind a prepared
+# statement, or a migration the columns.
+_NOT_AS_PREPARED = (
+    errors.InvalidSqlStatementName,
+    errors.DuplicatePreparedStatement,
+    errors.FeatureNotSupported,
+)
+_preparing = {"is on": True}
+
+
 @contextmanager
 def run(sql: LiteralString, parameters: Parameters) -> Iterator[Any]:
-    """A cursor that has executed the statement; PostgreSQL plans it once for each connection."""
+    """A cursor that has executed the statement; PostgreSQL plans it once for each connection.
+
+    Where that cannot be, one statement fails for it, and from then on none is planned ahead.
+    """
     database = connections["default"]
     if database.vendor != "postgresql":
         with database.cursor() as cursor:
@@ -33,7 +47,11 @@ def run(sql: LiteralString, parameters: Parameters) -> Iterator[Any]:
         return
     database.ensure_connection()
     with database.wrap_database_errors, psycopg.Cursor(database.connection) as cursor:
-        cursor.execute(sql, parameters, prepare=True)
+        try:
+            cursor.execute(sql, parameters, prepare=_preparing["is on"])
+        except _NOT_AS_PREPARED:
+            _preparing["is on"] = False
+            raise
         yield cursor
 
 
@@ -45,7 +63,7 @@ class Find(Generic[Row]):
 
     def __init__(self, queryset: Callable[[Any], models.QuerySet[Row]]) -> None:
         self._queryset = queryset
-        self._written: dict[str, _Select] = {}
+        self._written: dict[str, _Select[Row]] = {}
 
     def __call__(self, value: int | str) -> Row | None:
         """The row as a model's instance. A queryset that locks wants a transaction around it."""
@@ -61,25 +79,25 @@ class Find(Generic[Row]):
         for position, (functions, column) in select.converters.items():
             for convert in functions:
                 values[position] = convert(values[position], column, database)
-        found: Row = select.model.from_db("default", select.names, values)
-        return found
+        return select.model.from_db("default", select.names, values)
 
-    def _write(self, database: BaseDatabaseWrapper) -> _Select:
-        query = self._queryset(RawSQL("%s", ["the placeholder"])).query
-        compiler = query.get_compiler("default")
+    def _write(self, database: BaseDatabaseWrapper) -> _Select[Row]:
+        queryset = self._queryset(RawSQL("%s", ["the placeholder"]))
+        compiler = queryset.query.get_compiler("default")
         sql, parameters = compiler.as_sql()
         if parameters != ("the placeholder",):
             raise TypeError(f"Such a queryset has one placeholder and no other value: {sql}")
         columns = [column for column, *_ in compiler.select]
         names = [column.target.attname for column in columns if isinstance(column, Col)]
         converters = compiler.get_converters(columns)
-        select = _Select(sql, query.model, names, converters, bool(query.select_for_update))
+        locks = bool(queryset.query.select_for_update)
+        select = _Select(sql, queryset.model, names, converters, locks)
         return self._written.setdefault(database.vendor, select)
 
 
-class _Select(NamedTuple):
+class _Select(NamedTuple, Generic[Row]):
     sql: Any
-    model: type[models.Model]
+    model: type[Row]
     names: list[str]
     converters: Mapping[int, tuple[Sequence[Callable[..., Any]], Any]]
     locks: bool
@@ -105,10 +123,11 @@ def update(row: models.Model, names: Sequence[str]) -> None:
 
 @cache
 def _written_update(
-    model: type[models.Model], names: Iterable[str]
+    model: type[models.Model], names: Sequence[str]
 ) -> tuple[Any, list[models.Field[Any, Any]]]:
-    fields = [model._meta.get_field(name) for name in names]
+    by_name = {field.name: field for field in model._meta.concrete_fields}
+    fields = [by_name[name] for name in names]
     quote = connections["default"].ops.quote_name
-    changes = ", ".join(f"{quote(field.column)} = %s" for field in fields)
-    table, key = quote(model._meta.db_table), quote(model._meta.pk.column)
+    changes = ", ".join(f"{quote(str(field.column))} = %s" for field in fields)
+    table, key = quote(model._meta.db_table), quote("id")
     return f"UPDATE {table} SET {changes} WHERE {key} = %s", fields  # noqa: S608 - our names

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.db import transaction
@@ -98,6 +99,18 @@ def issue(*, user_id: int, name: str, tier: str = "") -> ApiKey:
     A replayed payment can therefore neither mint nor leak a usable key.
     """
     return ApiKey.objects.create(user_id=user_id, name=name, tier=tier, **_minted()[1])
+
+
+# `issue` as a part of the one statement that billing.fulfilment makes of a payment: the rest of it
+# says from what. Its parameters are `issue_parameters`.
+ISSUE = """
+    INSERT INTO api_keys (user_id, name, tier, key_hash, key_prefix, updated_at)
+    SELECT %(user_id)s, %(key_name)s, %(tier)s, %(key_hash)s, %(key_prefix)s, now()
+"""
+
+
+def issue_parameters(*, user_id: int, name: str, tier: str) -> dict[str, Any]:
+    return {"user_id": user_id, "key_name": name, "tier": tier, **_minted()[1]}
 
 
 @transaction.atomic

@@ -1,6 +1,6 @@
--- One payment: what the webhook says to PostgreSQL, statement by statement, in two transactions.
+-- One payment, statement by statement, in two transactions: what the webhook brings about.
 SELECT nextval('bench') AS n \gset
-INSERT INTO stripe_events (event_id, type, livemode, api_version, payload, object_id, payment_intent_id, updated_at) VALUES ('evt_sql_' || :n, 'checkout.session.completed', false, '2026-10-28.endive', (SELECT payload FROM bench_payload), 'cs_sql_' || :n, 'pi_sql_' || :n, now()) ON CONFLICT DO NOTHING;
+INSERT INTO stripe_events (event_id, type, livemode, api_version, payload, object_id, payment_intent_id, updated_at) VALUES ('evt_sql_' || :n, 'checkout.session.completed', false, '2026-10-28.endive', (SELECT payload FROM bench_payload)::jsonb, 'cs_sql_' || :n, 'pi_sql_' || :n, now()) ON CONFLICT DO NOTHING;
 BEGIN;
 SELECT * FROM stripe_events WHERE event_id = 'evt_sql_' || :n FOR NO KEY UPDATE;
 SELECT pg_advisory_xact_lock(hashtextextended('pi_sql_' || :n, 0));

@@ -14,6 +14,8 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
+import statements
+
 
 class OrderStatus(models.TextChoices):
     PENDING = "pending", "pending"  # a delayed method: the money is on its way
@@ -348,7 +350,7 @@ class StripeEvent(models.Model):
         self.last_error = ""
         self.settled_at = timezone.now() if self.is_settled else None
         self.next_attempt_at = self.parked_at = None
-        self.save(update_fields=_SETTLEMENT)
+        statements.update(self, _SETTLEMENT)
 
     def fail(self, error: Exception) -> None:
         """Record that its handler raised, and when to try again; too often, and it is parked."""
@@ -364,6 +366,10 @@ class StripeEvent(models.Model):
             self.next_attempt_at = now + min(pause, LONGEST_PAUSE)
         self.save(update_fields=_FAILURE)
 
+
+lock_event = statements.Find(
+    lambda event_id: StripeEvent.objects.filter(event_id=event_id).locked()
+)
 
 _FAILURE = ("status", "attempts", "last_error", "next_attempt_at", "parked_at", "updated_at")
 _SETTLEMENT = (

@@ -19,6 +19,15 @@ class PaymentStatus(models.TextChoices):
     FAILED = "failed"
 
 
+# `Conversation.settle_paid` of one that is its owner's and not paid, as a part of the one statement
+# that billing.fulfilment makes of a payment: more conditions may follow it.
+PAY = """
+    UPDATE conversations
+    SET payment_status = 'paid', stripe_session_id = %(session_id)s, updated_at = now()
+    WHERE id = %(conversation_id)s AND user_id = %(user_id)s AND payment_status <> 'paid'
+"""
+
+
 class ConversationQuerySet(models.QuerySet["Conversation"]):
     def owned_by(self, user_id: int | None) -> ConversationQuerySet:
         """The rows of this user; of nobody (an anonymous user has no id), none."""

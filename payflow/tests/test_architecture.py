@@ -144,6 +144,11 @@ def test_only_the_gateway_imports_stripe() -> None:
     assert {home for home in homes if not home.startswith("sandbox/")} == {SPEAKS_TO_STRIPE}
 
 
+def test_what_every_app_may_use_knows_no_app() -> None:
+    found = imports("statements.py", (ROOT / "statements.py").read_text())
+    assert [str(each) for each in found if each.target.split(".")[0] in APPS] == []
+
+
 def test_the_gateway_imports_nothing_of_ours() -> None:
     ours = [found for found in ALL if found.file == SPEAKS_TO_STRIPE]
     assert [str(found) for found in ours if found.target.split(".")[0] in APPS] == []
