@@ -14,6 +14,9 @@ from payflow import keys as issuer
 from payflow.api import unknown_route
 
 urlpatterns = [
+    # First, what machines ask for: routes are tried one after the other.
+    path("api/", include("payflow.api")),
+    path("api", unknown_route),
     path("", HomeView.as_view(), name="home"),
     path("conversations/<int:conversation_id>/pay", billing.pay, name="pay"),
     path("payments/success", billing.success, name="payment-success"),
@@ -26,8 +29,6 @@ urlpatterns = [
     path("keys/<int:key_id>/delete", keys.delete, name="key-delete"),
     path("accounts/login/", auth.LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("accounts/logout/", auth.LogoutView.as_view(), name="logout"),
-    path("api", unknown_route),
-    path("api/", include("payflow.api")),
     path("admin/", admin.site.urls),
     path("healthz", health.healthz),
     path("readyz", health.readyz),
