@@ -151,7 +151,13 @@ _database = DATABASES["default"]
 _options = _database.setdefault("OPTIONS", {})
 if _database["ENGINE"] == "django.db.backends.postgresql":
     # A new connection costs twelve times the request: every process keeps a pool.
-    _options.setdefault("pool", {"min_size": 1, "max_size": WEB_THREADS + 1, "timeout": 10})
+    # What `statements` says is planned once for each connection.
+    _options.setdefault("prepare_threshold", 5)
+    # psycopg's own patience with a server that does not answer is two minutes.
+    _options.setdefault("connect_timeout", 5)
+    # After an outage it asks anew for each request: its own tries come at ever longer intervals.
+    _pool = {"min_size": 1, "max_size": WEB_THREADS + 1, "timeout": 10, "reconnect_timeout": 2}
+    _options.setdefault("pool", _pool)
     _database |= {"CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True}
 elif _database["ENGINE"] == "django.db.backends.sqlite3":
     # Writers queue for up to 20 s instead of failing with "database is locked".
