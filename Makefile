@@ -36,7 +36,7 @@ revocations: install ## revoke a thousand keys under a fleet of servers and time
 bench-keys: install ## measure a key's check beside its peers, on a million keys (some minutes)
 	@$(BIN)/python -m benchmarks.keys
 
-storm: install ## deliver everything at once for a quarter of an hour, while servers crash
+storm: install ## deliver everything at once for half an hour, while servers crash
 	STORM_SEEDS=3 STORM_CONVERSATIONS=450 STORM_EXAMPLES=300 \
 		$(BIN)/pytest -v -s billing/tests/test_storm.py billing/tests/test_any_order.py
 

@@ -27,6 +27,7 @@ from devtools.service import Service
 CLIENTS = 16
 PATIENCE = 240.0  # seconds for one delivery to be accepted, whatever happens
 PAUSE = 0.1
+SOON = 0.3  # seconds: a small storm is over in two
 RECOVERY = 30.0  # seconds within which what was killed must be replaced
 
 ANSWER_TIMEOUT = 30.0
@@ -122,12 +123,14 @@ def running_app(cluster: Cluster, directory: Path) -> Iterator[App]:
 
 @contextmanager
 def every(seconds: float, act: Callable[[], None]) -> Iterator[None]:
-    """Do it again and again, for as long as the block lasts."""
+    """Do it soon, and again and again for as long as the block lasts."""
     stop = threading.Event()
 
     def run() -> None:
-        while not stop.wait(seconds):
+        pause = SOON
+        while not stop.wait(pause):
             act()
+            pause = seconds
 
     thread = threading.Thread(target=run)
     thread.start()
