@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
 from typing import Any, Generic, LiteralString, NamedTuple, TypeVar
 
 import psycopg
-from django.db import DatabaseError, connections, models
+from django.db import connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.expressions import Col, RawSQL
 from django.db.transaction import TransactionManagementError
@@ -101,33 +100,3 @@ class _Select(NamedTuple, Generic[Row]):
     names: list[str]
     converters: Mapping[int, tuple[Sequence[Callable[..., Any]], Any]]
     locks: bool
-
-
-def update(row: models.Model, names: Sequence[str]) -> None:
-    """Write these fields of a row, as Django's `save` does, but for the signals.
-
-    Raises DatabaseError when the row is gone.
-    """
-    database = connections["default"]
-    sql, fields = _written_update(type(row), tuple(names))
-    values = [field.pre_save(row, False) for field in fields]
-    if database.vendor != "postgresql":  # whose driver knows Python's values
-        values = [
-            field.get_db_prep_save(value, database)
-            for field, value in zip(fields, values, strict=True)
-        ]
-    with run(sql, [*values, row.pk]) as cursor:
-        if cursor.rowcount != 1:
-            raise DatabaseError(f"There is no {row!r} to update.")
-
-
-@cache
-def _written_update(
-    model: type[models.Model], names: Sequence[str]
-) -> tuple[Any, list[models.Field[Any, Any]]]:
-    by_name = {field.name: field for field in model._meta.concrete_fields}
-    fields = [by_name[name] for name in names]
-    quote = connections["default"].ops.quote_name
-    changes = ", ".join(f"{quote(str(field.column))} = %s" for field in fields)
-    table, key = quote(model._meta.db_table), quote("id")
-    return f"UPDATE {table} SET {changes} WHERE {key} = %s", fields  # noqa: S608 - our names

@@ -38,6 +38,7 @@ from devtools.service import ROOT, Service
 from devtools.settings_for_tests import SETTINGS
 
 CLIENTS = 8
+WORKERS = 2  # of 4 threads, for us and for the peer
 PLENTY = 150_000  # conversations: more than all rounds can pay
 FASTEST = 800  # payments a second: more than any of the servers takes
 TARGET = 0.35
@@ -136,10 +137,10 @@ def payment_numbers(cluster: Cluster) -> Iterator[int]:
 
 @contextmanager
 def payflow(cluster: Cluster) -> Iterator[Measure]:
-    """Our gunicorn, 2 workers of 4 threads, as `gunicorn.conf.py` has it."""
+    """Our gunicorn, as `gunicorn.conf.py` has it."""
     port = free_port()
     environment = {**os.environ, **SETTINGS, "DATABASE_URL": cluster.url()}
-    environment |= {"WEB_CONCURRENCY": "2", "WEB_THREADS": "4", "LOG_LEVEL": "ERROR"}
+    environment |= {"WEB_CONCURRENCY": str(WORKERS), "WEB_THREADS": "4", "LOG_LEVEL": "ERROR"}
     command = ["-m", "gunicorn", "payflow.wsgi", f"--bind={LOOPBACK}:{port}"]
     with Service(
         "payflow", [sys.executable, *command, "--access-logfile=/dev/null"], environment
@@ -202,7 +203,7 @@ def djstripe(cluster: Cluster, python: str) -> Iterator[Measure]:
         }
         subprocess.run([python, str(site)], env=environment, check=True, cwd=ROOT)  # noqa: S603
         command = ["-m", "gunicorn", "djstripe_site:application", f"--bind={LOOPBACK}:{port}"]
-        command += ["--workers=2", "--threads=4", "--config=/dev/null"]
+        command += [f"--workers={WORKERS}", "--threads=4", "--config=/dev/null"]
         with Service("dj-stripe", [python, *command], environment) as service:
             service.wait_for(f"http://{LOOPBACK}:{port}/")
             numbers = iter(range(1, 10**9))

@@ -112,7 +112,8 @@ def confirm(user_id: int | None, session_id: str) -> Order | None:
         raise ConversationNotFound
     try:
         with transaction.atomic():
-            order = fulfilment.apply(session).order
+            changed = fulfilment.apply(session).order
+            order = None if changed is None else Order.objects.get(pk=changed.pk)
     except fulfilment.Unmatched:
         raise ConversationNotFound from None
     if order is None and session.status == "expired":

@@ -45,10 +45,10 @@ class ProcessingFailed(Exception):
     """The handler raised: nothing it did remains, and the event's row says what happened."""
 
 
-def record(event: Json) -> None:
+def record(event: Json) -> Json:
     """Store a verified event unless it is there already; racing deliveries store it once.
 
-    Raises MalformedEvent.
+    Returns it as it is stored. Raises MalformedEvent.
     """
     _check(event)
     event, payload = _storable(event)
@@ -63,12 +63,19 @@ def record(event: Json) -> None:
         facts.payment_intent_id(stripe_object) or "",
     ]
     with statements.run(_RECORD, values):
-        pass
+        return event
 
 
-def process(event_id: str, *, force: bool = False, skip_locked: bool = False) -> StripeEvent:
+def process(
+    event_id: str,
+    payload: Json | None = None,
+    *,
+    force: bool = False,
+    skip_locked: bool = False,
+) -> StripeEvent:
     """Handle a stored event once: its effects and its settlement commit together.
 
+    `payload` is the event as `record` has just returned it, where it is at hand.
     Concurrent calls queue on the row, or with `skip_locked` raise Held; all but the first find it
     settled. `force` handles a settled event again, which changes nothing that was right. Raises
     ProcessingFailed.
@@ -76,6 +83,8 @@ def process(event_id: str, *, force: bool = False, skip_locked: bool = False) ->
     try:
         with transaction.atomic():
             event = _locked(event_id, skip_locked=skip_locked)
+            if payload is not None:
+                event.payload = payload
             if force or not event.is_settled:
                 _handle(event)
             return event

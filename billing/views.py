@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import RequestDataTooBig
@@ -31,19 +32,19 @@ class NotProcessed(APIException):
 @require_POST
 def webhook(request: HttpRequest) -> JsonResponse:
     """`POST /api/webhooks/stripe`: verify the raw bytes, store, process, answer."""
-    event_id = _stored_event(request)
+    event = _stored_event(request)
     try:
-        ledger.process(event_id)
+        ledger.process(event["id"], event)
     except ledger.ProcessingFailed:
         raise NotProcessed from None
     return JsonResponse({"received": True})
 
 
-def _stored_event(request: HttpRequest) -> str:
-    """The id of the request's event, which is in the ledger now. Raises ParseError."""
+def _stored_event(request: HttpRequest) -> dict[str, Any]:
+    """The request's event, which is in the ledger now. Raises ParseError."""
     try:
         event = gateway.verify(request.body, request.headers.get("Stripe-Signature", ""))
-        ledger.record(event)
+        return ledger.record(event)
     except RequestDataTooBig:
         raise ParseError("The body is larger than 1 MiB.", "body_too_large") from None
     except gateway.InvalidSignature as reason:
@@ -55,7 +56,6 @@ def _stored_event(request: HttpRequest) -> str:
     except (ValueError, RecursionError):
         logger.error("A signed body was refused: it is no JSON")  # noqa: TRY400
         raise ParseError("The body is not readable JSON.", "malformed_event") from None
-    return str(event["id"])
 
 
 @login_required

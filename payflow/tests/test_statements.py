@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, connection, models, transaction
+from django.db import connection, models, transaction
 from django.db.transaction import TransactionManagementError
 from django.test.utils import CaptureQueriesContext
 
@@ -61,21 +61,25 @@ def test_a_queryset_has_one_placeholder_and_nothing_else() -> None:
         statements.Find(lambda pk: StripeEvent.objects.filter(pk=pk, type="x"))(1)
 
 
-def test_fields_are_written_and_no_others(event: StripeEvent) -> None:
-    before = columns(event)
-    event.attempts, event.outcome, event.type = 7, "it is 5 o'clock: 100 %", "not written"
-    statements.update(event, ["attempts", "outcome", "updated_at"])
-    event.refresh_from_db()
-    changed = {name for name, value in columns(event).items() if value != before[name]}
-    assert changed == {"attempts", "outcome", "updated_at"}
-    assert event.outcome == "it is 5 o'clock: 100 %"
-
-
-def test_a_row_that_is_gone_is_not_written(event: StripeEvent) -> None:
-    gone = StripeEvent.objects.get(pk=event.pk)
-    event.delete()
-    with pytest.raises(DatabaseError, match="no <StripeEvent"):
-        statements.update(gone, ["attempts"])
+def test_an_event_is_settled_in_all_its_columns(conversation: Conversation) -> None:
+    stripe.deliver(stripe.completed(conversation, metadata={}))
+    event = StripeEvent.objects.get()
+    event.fail(ValueError("it did not work"))
+    before = columns(StripeEvent.objects.get())
+    event.settle(EventStatus.PROCESSED, "it is 5 o'clock: 100 %", conversation.pk)
+    after = columns(StripeEvent.objects.get())
+    assert after == columns(event)
+    assert after["outcome"] == "it is 5 o'clock: 100 %"
+    assert {name for name in after if after[name] != before[name]} == {
+        "status",
+        "outcome",
+        "conversation_id",
+        "attempts",
+        "last_error",
+        "settled_at",
+        "next_attempt_at",
+        "updated_at",
+    }
 
 
 @pytest.fixture
