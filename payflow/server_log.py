@@ -27,6 +27,6 @@ class ServerLog(Logger):  # type: ignore[misc]  # gunicorn has no types
 
 
 def _escaped(value: Any) -> Any:
-    if not isinstance(value, str):
+    if not isinstance(value, str) or value.isprintable():
         return value
     return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], value)
