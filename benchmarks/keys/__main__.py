@@ -206,7 +206,7 @@ def report(times: Times, workers: Mapping[int, Worker]) -> bool:
             say(f"{case.name:38}{statistics.median(times[MANY, case.name]):13.0f} µs")
             continue
         many, few = (ratio(times[count, case.name], times[count, case.base]) for count in workers)
-        growth = ratio(times[MANY, case.name], times[FEW, case.name])
+        growth = many / few
         verdict = ""
         if case.target:
             met = max(many, few) <= case.target and growth <= MOST_GROWTH
