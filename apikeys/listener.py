@@ -1,14 +1,14 @@
 """Hears from PostgreSQL which cached keys have changed, whoever changed them; and asks it.
 
-Triggers send what changed (migrations/0003): a key's hash, `user:ID`, or `all`. The listener has
+Triggers send what changed (migrations/0005): a key's hash, `user:ID`, or `all`. The listener has
 a connection and a thread of its own in every process, begun by the first lookup there. It fails
 closed: the cache serves for LEASE seconds after the last answered heartbeat, and is emptied when
 the connection is lost. News travels on the connection that the heartbeat proves to be alive, so
 what was committed before an answered heartbeat has been heard or is on its way.
 
-Beside it the listener keeps a second connection for the process's questions about keys. A miss
-that asks there, by a prepared statement, costs a tenth of one that borrows a connection from
-Django's pool; where it fails, Django's is asked.
+Beside it the listener keeps a second connection for the process's questions about keys, and for
+noting their use. A miss that asks there, by a prepared statement, costs a tenth of one that
+borrows a connection from Django's pool; where it fails, Django's is asked.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Listener:
     def ask(
         self, query: LiteralString, parameters: Sequence[Any] | Mapping[str, Any]
     ) -> tuple[Any, ...] | None:
-        """The one row that the query finds, committed before now. Raises NoAnswer."""
+        """The one row that the statement finds or returns, committed. Raises NoAnswer."""
         with self._asking:
             questions = self._questions  # once: the listener's thread may take it away meanwhile
             if questions is None:

@@ -101,8 +101,8 @@ def issue(*, user_id: int, name: str, tier: str = "") -> ApiKey:
     return ApiKey.objects.create(user_id=user_id, name=name, tier=tier, **_minted()[1])
 
 
-# `issue` as a part of the one statement that billing.fulfilment makes of a payment: the rest of it
-# says from what. Its parameters are `issue_parameters`.
+# `issue` as a part of a statement that does more, the rest of which says from what rows. Its
+# parameters are `issue_parameters`.
 ISSUE = """
     INSERT INTO api_keys (user_id, name, tier, key_hash, key_prefix, updated_at)
     SELECT %(user_id)s, %(key_name)s, %(tier)s, %(key_hash)s, %(key_prefix)s, now()

@@ -19,8 +19,8 @@ class PaymentStatus(models.TextChoices):
     FAILED = "failed"
 
 
-# `Conversation.settle_paid` of one that is its owner's and not paid, as a part of the one statement
-# that billing.fulfilment makes of a payment: more conditions may follow it.
+# `Conversation.settle_paid`, for one that is its owner's and not paid, as a part of a statement
+# that pays more than this: whoever puts that together adds conditions.
 PAY = """
     UPDATE conversations
     SET payment_status = 'paid', stripe_session_id = %(session_id)s, updated_at = now()
