@@ -14,7 +14,7 @@ from payflow import settings
 bind = f"0.0.0.0:{settings.PORT}"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 worker_class = "gthread"
-# The database pool of a process is sized by the same number.
+# Each keeps a database connection.
 threads = settings.WEB_THREADS
 # Longer than the slowest call to Stripe (three tries of 17 seconds and their pauses).
 timeout = 60

@@ -179,7 +179,6 @@ def main() -> int:
         measure(found, options.rounds)
         kept = report(found)
         connection.close()
-        connection.close_pool()  # type: ignore[attr-defined]  # of PostgreSQL's wrapper
     return 0 if kept else 1
 
 

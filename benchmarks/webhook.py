@@ -140,7 +140,7 @@ def payflow(cluster: Cluster) -> Iterator[Measure]:
     """Our gunicorn, as `gunicorn.conf.py` has it."""
     port = free_port()
     environment = {**os.environ, **SETTINGS, "DATABASE_URL": cluster.url()}
-    environment |= {"WEB_CONCURRENCY": str(WORKERS), "WEB_THREADS": "4", "LOG_LEVEL": "ERROR"}
+    environment |= {"WEB_CONCURRENCY": str(WORKERS), "LOG_LEVEL": "ERROR"}
     command = ["-m", "gunicorn", "payflow.wsgi", f"--bind={LOOPBACK}:{port}"]
     with Service(
         "payflow", [sys.executable, *command, "--access-logfile=/dev/null"], environment

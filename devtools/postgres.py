@@ -34,7 +34,7 @@ USER = "payflow"
 PORT = 5432
 OLDEST_VERSION = 14  # what Django 5.2 supports
 FIRST_WITH_BUILTIN_LOCALES = 17
-MAX_CONNECTIONS = 200  # every test worker has a pool, and concurrency tests have threads
+MAX_CONNECTIONS = 200  # concurrency tests open one connection a thread
 START_TIMEOUT = 60.0
 
 # The kernel's limit for a socket's path is 107 bytes on Linux and 103 on macOS.

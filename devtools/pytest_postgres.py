@@ -170,6 +170,14 @@ def _postgres(url: str) -> RunDatabase:
         raise pytest.UsageError(str(error)) from error
 
 
+def database_url() -> str:
+    """The database that the tests are running on, for a process that they start."""
+    name = str(connection.settings_dict["NAME"])
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{name}"
+    return f"{os.environ['DATABASE_URL'].rpartition('/')[0]}/{name}"
+
+
 def _named_postgres(url: str) -> RunDatabase:
     with psycopg.connect(url) as server:
         version = server.info.parameter_status("server_version")

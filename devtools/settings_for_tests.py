@@ -21,6 +21,5 @@ SETTINGS: Mapping[str, str] = {
     "STRIPE_PRICES": "basic=price_basic,pro=price_pro",
     "STRIPE_API_BASE": "",
     "REDIS_URL": "",
-    # Sizes the connection pool: concurrency tests open one connection a thread.
-    "WEB_THREADS": "24",
+    "WEB_THREADS": "4",
 }

@@ -1,5 +1,11 @@
 from django.apps import AppConfig
+from django.core.signals import request_started
+
+from payflow import connections
 
 
 class PayflowConfig(AppConfig):
     name = "payflow"
+
+    def ready(self) -> None:
+        request_started.connect(connections.drop_dead)

@@ -2,7 +2,15 @@
 
 import os
 
+from django.conf import settings
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "payflow.settings")
 application = get_asgi_application()
+
+# Each request has a thread of its own here, so none can keep a connection: a pool lends them.
+_database = settings.DATABASES["default"]
+if _database["ENGINE"] == "django.db.backends.postgresql":
+    _database |= {"CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True}
+    _pool = {"min_size": 1, "max_size": settings.WEB_THREADS + 1, "reconnect_timeout": 2}
+    _database["OPTIONS"].setdefault("pool", _pool)

@@ -150,15 +150,16 @@ DATABASES = {"default": _config.database("DATABASE_URL", f"sqlite:///{BASE_DIR /
 _database = DATABASES["default"]
 _options = _database.setdefault("OPTIONS", {})
 if _database["ENGINE"] == "django.db.backends.postgresql":
-    # A new connection costs twelve times the request: every process keeps a pool.
+    # A new connection costs twelve times the request: every thread keeps its own, and lets go of
+    # one that has died (payflow.connections).
+    _database |= {"CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": False}
     # What `statements` says is planned once for each connection.
     _options.setdefault("prepare_threshold", 5)
-    # psycopg's own patience with a server that does not answer is two minutes.
+    # psycopg's own patience with a server that does not answer is two minutes, the kernel's with
+    # one that has vanished two hours.
     _options.setdefault("connect_timeout", 5)
-    # After an outage it asks anew for each request: its own tries come at ever longer intervals.
-    _pool = {"min_size": 1, "max_size": WEB_THREADS + 1, "timeout": 10, "reconnect_timeout": 2}
-    _options.setdefault("pool", _pool)
-    _database |= {"CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True}
+    _options.setdefault("keepalives_idle", 30)
+    _options.setdefault("tcp_user_timeout", 30_000)
 elif _database["ENGINE"] == "django.db.backends.sqlite3":
     # Writers queue for up to 20 s instead of failing with "database is locked".
     _options.setdefault("init_command", "PRAGMA journal_mode=WAL")

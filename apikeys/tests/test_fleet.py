@@ -13,7 +13,6 @@ from http.client import HTTPConnection
 
 import psycopg
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from accounts.models import User
@@ -23,6 +22,7 @@ from apikeys.models import ApiKey
 from apikeys.tests.factories import revealed_key
 from devtools.fleet import VERIFY, Server, fleet
 from devtools.ports import LOOPBACK
+from devtools.pytest_postgres import database_url
 from devtools.settings_for_tests import SETTINGS
 
 TRIALS = int(os.environ.get("REVOCATION_TRIALS", "30"))
@@ -43,20 +43,13 @@ def servers(django_db_setup: None) -> Iterator[list[Server]]:
     """A server with two workers and two with one, on the tests' database."""
     environment = {
         **SETTINGS,
-        "DATABASE_URL": _database_url(),
-        "WEB_THREADS": "4",
+        "DATABASE_URL": database_url(),
         "API_KEY_REQUESTS_PER_MINUTE": "0",
         "FAILED_AUTHENTICATIONS_PER_MINUTE": "0",
         "LOG_LEVEL": "ERROR",
     }
     with fleet(environment, 2, 1, 1) as servers:
         yield servers
-
-
-def _database_url() -> str:
-    """The settings' own, with the name of the test's database."""
-    base = os.environ["DATABASE_URL"].rpartition("/")[0]
-    return f"{base}/{connection.settings_dict['NAME']}"
 
 
 def by_sql(statement: str, *parameters: object) -> None:

@@ -164,7 +164,6 @@ def environment_for(database: str) -> dict[str, str]:
         "DJANGO_SETTINGS_MODULE": "benchmarks.keys.settings",
         "PYTHONPATH": str(ROOT),
         "LOG_LEVEL": "ERROR",
-        "WEB_THREADS": "4",
     }
 
 

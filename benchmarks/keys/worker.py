@@ -84,7 +84,6 @@ def _set_use(numbers: Iterable[int], *, noted: bool) -> None:
             "UPDATE api_keys SET last_used_at = CASE WHEN %s THEN now() END WHERE id = ANY(%s)",
             [noted, list(numbers)],
         )
-    connection.close()  # back to the pool, as after a request
 
 
 def weigh(entries: int) -> int:
@@ -116,7 +115,7 @@ def _timed(environment: Json, *, forget: bool = False) -> float:
     response = application(environment, lambda line, *_: status.append(line))
     for _ in response:
         pass
-    response.close()  # gives the connection back to the pool, as after every request
+    response.close()
     taken = time.perf_counter() - began
     if not status[0].startswith(("200", "204")):
         raise SystemExit(f"{environment['PATH_INFO']}: {status[0]}")

@@ -25,6 +25,7 @@ from billing.tests.test_commands import failing_event, run
 from billing.tests.test_fetching import nothing_was_heard_for_an_hour, start
 from conversations.models import Conversation
 from conversations.tests.factories import ConversationFactory
+from devtools.pytest_postgres import database_url
 from devtools.service import ROOT
 from devtools.settings_for_tests import SETTINGS
 from sandbox.running import RunningSandbox
@@ -40,7 +41,7 @@ Process = subprocess.Popen[str]
 @contextmanager
 def manage(*arguments: str) -> Iterator[Process]:
     """A management command at work on the test's database; it is killed if it outlives the test."""
-    environment = {**os.environ, **SETTINGS, "DATABASE_URL": database_url(), "WEB_THREADS": "4"}
+    environment = {**os.environ, **SETTINGS, "DATABASE_URL": database_url()}
     environment["STRIPE_API_BASE"] = settings.STRIPE_API_BASE
     process = subprocess.Popen(  # noqa: S603 - our own command
         [sys.executable, "manage.py", *arguments],
@@ -55,14 +56,6 @@ def manage(*arguments: str) -> Iterator[Process]:
             yield process
         finally:
             process.kill()
-
-
-def database_url() -> str:
-    """The settings' own, with the name of the test's database."""
-    name = str(connection.settings_dict["NAME"])
-    if connection.vendor == "sqlite":
-        return f"sqlite:///{name}"
-    return f"{os.environ['DATABASE_URL'].rpartition('/')[0]}/{name}"
 
 
 def stop(process: Process, number: signal.Signals) -> tuple[str, str]:
