@@ -13,42 +13,17 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
-import statements
 from apikeys import services as apikeys
 from billing import returns
 from billing.facts import MONEY_BACK, CheckoutSession, MoneyBack, Reference
 from billing.models import EventStatus, KeyHold, Order, OrderStatus, StripeEvent
-from conversations.models import PAY, Conversation, PaymentStatus
+from conversations.models import Conversation, PaymentStatus
 
 KEY_NAME = "Auto-generated from payment"
 MONEY_WENT_BACK = "Its payment went back."
 
-_KNOWN_OF_ORDER = ["id", "conversation_id", "status", "api_key_id"]
-_LOCK_PAYMENT = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
-_AT_ONCE = f"""
-    WITH paid AS (
-        {PAY}
-        AND NOT EXISTS (SELECT FROM orders WHERE stripe_session_id = %(session_id)s)
-        AND NOT EXISTS (
-            SELECT FROM stripe_events
-            WHERE payment_intent_id = %(payment_intent_id)s AND status <> 'processed'
-            AND type IN ({", ".join(f"'{kind}'" for kind in MONEY_BACK)})
-        )
-        RETURNING id
-    ),
-    issued AS (
-        {apikeys.ISSUE} FROM paid RETURNING id
-    )
-    INSERT INTO orders (
-        user_id, conversation_id, stripe_session_id, stripe_payment_intent_id, amount_cents,
-        currency, status, tier, livemode, api_key_id, paid_at, updated_at
-    )
-    SELECT
-        %(user_id)s, paid.id, %(session_id)s, %(payment_intent_id)s, %(amount_cents)s,
-        %(currency)s, 'completed', %(tier)s, %(livemode)s, issued.id, now(), now()
-    FROM paid, issued
-    RETURNING {", ".join(_KNOWN_OF_ORDER)}
-"""  # noqa: S608 - our own parts
+# Lets one transaction at a time ask whether a PaymentIntent has an order.
+LOCK_PAYMENT = "SELECT pg_advisory_xact_lock(hashtextextended(%(payment_intent_id)s, 0))"
 
 
 class Unmatched(Exception):
@@ -78,9 +53,6 @@ def fulfil(session: CheckoutSession) -> Result:
     on the order. A second paid session of a paid conversation becomes a completed order marked
     duplicate, without a key. Raises Unmatched.
     """
-    order = _fulfil_at_once(session)
-    if order is not None:
-        return Result(order, _completed(order))
     conversation, order = _locked(session)
     if order.status == OrderStatus.COMPLETED:
         return Result(order, f"order {order.pk} was completed before")
@@ -94,7 +66,7 @@ def fulfil(session: CheckoutSession) -> Result:
     _catch_up(order, conversation)
     if order.is_duplicate:
         return Result(order, f"order {order.pk} completed as a duplicate: refund it")
-    return Result(order, _completed(order))
+    return Result(order, f"order {order.pk} completed, key {order.api_key_id} issued")
 
 
 def await_money(session: CheckoutSession) -> Result:
@@ -176,38 +148,6 @@ def find_conversation(reference: Reference, *, livemode: bool) -> int:
     return _owned(found.first(), reference).pk
 
 
-def _fulfil_at_once(session: CheckoutSession) -> Order | None:
-    """What nearly every payment is, in one statement; None where it is anything else.
-
-    That is a session without an order, of a conversation that is its owner's and not paid, with a
-    payment of which nothing was said before. The statement begins when the payment's lock is held,
-    so it sees what any other transaction has done to this payment; where the conversation must be
-    waited for, its conditions are looked at again (PostgreSQL, 13.2.1).
-    """
-    if connection.vendor != "postgresql" or session.payment_intent_id is None:
-        return None
-    _check_mode(session.livemode)
-    _lock_payment(session.payment_intent_id)
-    reference = session.reference
-    parameters = {
-        "session_id": session.id,
-        "payment_intent_id": session.payment_intent_id,
-        "conversation_id": reference.conversation_id,
-        "amount_cents": session.amount_cents,
-        "currency": session.currency,
-        "livemode": session.livemode,
-        **apikeys.issue_parameters(user_id=reference.user_id, name=KEY_NAME, tier=reference.tier),
-    }
-    with statements.run(_AT_ONCE, parameters) as cursor:
-        row = cursor.fetchone()
-    # Django reads what else there is of it when it is asked for.
-    return None if row is None else Order.from_db("default", _KNOWN_OF_ORDER, row)
-
-
-def _completed(order: Order) -> str:
-    return f"order {order.pk} completed, key {order.api_key_id} issued"
-
-
 def _locked(session: CheckoutSession) -> tuple[Conversation, Order]:
     """What a session is about, locked in the one order. Raises Unmatched."""
     _check_mode(session.livemode)
@@ -218,14 +158,14 @@ def _locked(session: CheckoutSession) -> tuple[Conversation, Order]:
 
 
 def _lock_payment(payment_intent_id: str) -> None:
-    """Let one transaction at a time ask whether a PaymentIntent has an order.
+    """Be the only one to ask whether this PaymentIntent has an order.
 
     Otherwise a refund that finds none could begin to wait just when its order, not yet visible,
     has looked for waiting refunds: neither would see the other. SQLite has one writer anyway.
     """
     if connection.vendor == "postgresql":
-        with statements.run(_LOCK_PAYMENT, [payment_intent_id]):
-            pass
+        with connection.cursor() as cursor:
+            cursor.execute(LOCK_PAYMENT, {"payment_intent_id": payment_intent_id})
 
 
 def _locked_conversation(reference: Reference, livemode: bool) -> Conversation:

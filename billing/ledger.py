@@ -9,13 +9,15 @@ from __future__ import annotations
 import json
 import logging
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.db import DatabaseError, transaction
 
 import statements
-from billing import facts, handlers
-from billing.models import StripeEvent, lock_event
+from billing import at_once, facts, handlers
+from billing.models import StripeEvent
 
 logger = logging.getLogger(__name__)
 
@@ -62,32 +64,37 @@ def record(event: Json) -> Json:
         str(stripe_object.get("id") or "")[:255],
         facts.payment_intent_id(stripe_object) or "",
     ]
-    with statements.run(_RECORD, values):
-        return event
+    statements.run(_RECORD, values)
+    return event
 
 
-def process(
-    event_id: str,
-    payload: Json | None = None,
-    *,
-    force: bool = False,
-    skip_locked: bool = False,
-) -> StripeEvent:
+def process_new(event: Json) -> None:
+    """Handle what `record` has just returned, by one word to the database if that will do.
+
+    Raises ProcessingFailed.
+    """
+    with _failure_noted(event["id"]), transaction.atomic():
+        if not at_once.settle(event):
+            _settle(_locked(event["id"]))
+
+
+def process(event_id: str, *, force: bool = False, skip_locked: bool = False) -> StripeEvent:
     """Handle a stored event once: its effects and its settlement commit together.
 
-    `payload` is the event as `record` has just returned it, where it is at hand.
     Concurrent calls queue on the row, or with `skip_locked` raise Held; all but the first find it
     settled. `force` handles a settled event again, which changes nothing that was right. Raises
     ProcessingFailed.
     """
+    with _failure_noted(event_id), transaction.atomic():
+        event = _locked(event_id, skip_locked=skip_locked)
+        _settle(event, force=force)
+        return event
+
+
+@contextmanager
+def _failure_noted(event_id: str) -> Iterator[None]:
     try:
-        with transaction.atomic():
-            event = _locked(event_id, skip_locked=skip_locked)
-            if payload is not None:
-                event.payload = payload
-            if force or not event.is_settled:
-                _handle(event)
-            return event
+        yield
     except Held:
         raise
     except Exception as error:
@@ -95,19 +102,16 @@ def process(
         raise ProcessingFailed(event_id) from error
 
 
-def _locked(event_id: str, *, skip_locked: bool) -> StripeEvent:
-    if skip_locked:
-        event = StripeEvent.objects.locked(skip_locked=True).filter(event_id=event_id).first()
-        if event is None:
-            raise Held(event_id)
-        return event
-    event = lock_event(event_id)
+def _locked(event_id: str, *, skip_locked: bool = False) -> StripeEvent:
+    event = StripeEvent.objects.locked(skip_locked=skip_locked).filter(event_id=event_id).first()
     if event is None:
-        raise StripeEvent.DoesNotExist(event_id)
+        raise Held(event_id) if skip_locked else StripeEvent.DoesNotExist(event_id)
     return event
 
 
-def _handle(event: StripeEvent) -> None:
+def _settle(event: StripeEvent, *, force: bool = False) -> None:
+    if event.is_settled and not force:
+        return
     outcome = handlers.handle(event)
     if event.is_settled and event.status == outcome.status:
         # Done again by force: what it did the first time is what staff want to read.

@@ -9,12 +9,10 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import connection, models
+from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
-
-import statements
 
 
 class OrderStatus(models.TextChoices):
@@ -348,23 +346,9 @@ class StripeEvent(models.Model):
         self.conversation_id = conversation_id
         self.attempts += 1
         self.last_error = ""
-        self.updated_at = timezone.now()
-        self.settled_at = self.updated_at if self.is_settled else None
+        self.settled_at = timezone.now() if self.is_settled else None
         self.next_attempt_at = self.parked_at = None
-        as_stored = connection.ops.adapt_datetimefield_value
-        with statements.run(
-            _SETTLE,
-            [
-                self.status,
-                self.outcome,
-                self.conversation_id,
-                self.attempts,
-                as_stored(self.settled_at),
-                as_stored(self.updated_at),
-                self.pk,
-            ],
-        ):
-            pass
+        self.save(update_fields=_SETTLEMENT)
 
     def fail(self, error: Exception) -> None:
         """Record that its handler raised, and when to try again; too often, and it is parked."""
@@ -381,15 +365,5 @@ class StripeEvent(models.Model):
         self.save(update_fields=_FAILURE)
 
 
-# Whoever has the payload at hand need not read it again; Django reads it when it is asked for.
-lock_event = statements.Find(
-    lambda event_id: StripeEvent.objects.filter(event_id=event_id).defer("payload").locked()
-)
-
 _FAILURE = ("status", "attempts", "last_error", "next_attempt_at", "parked_at", "updated_at")
-_SETTLE = """
-    UPDATE stripe_events
-    SET status = %s, outcome = %s, conversation_id = %s, attempts = %s, settled_at = %s,
-        updated_at = %s, last_error = '', next_attempt_at = NULL, parked_at = NULL
-    WHERE id = %s
-"""
+_SETTLEMENT = (*_FAILURE, "outcome", "conversation", "settled_at")

@@ -34,7 +34,7 @@ def webhook(request: HttpRequest) -> JsonResponse:
     """`POST /api/webhooks/stripe`: verify the raw bytes, store, process, answer."""
     event = _stored_event(request)
     try:
-        ledger.process(event["id"], event)
+        ledger.process_new(event)
     except ledger.ProcessingFailed:
         raise NotProcessed from None
     return JsonResponse({"received": True})

@@ -35,7 +35,8 @@ BILLING: dict[str, set[str]] = {
     "returns": {"facts", "models"},
     "fulfilment": {"facts", "models", "returns"},
     "handlers": {"facts", "models", "returns", "fulfilment"},
-    "ledger": {"facts", "models", "handlers"},
+    "at_once": {"facts", "models", "fulfilment"},
+    "ledger": {"facts", "models", "handlers", "at_once"},
     "retrying": {"facts", "models", "ledger", "progress"},
     "fetching": {"facts", "models", "ledger", "handlers", "retrying", "gateway"},
     "progress": set(),
@@ -55,7 +56,7 @@ BILLING: dict[str, set[str]] = {
         "stopping",
     },
 }
-SPEAKS_TO_OTHER_APPS = {"billing/checkout.py", "billing/fulfilment.py"}
+SPEAKS_TO_OTHER_APPS = {"billing/at_once.py", "billing/checkout.py", "billing/fulfilment.py"}
 SPEAKS_TO_STRIPE = "billing/gateway.py"
 
 

@@ -303,7 +303,7 @@ def test_a_stuck_event_is_replayed_once_its_cause_is_gone(
 
     with monkeypatch.context() as patched:
         patched.setattr(handlers, "handle", broken)
-        stripe_events.deliver(stripe_events.completed(conversation))
+        stripe_events.deliver(stripe_events.completed(conversation, payment_status="unpaid"))
         event = StripeEvent.objects.get()
         assert event.status == EventStatus.FAILED
         answer = confirm(support, event, Kind.REPLAY_EVENT)

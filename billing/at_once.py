@@ -1,0 +1,93 @@
+"""What nearly every event is, settled by one word to PostgreSQL.
+
+A session that was paid, without an order yet, of a conversation that is its owner's and not paid,
+with a payment of which nothing else was said before. Handlers and fulfilment are the rule, step by
+step; this is their most frequent case, which a test compares with them column by column.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+
+import statements
+from apikeys import services as apikeys
+from billing.facts import MONEY_BACK, checkout_session
+from billing.fulfilment import KEY_NAME, LOCK_PAYMENT
+from conversations.models import PAY
+
+# Of which `fulfil` is the handler once the money is there.
+_TELL_OF_MONEY = ("checkout.session.completed", "checkout.session.async_payment_succeeded")
+
+_LOCK = f"""
+    {LOCK_PAYMENT}
+    FROM (SELECT FROM stripe_events WHERE event_id = %(event_id)s FOR NO KEY UPDATE) AS event
+"""
+_SETTLE = f"""
+    WITH paid AS (
+        {PAY}
+        AND EXISTS (
+            SELECT FROM stripe_events
+            WHERE event_id = %(event_id)s AND status NOT IN ('processed', 'ignored')
+        )
+        AND NOT EXISTS (SELECT FROM orders WHERE stripe_session_id = %(session_id)s)
+        AND NOT EXISTS (
+            SELECT FROM stripe_events
+            WHERE payment_intent_id = %(payment_intent_id)s AND status <> 'processed'
+            AND type IN ({", ".join(f"'{kind}'" for kind in MONEY_BACK)})
+        )
+        RETURNING id
+    ),
+    issued AS (
+        {apikeys.ISSUE} FROM paid RETURNING id
+    ),
+    completed AS (
+        INSERT INTO orders (
+            user_id, conversation_id, stripe_session_id, stripe_payment_intent_id, amount_cents,
+            currency, status, tier, livemode, api_key_id, paid_at, updated_at
+        )
+        SELECT
+            %(user_id)s, paid.id, %(session_id)s, %(payment_intent_id)s, %(amount_cents)s,
+            %(currency)s, 'completed', %(tier)s, %(livemode)s, issued.id, now(), now()
+        FROM paid, issued
+        RETURNING id, conversation_id, api_key_id
+    )
+    UPDATE stripe_events
+    SET status = 'processed', conversation_id = completed.conversation_id,
+        outcome = 'order ' || completed.id || ' completed, key ' || api_key_id || ' issued',
+        attempts = attempts + 1, last_error = '', next_attempt_at = NULL, parked_at = NULL,
+        settled_at = now(), updated_at = now()
+    FROM completed
+    WHERE event_id = %(event_id)s
+"""  # noqa: S608 - our own parts
+
+
+def settle(event: dict[str, Any]) -> bool:
+    """Settle this stored event, if it is such a payment; False where nothing was done.
+
+    The statement that acts begins when the locks of the event and of the payment are held, so it
+    sees what any other transaction has done to them. Where the conversation must be waited for,
+    PostgreSQL looks at its conditions again (its manual, 13.2.1).
+    """
+    if connection.vendor != "postgresql" or event["type"] not in _TELL_OF_MONEY:
+        return False
+    session = checkout_session(event["data"]["object"])
+    if session is None or session.payment_intent_id is None:
+        return False
+    if not session.money_is_there or session.livemode != settings.STRIPE_LIVEMODE:
+        return False
+    reference = session.reference
+    parameters = {
+        "event_id": event["id"],
+        "session_id": session.id,
+        "payment_intent_id": session.payment_intent_id,
+        "conversation_id": reference.conversation_id,
+        "amount_cents": session.amount_cents,
+        "currency": session.currency,
+        "livemode": session.livemode,
+        **apikeys.issue_parameters(user_id=reference.user_id, name=KEY_NAME, tier=reference.tier),
+    }
+    statements.run(_LOCK, parameters)
+    return statements.run(_SETTLE, parameters) == 1
