@@ -25,7 +25,7 @@ KEY = "sk_test_" + "0" * 24  # it checks the shape
 ENDPOINT = uuid.UUID("00000000-0000-4000-8000-000000000000")
 
 database = dj_database_url.parse(os.environ["DATABASE_URL"])
-database |= {"OPTIONS": {"pool": {"min_size": 1, "max_size": 5}}}  # as payflow has it
+database |= {"CONN_MAX_AGE": None}  # as payflow has it
 settings.configure(
     ALLOWED_HOSTS=["*"],
     SECRET_KEY="protects-nothing",  # noqa: S106
