@@ -87,6 +87,7 @@ MIDDLEWARE = [
     "payflow.middleware.api_problems",
     "django.middleware.security.SecurityMiddleware",
     "payflow.middleware.content_security_policy",
+    "payflow.middleware.webhook_first",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -239,6 +240,8 @@ CSRF_TRUSTED_ORIGINS = [origin_of(FRONTEND_URL)]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_HSTS_SECONDS = 0 if _plain_http else 31_536_000
 SECURE_REFERRER_POLICY = "same-origin"
+# Only staff are told anything by them; in a cookie they would be looked for with every request.
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 X_FRAME_OPTIONS = "DENY"
 SILENCED_SYSTEM_CHECKS = [
     # The proxy in front answers plain http (docs/operations.md). If we redirected, Stripe would
