@@ -11,7 +11,7 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db import DataError, connection
+from django.db import DataError, connection, connections
 from django.utils import timezone
 
 from apikeys import tokens
@@ -30,8 +30,9 @@ _FIND = """
 def find(secret: str) -> LiveKey | None:
     """The live key of this secret, of an active user; None where there is none."""
     digest = tokens.digest(secret)
+    database = connections["default"]
     # Within a transaction there may be changes that nobody was told of, and may never be.
-    if connection.vendor != "postgresql" or connection.in_atomic_block:
+    if database.in_atomic_block or database.vendor != "postgresql":
         key = _select(digest)
     else:
         key = CACHE.get(digest) or _select_and_keep(digest)
