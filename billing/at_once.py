@@ -21,11 +21,11 @@ from conversations.models import PAY
 # Of which `fulfil` is the handler once the money is there.
 _TELL_OF_MONEY = ("checkout.session.completed", "checkout.session.async_payment_succeeded")
 
-_LOCK = f"""
+LOCK = f"""
     {LOCK_PAYMENT}
     FROM (SELECT FROM stripe_events WHERE event_id = %(event_id)s FOR NO KEY UPDATE) AS event
 """
-_SETTLE = f"""
+SETTLE = f"""
     WITH paid AS (
         {PAY}
         AND EXISTS (
@@ -89,5 +89,5 @@ def settle(event: dict[str, Any]) -> bool:
         "livemode": session.livemode,
         **apikeys.issue_parameters(user_id=reference.user_id, name=KEY_NAME, tier=reference.tier),
     }
-    statements.run(_LOCK, parameters)
-    return statements.run(_SETTLE, parameters) == 1
+    statements.run(LOCK, parameters)
+    return statements.run(SETTLE, parameters) == 1
