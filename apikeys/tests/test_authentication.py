@@ -121,6 +121,21 @@ def test_a_use_in_the_future_is_corrected(stranger: User) -> None:
     assert key.last_used_at <= timezone.now()
 
 
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="of PostgreSQL's tables")
+def test_noting_a_use_touches_no_index(stranger: User) -> None:
+    key, _ = revealed_key(stranger, last_used_at=None)
+    updated = "pg_stat_get_xact_tuples_{}updated('api_keys'::regclass)"
+    with connection.cursor() as cursor:
+        counts = f"SELECT {updated.format('')}, {updated.format('hot_')}"
+        cursor.execute(counts)
+        all_before, hot_before = cursor.fetchone()
+        services.note_use(key)
+        cursor.execute(counts)
+        assert cursor.fetchone() == (all_before + 1, hot_before + 1)
+        cursor.execute("SELECT reloptions FROM pg_class WHERE oid = 'api_keys'::regclass")
+        assert cursor.fetchone() == (["fillfactor=85"],)  # room for it on every page
+
+
 def test_a_check_is_one_query_by_the_unique_hash(
     stranger: User, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
