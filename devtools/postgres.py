@@ -169,10 +169,16 @@ class Cluster:
     removes the data.
     """
 
-    def __init__(self, *, durable: bool = False, parent: Path | None = None) -> None:
-        """``durable`` keeps every safety of a production server; ``parent`` chooses the disk."""
+    def __init__(
+        self, *, durable: bool = False, memory: str = "128MB", parent: Path | None = None
+    ) -> None:
+        """``durable`` keeps every safety of a production server; ``parent`` chooses the disk.
+
+        ``memory`` is what it keeps of its tables (``shared_buffers``).
+        """
         self.installation = find_installation()
         self.durable = durable
+        self.memory = memory
         self.directory = Path(tempfile.mkdtemp(prefix="payflow-pg-", dir=parent))
         self._sockets = _socket_directory(self.directory)
         self._keeper: subprocess.Popen[str] | None = None
@@ -263,7 +269,10 @@ class Cluster:
         ]
 
     def _postgres(self) -> list[str]:
-        options = SERVER_OPTIONS | {"unix_socket_directories": str(self._sockets)}
+        options = SERVER_OPTIONS | {
+            "unix_socket_directories": str(self._sockets),
+            "shared_buffers": self.memory,
+        }
         if not self.durable:
             options |= UNSAFE_OPTIONS
         settings = [f"--{name}={value}" for name, value in options.items()]
