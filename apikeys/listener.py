@@ -7,8 +7,8 @@ the connection is lost. News travels on the connection that the heartbeat proves
 what was committed before an answered heartbeat has been heard or is on its way.
 
 Beside it the listener keeps a second connection for the process's questions about keys, and for
-noting their use. A miss that asks there, by a prepared statement, costs a tenth of one that
-borrows a connection from Django's pool; where it fails, Django's is asked.
+noting their use. A miss that asks there, by a prepared statement, costs a third of one on Django's
+connection; where it fails, Django's is asked.
 """
 
 from __future__ import annotations
