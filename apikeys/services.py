@@ -105,7 +105,7 @@ def issue(*, user_id: int, name: str, tier: str = "") -> ApiKey:
 # parameters are `issue_parameters`.
 ISSUE = """
     INSERT INTO api_keys (user_id, name, tier, key_hash, key_prefix, updated_at)
-    SELECT %(user_id)s, %(key_name)s, %(tier)s, %(key_hash)s, %(key_prefix)s, now()
+    SELECT %(user_id)s, %(key_name)s, %(tier)s, %(key_hash)s, %(key_prefix)s, clock_timestamp()
 """
 
 

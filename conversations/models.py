@@ -23,7 +23,7 @@ class PaymentStatus(models.TextChoices):
 # that pays more than this: whoever puts that together adds conditions.
 PAY = """
     UPDATE conversations
-    SET payment_status = 'paid', stripe_session_id = %(session_id)s, updated_at = now()
+    SET payment_status = 'paid', stripe_session_id = %(session_id)s, updated_at = clock_timestamp()
     WHERE id = %(conversation_id)s AND user_id = %(user_id)s AND payment_status <> 'paid'
 """
 

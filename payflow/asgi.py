@@ -12,5 +12,5 @@ application = get_asgi_application()
 _database = settings.DATABASES["default"]
 if _database["ENGINE"] == "django.db.backends.postgresql":
     _database |= {"CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True}
-    _pool = {"min_size": 1, "max_size": settings.WEB_THREADS + 1, "reconnect_timeout": 2}
-    _database["OPTIONS"].setdefault("pool", _pool)
+    _pool = {"min_size": 1, "max_size": settings.WEB_THREADS + 1, "timeout": 10}
+    _database["OPTIONS"].setdefault("pool", {**_pool, "reconnect_timeout": 2})

@@ -25,5 +25,5 @@ def drop_dead(**_: Any) -> None:
 
 def _has_news(socket: int) -> bool:
     poll = select.poll()
-    poll.register(socket, select.POLLIN | select.POLLRDHUP)
+    poll.register(socket, select.POLLIN)  # a farewell, or the end of the stream
     return bool(poll.poll(0))

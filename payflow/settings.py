@@ -159,7 +159,8 @@ if _database["ENGINE"] == "django.db.backends.postgresql":
     # psycopg's own patience with a server that does not answer is two minutes, the kernel's with
     # one that has vanished two hours.
     _options.setdefault("connect_timeout", 5)
-    _options.setdefault("keepalives_idle", 30)
+    _options.setdefault("keepalives_idle", 20)
+    _options.setdefault("keepalives_interval", 10)
     _options.setdefault("tcp_user_timeout", 30_000)
 elif _database["ENGINE"] == "django.db.backends.sqlite3":
     # Writers queue for up to 20 s instead of failing with "database is locked".

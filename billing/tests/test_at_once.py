@@ -53,6 +53,9 @@ def test_the_same_is_written(
         order = Order.objects.get(stripe_session_id=session["id"])
         stored = StripeEvent.objects.filter(event_id=event["id"])
         assert stored.get().outcome == f"order {order.pk} completed, key {order.api_key_id} issued"
+        if settle is settle_at_once:  # of the clock, not of the transaction's beginning
+            assert order.paid_at is not None
+            assert order.created_at <= order.paid_at <= order.updated_at
         ways.append(
             [
                 _alike(stored, conversation),
@@ -129,6 +132,9 @@ UNUSUAL: dict[str, Callable[[Conversation], Json]] = {
     "a session with an order": _of_a_session_with_an_order,
     "a paid conversation": _of_a_paid_conversation,
     "another owner": _of_another_owner,
+    "an owner beyond all ids": lambda it: _completed(
+        it, metadata={**stripe.reference(it), "user_id": "9" * 19}
+    ),
     "a refund waits": _refunded_before,
     "a refund is about to wait": _refund_recorded_only,
     "no money": lambda it: _completed(it, payment_status="unpaid"),

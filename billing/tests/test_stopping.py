@@ -221,6 +221,24 @@ def test_the_loop_takes_up_what_is_due_until_it_is_stopped(number: signal.Signal
         assert process.returncode == 0
 
 
+def test_the_loop_goes_on_when_its_connection_has_died_in_its_sleep() -> None:
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite has no server")
+    with manage("process_events", "--loop", "2") as process:
+        assert process.stdout is not None
+        for _ in range(3):
+            event = failing_event()
+            StripeEvent.objects.filter(pk=event.pk).update(next_attempt_at=timezone.now())
+            assert process.stdout.readline() == "1 events: 1 failed\n"
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+        _, err = stop(process, signal.SIGTERM)
+    assert "does not answer" not in err
+
+
 def test_the_former_handler_stands_again_afterwards() -> None:
     former = signal.getsignal(signal.SIGTERM)
     with pytest.raises(Terminated), terminable():

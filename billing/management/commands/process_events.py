@@ -8,7 +8,7 @@ from collections import Counter
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DatabaseError, close_old_connections
+from django.db import DatabaseError, connection
 
 from billing import retrying
 from billing.progress import Progress, summary
@@ -62,7 +62,7 @@ class Command(BaseCommand):
         except DatabaseError:
             logger.exception("The database does not answer; the next round will try again")
         finally:
-            close_old_connections()
+            connection.close()  # it may die while we sleep, unnoticed
             in_all.update(progress.counts)
             if progress.done:
                 self.stdout.write(progress.summary())
