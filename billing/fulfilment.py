@@ -228,7 +228,7 @@ def _take_in_waiting(order: Order) -> bool:
     lock order round. Their holder is about to take the payment's lock, which is ours, and will
     find the order; one that does not is made up for by process_events.
     """
-    if not order.stripe_payment_intent_id or not _something_waits(order.stripe_payment_intent_id):
+    if not order.stripe_payment_intent_id:
         return False
     waiting = StripeEvent.objects.of_payment(order.stripe_payment_intent_id)
     waiting = waiting.filter(type__in=MONEY_BACK).exclude(status=EventStatus.PROCESSED)
@@ -244,16 +244,6 @@ def _take_in_waiting(order: Order) -> bool:
             event.settle(EventStatus.PROCESSED, text, order.conversation_id)
             found = True
     return found
-
-
-def _something_waits(payment_intent_id: str) -> bool:
-    """Whether to look closer; nearly always not, and every payment asks."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT type FROM stripe_events WHERE payment_intent_id = %s AND status <> %s",
-            [payment_intent_id, EventStatus.PROCESSED.value],
-        )
-        return any(kind in MONEY_BACK for (kind,) in cursor.fetchall())
 
 
 def _settle(order: Order, conversation: Conversation) -> None:
