@@ -249,9 +249,22 @@ def _take_in_waiting(order: Order) -> bool:
 def _settle(order: Order, conversation: Conversation) -> None:
     """Make the key and the conversation what the order's money says, once it was there at all."""
     if order.status == OrderStatus.COMPLETED:
+        if order.is_good and conversation.is_paid:
+            _give_way(order)
         _hold_key(order)
         _settle_conversation(order, conversation)
     order.save()
+
+
+def _give_way(order: Order) -> None:
+    """Become a duplicate, without a key, where the conversation was paid anew meanwhile."""
+    standing = Order.objects.good().filter(conversation=order.conversation_id, is_duplicate=False)
+    if order.is_duplicate or not standing.exclude(pk=order.pk).exists():
+        return
+    order.is_duplicate = True
+    if order.api_key_id is not None:
+        apikeys.revoke_family(order.api_key_id, reason=MONEY_WENT_BACK)
+        order.api_key, order.key_hold = None, KeyHold.NONE
 
 
 def _hold_key(order: Order) -> None:

@@ -406,3 +406,27 @@ def test_a_refund_is_no_strangers_while_its_payment_waits_in_the_ledger(
     stripe.deliver(event)
     assert Order.objects.get().refunded_cents == 2000
     assert not ApiKey.objects.get().may_authenticate()
+
+
+def test_money_that_comes_back_too_late_is_a_duplicate_and_its_key_stays_revoked(
+    conversation: Conversation,
+) -> None:
+    first, second = stripe.completed(conversation), stripe.completed(conversation)
+    stripe.deliver(first)
+    stripe.deliver(second)
+    payments = [event["data"]["object"]["payment_intent"] for event in (first, second)]
+    refund = stripe.refund(payments[0], 2000)
+    stripe.deliver(stripe.event("refund.created", refund))
+    stripe.deliver(
+        stripe.event("refund.failed", {**refund, "status": "failed"}, created=2_000_000_000)
+    )
+    late, standing = (Order.objects.get(stripe_payment_intent_id=one) for one in payments)
+    assert (late.is_duplicate, late.api_key, late.is_good) == (True, None, True)
+    assert not standing.is_duplicate
+    assert [key.order for key in ApiKey.objects.filter(revoked_at=None)] == [standing]
+
+    stripe.deliver(stripe.event("refund.created", stripe.refund(payments[1], 2000)))
+    late.refresh_from_db()
+    assert not late.is_duplicate
+    assert [key.order for key in ApiKey.objects.filter(revoked_at=None)] == [late]
+    assert ApiKey.objects.count() == 3  # what the first payment brought is not given out again
