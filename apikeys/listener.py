@@ -42,8 +42,12 @@ RECONNECT_AFTER = 1.0
 _BRIEFLY = """
     SET statement_timeout = '5s'; SET lock_timeout = '50ms'; SET synchronous_commit = off
 """
-# What is wrong then is not the connection.
-_NOT_NOW = (errors.LockNotAvailable, errors.QueryCanceled, errors.ReadOnlySqlTransaction)
+_NOT_THE_CONNECTION = (
+    errors.LockNotAvailable,
+    errors.QueryCanceled,
+    errors.ReadOnlySqlTransaction,
+    psycopg.DataError,  # of this one row
+)
 
 
 class NotDirect(Exception):
@@ -66,7 +70,8 @@ class Listener:
         self._thread: threading.Thread | None = None
         self._complained = False
         self._asking = threading.Lock()
-        self._questions: psycopg.Connection[Any] | None = None
+        # One cursor for all of them: to make another takes as long as to read an answer.
+        self._questions: psycopg.Cursor[Any] | None = None
 
     def ask(
         self, query: LiteralString, parameters: Sequence[Any] | Mapping[str, Any]
@@ -77,20 +82,16 @@ class Listener:
             if questions is None:
                 raise NoAnswer
             try:
-                found = questions.execute(query, parameters, prepare=True)
-            except _NOT_NOW as error:
+                return questions.execute(query, parameters, prepare=True).fetchone()
+            except _NOT_THE_CONNECTION as error:
                 raise NoAnswer from error
             except psycopg.Error as error:
                 # It may fail for ever: a prepared statement does after a column has changed its
                 # type. The listener opens another one.
                 self._questions = None
-                questions.close()
+                questions.connection.close()
                 logger.warning("The connection for questions about keys failed: %s", error)
                 raise NoAnswer from error
-        try:
-            return found.fetchone()
-        except psycopg.DataError as error:  # of this one row, not of the connection
-            raise NoAnswer from error
 
     def ensure_running(self) -> None:
         """Begin to listen, unless this process does."""
@@ -136,7 +137,7 @@ class Listener:
         the cache holds is still right when the lease begins again.
         """
         self._renew(news)
-        self._questions = questions
+        self._questions = questions.cursor()
         while not (self._stopping.is_set() or questions.closed):
             self._hear(news, HEARTBEAT)
             self._renew(news)

@@ -510,7 +510,7 @@ def _let_nothing_be_written(switch: str) -> None:
     """On both connections that a use may be noted by."""
     questions = listener.LISTENER._questions
     assert questions is not None
-    with connection.cursor() as cursor, questions.cursor() as other:
+    with connection.cursor() as cursor, questions.connection.cursor() as other:
         cursor.execute("SELECT set_config('default_transaction_read_only', %s, false)", [switch])
         other.execute("SELECT set_config('default_transaction_read_only', %s, false)", [switch])
 
