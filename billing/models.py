@@ -89,7 +89,7 @@ class Order(models.Model):
     status = models.CharField(max_length=16, choices=OrderStatus, db_default=OrderStatus.PENDING)
     tier = models.CharField(max_length=64, db_default="premium")
     livemode = models.BooleanField(db_default=False)
-    # The conversation had been paid before: no second key was issued, and money is due back.
+    # The conversation is paid by another order, the one that has the key: money is due back.
     is_duplicate = models.BooleanField("duplicate", db_default=False)
     api_key = models.OneToOneField(
         "apikeys.ApiKey",
