@@ -13,6 +13,8 @@ from http.client import HTTPConnection
 
 import psycopg
 import pytest
+from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User
@@ -58,10 +60,24 @@ def by_sql(statement: str, *parameters: object) -> None:
         direct.execute(statement, parameters)
 
 
+def by_the_desk(key: ApiKey) -> None:
+    """The admin's page for it, as staff send it."""
+    staff, _ = User.objects.get_or_create(
+        email="desk@example.com", defaults={"is_staff": True, "is_superuser": True}
+    )
+    desk = Client()
+    desk.force_login(staff, backend="django.contrib.auth.backends.ModelBackend")
+    url = reverse("admin:apikeys_apikey_action", args=[key.pk, "revoke_key"])
+    form = desk.get(url).context["form"]
+    fields = {name: form[name].value() or "" for name in form.fields}
+    assert desk.post(url, {**fields, "reason": "It leaked."}).status_code == 302
+
+
 WAYS: dict[str, Callable[[list[Server], ApiKey], object]] = {
     "API": lambda servers, key: servers[key.pk % 3].request(
         "DELETE", f"/api/api-keys/{key.pk}", issue_access(key.user)
     ),
+    "admin": lambda _, key: by_the_desk(key),
     "service": lambda _, key: services.revoke(user_id=key.user_id, key_id=key.pk, reason="x"),
     "SQL": lambda _, key: by_sql("UPDATE api_keys SET revoked_at = now() WHERE id = %s", key.pk),
 }
