@@ -112,8 +112,7 @@ def confirm(user_id: int | None, session_id: str) -> Order | None:
         raise ConversationNotFound
     try:
         with transaction.atomic():
-            changed = fulfilment.apply(session).order
-            order = None if changed is None else Order.objects.get(pk=changed.pk)
+            order = fulfilment.apply(session).order
     except fulfilment.Unmatched:
         raise ConversationNotFound from None
     if order is None and session.status == "expired":
