@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any
 
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
@@ -20,7 +20,6 @@ from rest_framework.views import APIView
 
 from apikeys import services
 from apikeys.cache import LiveKey
-from apikeys.issuing import Issuer
 from apikeys.models import ApiKey, ApiKeyQuerySet, KeyState
 from apikeys.names import LONGEST, validate_name
 
@@ -43,6 +42,7 @@ class NotByApiKey(BasePermission):
 
 class ApiKeySerializer(serializers.ModelSerializer[ApiKey]):
     prefix = serializers.CharField(source="key_prefix")
+    tier = serializers.CharField(source="grant.tier")
     state = serializers.ChoiceField(choices=KeyState.choices)
     createdAt = serializers.DateTimeField(source="created_at")  # noqa: N815 - camelCase API
     lastUsedAt = serializers.DateTimeField(source="last_used_at", allow_null=True)  # noqa: N815
@@ -108,9 +108,8 @@ class DeletedSerializer(serializers.Serializer[Any]):
 
 
 class ApiKeyViewSet(viewsets.GenericViewSet[ApiKey]):
-    """`payflow.api` adds who may come here, and what a new key hangs on."""
+    """`payflow.api` adds who may come here."""
 
-    issuer: ClassVar[Issuer]
     queryset = ApiKey.objects.all()
     serializer_class = ApiKeySerializer
     lookup_value_regex = "[0-9]{1,19}"
@@ -140,8 +139,8 @@ class ApiKeyViewSet(viewsets.GenericViewSet[ApiKey]):
         body = NewKeySerializer(data=request.data)
         body.is_valid(raise_exception=True)
         with _refusals():
-            key, secret = self.issuer.create(
-                user_id=request.user.pk,
+            key, secret = services.create(
+                user_id=request.user.pk or 0,
                 name=body.validated_data["name"],
                 expires_at=body.validated_data.get("expiresAt"),
             )
@@ -183,7 +182,7 @@ class ApiKeyViewSet(viewsets.GenericViewSet[ApiKey]):
         body.is_valid(raise_exception=True)
         grace = timedelta(seconds=body.validated_data["graceSeconds"])
         with _refusals():
-            key, secret = self.issuer.rotate(user_id=request.user.pk, key_id=int(pk), grace=grace)
+            key, secret = services.rotate(user_id=request.user.pk, key_id=int(pk), grace=grace)
         return _with_secret(key, secret, status.HTTP_201_CREATED)
 
 

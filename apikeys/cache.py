@@ -27,6 +27,7 @@ class LiveKey:
 
     pk: int
     user_id: int
+    grant_id: int
     name: str
     tier: str
     expires_at: datetime | None
@@ -53,6 +54,8 @@ class KeyCache:
         """Empty and off, with a new lock: a forked process may have inherited a held one."""
         self._lock = threading.Lock()
         self._entries: OrderedDict[str, LiveKey] = OrderedDict()
+        # The digests of each grant's cached keys, to forget them without a scan.
+        self._by_grant: dict[int, tuple[str, ...]] = {}
         self._news = 0
         self._lease_ends = 0.0
 
@@ -78,27 +81,36 @@ class KeyCache:
         with self._lock:
             if ticket != self._news:
                 return
+            self._drop(digest)  # an older entry may be of another grant
             key.kept_until = time.monotonic() + MOST_AGE
             self._entries[digest] = key
+            self._by_grant[key.grant_id] = (*self._by_grant.get(key.grant_id, ()), digest)
             if len(self._entries) > self._most:
-                self._entries.popitem(last=False)
+                self._drop(next(iter(self._entries)))
 
     def forget(self, digest: str) -> None:
         with self._lock:
             self._news += 1
-            self._entries.pop(digest, None)
+            self._drop(digest)
+
+    def forget_grant(self, grant_id: int) -> None:
+        with self._lock:
+            self._news += 1
+            for digest in self._by_grant.get(grant_id, ()):
+                self._drop(digest)
 
     def forget_user(self, user_id: int) -> None:
         with self._lock:
             self._news += 1
             gone = [digest for digest, key in self._entries.items() if key.user_id == user_id]
             for digest in gone:
-                del self._entries[digest]
+                self._drop(digest)
 
     def forget_all(self) -> None:
         with self._lock:
             self._news += 1
             self._entries.clear()
+            self._by_grant.clear()
 
     def renew(self, until: float) -> None:
         """Serve until this moment of the monotonic clock."""
@@ -108,6 +120,15 @@ class KeyCache:
     def turn_off(self) -> None:
         self.renew(0.0)
         self.forget_all()
+
+    def _drop(self, digest: str) -> None:
+        """Remove an entry, if it is there. The lock is held."""
+        key = self._entries.pop(digest, None)
+        if key is None:
+            return
+        others = tuple(other for other in self._by_grant.pop(key.grant_id) if other != digest)
+        if others:
+            self._by_grant[key.grant_id] = others
 
 
 CACHE = KeyCache()

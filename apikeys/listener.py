@@ -1,10 +1,10 @@
 """Hears from PostgreSQL which cached keys have changed, whoever changed them; and asks it.
 
-Triggers send what changed (migrations/0005): a key's hash, `user:ID`, or `all`. The listener has
-a connection and a thread of its own in every process, begun by the first lookup there. It fails
-closed: the cache serves for LEASE seconds after the last answered heartbeat, and is emptied when
-the connection is lost. News travels on the connection that the heartbeat proves to be alive, so
-what was committed before an answered heartbeat has been heard or is on its way.
+Triggers send what changed (migrations/0002): a key's hash, `grant:ID`, `user:ID`, or `all`. The
+listener has a connection and a thread of its own in every process, begun by the first lookup
+there. It fails closed: the cache serves for LEASE seconds after the last answered heartbeat, and
+is emptied when the connection is lost. News travels on the connection that the heartbeat proves
+to be alive, so what was committed before an answered heartbeat has been heard or is on its way.
 
 Beside it the listener keeps a second connection for the process's questions about keys, and for
 noting their use. A miss that asks there, by a prepared statement, costs a third of one on Django's
@@ -154,9 +154,12 @@ class Listener:
             self._take(news.payload)
 
     def _take(self, payload: str) -> None:
-        kind, _, user_id = payload.partition(":")
-        if kind == "user" and user_id.isascii() and user_id.isdigit() and len(user_id) < 20:
-            self._cache.forget_user(int(user_id))
+        kind, _, number = payload.partition(":")
+        is_id = number.isascii() and number.isdigit() and len(number) < 20
+        if kind == "grant" and is_id:
+            self._cache.forget_grant(int(number))
+        elif kind == "user" and is_id:
+            self._cache.forget_user(int(number))
         elif len(payload) == 64:
             self._cache.forget(payload)
         else:  # "all", and whatever a later version may send

@@ -1,8 +1,7 @@
-"""Who holds a key: by the process's cache, else by one statement.
+"""Finds the active key of a secret: in the process's cache, else by one statement.
 
-The statement goes by the unique hash and joins nothing; whether the user is active is asked of
-the users' primary key in its WHERE clause. A copy of that fact on the key would save some
-microseconds and could be wrong.
+The statement uses the unique hash and reads the key's grant and its user's `is_active` by their
+primary keys. A copy of those facts on the key would save some microseconds and could be wrong.
 """
 
 from __future__ import annotations
@@ -21,8 +20,10 @@ from apikeys.listener import LISTENER, NoAnswer
 logger = logging.getLogger(__name__)
 
 _FIND = """
-    SELECT id, user_id, name, tier, expires_at, last_used_at FROM api_keys AS k
-    WHERE key_hash = %s AND revoked_at IS NULL AND suspended_at IS NULL
+    SELECT k.id, k.user_id, g.id, k.name, g.tier, k.expires_at, k.last_used_at
+    FROM api_keys AS k JOIN grants AS g ON g.id = k.grant_id
+    WHERE k.key_hash = %s AND k.revoked_at IS NULL AND k.suspended_at IS NULL
+    AND g.revoked_at IS NULL AND g.suspended_at IS NULL AND g.stopped_at IS NULL
     AND (SELECT is_active FROM users WHERE users.id = k.user_id)
 """
 
@@ -68,8 +69,8 @@ def _select(digest: str) -> LiveKey | None:
 def _made_of(row: tuple[Any, ...] | None) -> LiveKey | None:
     if row is None:
         return None
-    pk, user_id, name, tier, expires_at, last_used_at = row
-    return LiveKey(pk, user_id, name, tier, _aware(expires_at), _aware(last_used_at))
+    pk, user_id, grant_id, name, tier, expires_at, last_used_at = row
+    return LiveKey(pk, user_id, grant_id, name, tier, _aware(expires_at), _aware(last_used_at))
 
 
 def _aware(at: datetime | None) -> datetime | None:

@@ -1,8 +1,8 @@
-"""API keys at rest: a hash, a prefix, and the facts of their life. Never the key."""
+"""Grants, and the API keys that hang on them: hashes, prefixes and times. Never a usable key."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from django.conf import settings
 from django.db import models
@@ -12,82 +12,146 @@ from django.utils import timezone
 
 from apikeys import tokens
 
+# Times that Python's datetime can hold. PostgreSQL's 'infinity' is none of them: a key with such
+# a time could not be read any more.
+_FIRST_TIME = datetime(1, 1, 1, tzinfo=UTC)
+_LAST_TIME = datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
 
-class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
-    def owned_by(self, user_id: int | None) -> ApiKeyQuerySet:
-        """The rows of this user; of nobody (an anonymous user has no id), none."""
+
+def _finite(name: str) -> Q:
+    return Q(**{f"{name}__gte": _FIRST_TIME, f"{name}__lte": _LAST_TIME})
+
+
+class GrantState(models.TextChoices):
+    ACTIVE = "active", "active"
+    SUSPENDED = "suspended", "suspended"  # its payment is disputed
+    STOPPED = "stopped", "stopped"  # by staff
+    REVOKED = "revoked", "revoked"  # its payment went back
+
+
+class GrantQuerySet(models.QuerySet["Grant"]):
+    def owned_by(self, user_id: int | None) -> GrantQuerySet:
+        """The rows of this user; none for an anonymous user (who has no id)."""
         return self.filter(user_id=user_id) if user_id else self.none()
 
-    def not_revoked(self) -> ApiKeyQuerySet:
-        return self.filter(revoked_at__isnull=True)
+    def not_revoked(self) -> GrantQuerySet:
+        return self.filter(revoked_at=None)
 
-    def unexpired(self, at: datetime) -> ApiKeyQuerySet:
-        return self.filter(Q(expires_at__isnull=True) | Q(expires_at__gt=at))
+    def usable(self) -> GrantQuerySet:
+        """Grants whose keys work: `Grant.is_usable` as a query."""
+        return self.not_revoked().filter(suspended_at=None, stopped_at=None)
 
-    def live(self, at: datetime) -> ApiKeyQuerySet:
-        """Keys that authenticate, or will again when a suspension is lifted."""
-        return self.not_revoked().unexpired(at)
-
-    def usable(self, at: datetime) -> ApiKeyQuerySet:
-        """Keys that authenticate at this moment, as far as the key itself decides."""
-        return self.live(at).filter(suspended_at__isnull=True)
-
-    def listed(self, at: datetime) -> ApiKeyQuerySet:
-        """What an owner is shown: not what they deleted, nor what a successor has outlived."""
-        return self.not_revoked().exclude(rotated_at__isnull=False, expires_at__lte=at)
-
-    def family(self, root_id: int) -> ApiKeyQuerySet:
-        """The key a payment issued, and every key made or rotated under that payment."""
-        return self.filter(Q(pk=root_id) | Q(grant_id=root_id)).order_by("pk")
-
-    def locked(self) -> ApiKeyQuerySet:
-        """Lock the rows until the transaction ends: the last lock of the order (docs)."""
+    def locked(self) -> GrantQuerySet:
+        """Lock the rows until the transaction ends. For the lock order see docs/architecture.md."""
         return self.select_for_update(no_key=True)
 
 
+class Grant(models.Model):
+    """What a payment grants: the right to hold keys of a tier.
+
+    `suspended_at` and `revoked_at` are written only by fulfilment, `stopped_at` and
+    `stopped_reason` only by staff. Any of the three times stops every key of the grant.
+    """
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="grants"
+    )
+    # Empty: no tier is known.
+    tier = models.CharField(max_length=64, blank=True, db_default="")
+    suspended_at = models.DateTimeField(null=True, blank=True, editable=False)
+    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    stopped_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # In words for its owner.
+    stopped_reason = models.CharField(max_length=200, blank=True, db_default="", editable=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(auto_now=True, db_default=Now())
+
+    objects = GrantQuerySet.as_manager()
+
+    class Meta:
+        db_table = "grants"
+        indexes = (
+            models.Index(fields=["user", "-id"], name="grants_of_user"),
+            # For staff: the exceptions, newest first.
+            models.Index(
+                fields=["-id"], name="grants_revoked", condition=Q(revoked_at__isnull=False)
+            ),
+            models.Index(
+                fields=["-id"], name="grants_suspended", condition=Q(suspended_at__isnull=False)
+            ),
+            models.Index(
+                fields=["-id"], name="grants_stopped", condition=Q(stopped_at__isnull=False)
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"Grant {self.pk}"
+
+    @property
+    def is_usable(self) -> bool:
+        return not (self.revoked_at or self.suspended_at or self.stopped_at)
+
+    @property
+    def state(self) -> GrantState:
+        if self.revoked_at:
+            return GrantState.REVOKED
+        if self.stopped_at:
+            return GrantState.STOPPED
+        return GrantState.SUSPENDED if self.suspended_at else GrantState.ACTIVE
+
+    @property
+    def issued_key(self) -> ApiKey | None:
+        """The key that the payment issued, whatever has become of it since."""
+        return self.keys.order_by("pk").first()
+
+
+class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
+    def owned_by(self, user_id: int | None) -> ApiKeyQuerySet:
+        """The rows of this user; none for an anonymous user (who has no id)."""
+        return self.filter(user_id=user_id) if user_id else self.none()
+
+    def not_revoked(self) -> ApiKeyQuerySet:
+        """Keys that stand: neither they nor their grant were revoked."""
+        return self.filter(revoked_at=None, grant__revoked_at=None)
+
+    def live(self, at: datetime) -> ApiKeyQuerySet:
+        """Keys that authenticate, or will again when a suspension is lifted."""
+        return self.not_revoked().filter(Q(expires_at=None) | Q(expires_at__gt=at))
+
+    def listed(self, at: datetime) -> ApiKeyQuerySet:
+        """What an owner is shown: no revoked key, and no rotated key after its grace period."""
+        shown = self.not_revoked().exclude(rotated_at__isnull=False, expires_at__lte=at)
+        return shown.select_related("grant")
+
+    def locked(self) -> ApiKeyQuerySet:
+        """Lock the rows until the transaction ends: the last lock of the order (docs)."""
+        return self.select_for_update(no_key=True, of=("self",))
+
+
 class KeyState(models.TextChoices):
+    """What a key is, the first that applies: revoked, expired, suspended, rotated, active."""
+
     ACTIVE = "active", "active"
-    ROTATED = "rotated", "rotated"  # works until its grace is over; its successor works too
-    SUSPENDED = "suspended", "suspended"  # its payment is disputed
+    ROTATED = "rotated", "rotated"  # works until its grace period is over; so does its successor
+    SUSPENDED = "suspended", "suspended"  # the key by staff, or its grant
     EXPIRED = "expired", "expired"
     REVOKED = "revoked", "revoked"
 
 
-class Hold(models.TextChoices):
-    """What the payment's way back did to a key, so that just this can be undone.
-
-    None of it where a person has stopped the key as well: then only a person decides.
-    """
-
-    NONE = "", "none"
-    SUSPENDED = "suspended", "suspended"
-    REVOKED = "revoked", "revoked"
-
-
 class ApiKey(models.Model):
-    """Revocation is one way; suspension (an open dispute) can be lifted.
+    """Revocation is one way; a suspension can be lifted.
 
-    Until it is revealed, `key_hash` is the hash of a key that nobody has ever seen.
+    The columns here are written for the owner and by staff; what becomes of the payment is on the
+    grant. Until it is revealed, `key_hash` is the hash of a key that nobody has ever seen.
     """
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="api_keys"
     )
+    grant = models.ForeignKey(Grant, on_delete=models.PROTECT, related_name="keys")
     key_hash = models.CharField(max_length=64, unique=True, editable=False)
     key_prefix = models.CharField(max_length=tokens.PREFIX_LENGTH, editable=False)
     name = models.CharField(max_length=200, db_default="")
-    # What was paid for; a gateway learns it with the key. Empty: no tier is known.
-    tier = models.CharField(max_length=64, blank=True, db_default="", editable=False)
-    # The key that the payment issued, where this one was made or rotated later: when the money
-    # goes back, the whole family ends. NULL: this is the issued key itself.
-    grant = models.ForeignKey(
-        "self",
-        on_delete=models.PROTECT,
-        null=True,
-        blank=True,
-        editable=False,
-        related_name="granted",
-    )
     # Unique: a key has one successor, whoever rotates it at the same time.
     predecessor = models.OneToOneField(
         "self",
@@ -103,9 +167,6 @@ class ApiKey(models.Model):
     rotated_at = models.DateTimeField(null=True, blank=True, editable=False)
     suspended_at = models.DateTimeField(null=True, blank=True, editable=False)
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
-    hold = models.CharField(
-        max_length=16, choices=Hold, blank=True, db_default=Hold.NONE, editable=False
-    )
     # Why it was revoked, in words for its owner.
     revoked_reason = models.CharField(max_length=200, blank=True, db_default="", editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -117,6 +178,14 @@ class ApiKey(models.Model):
         db_table = "api_keys"
         verbose_name = "API key"
         verbose_name_plural = "API keys"
+        constraints = (
+            models.CheckConstraint(
+                condition=_finite("expires_at"), name="api_keys_expires_at_finite"
+            ),
+            models.CheckConstraint(
+                condition=_finite("last_used_at"), name="api_keys_last_used_at_finite"
+            ),
+        )
         indexes = (
             models.Index(fields=["user", "-id"], name="api_keys_of_user"),
             # For staff: a key by its first characters, and the exceptions newest first.
@@ -142,14 +211,9 @@ class ApiKey(models.Model):
         return self.revealed_at is not None
 
     @property
-    def root_id(self) -> int:
-        """The id of the key that its payment issued, maybe its own."""
-        return self.grant_id or self.pk
-
-    @property
     def is_revealable(self) -> bool:
-        """Whether its secret is still to be shown; a rotated key's successor was shown instead."""
-        return self.revealed_at is None and self.rotated_at is None and not self.has_expired()
+        """Whether its secret may still be shown; a rotated key's successor was shown instead."""
+        return self.revealed_at is None and self.rotated_at is None and self.may_authenticate()
 
     @property
     def is_rotatable(self) -> bool:
@@ -157,17 +221,18 @@ class ApiKey(models.Model):
 
     @property
     def state(self) -> KeyState:
-        if self.revoked_at is not None:
+        if self.revoked_at or self.grant.revoked_at:
             return KeyState.REVOKED
         if self.has_expired():
             return KeyState.EXPIRED
-        if self.suspended_at is not None:
+        if self.suspended_at or not self.grant.is_usable:
             return KeyState.SUSPENDED
-        return KeyState.ACTIVE if self.rotated_at is None else KeyState.ROTATED
+        return KeyState.ROTATED if self.rotated_at else KeyState.ACTIVE
 
     def has_expired(self, at: datetime | None = None) -> bool:
         return self.expires_at is not None and self.expires_at <= (at or timezone.now())
 
     def may_authenticate(self, at: datetime | None = None) -> bool:
-        """Whether the key itself stands; its user must be active besides."""
-        return not (self.has_expired(at) or self.revoked_at or self.suspended_at)
+        """Whether the key and its grant work; its user must be active besides."""
+        stopped = self.revoked_at or self.suspended_at or self.has_expired(at)
+        return not stopped and self.grant.is_usable

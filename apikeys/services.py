@@ -1,20 +1,17 @@
-"""The only writers of API keys.
+"""The only writers of grants and API keys.
 
-Each function that changes a key locks its row, so two of them at once have one winner. Nothing
-here stores a usable key; `create`, `reveal` and `rotate` return one, once, to their caller.
+Each function that changes a row locks it, so that of two calls at once one wins. Locks are taken
+in the order user, grant, key. Nothing here stores a usable key: `create`, `reveal` and `rotate`
+return one, once, to their caller.
 
-What a payment did to its keys (`hold`), its news take back. A person's stop takes a key over: the
-hold is gone, and nothing but a person lifts that stop.
-
-Keys that hang on one payment are a family. Whatever adds to a family or ends all of it locks the
-family's first key before any other, so that no key is made while its family is being ended.
+What becomes of a payment is written to its grant only (`update_grant`); what an owner or staff do
+to one key, to that key only. Neither ever has to undo what the other did.
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.db import transaction
@@ -22,12 +19,11 @@ from django.utils import timezone
 
 from apikeys import tokens
 from apikeys.cache import CACHE
-from apikeys.models import ApiKey, ApiKeyQuerySet, Hold
-from apikeys.usage import note_use
+from apikeys.models import ApiKey, Grant
 
 MOST_LIVE = 20
-# Rotation must work for somebody who has all their keys; what it leaves behind, keys in their
-# grace, is bounded by itself: docs/decisions/0010.
+# Rotation must work for an owner who has all their keys. The keys that it leaves in their grace
+# period have a limit of their own: docs/decisions/0010.
 MOST_ROTATED = MOST_LIVE
 LONGEST_GRACE = timedelta(days=7)
 DEFAULT_GRACE = timedelta(days=1)
@@ -35,8 +31,6 @@ DEFAULT_GRACE = timedelta(days=1)
 # from deleting a key.
 LONGEST_WAY = timedelta(seconds=10)
 REVOKED_BY_OWNER = "Deleted by its owner."
-
-__all__ = ["note_use"]  # written in a module of its own, used by the name it had here
 
 
 class Refusal(Exception):
@@ -59,7 +53,7 @@ class AlreadyRevealed(Refusal):
 
 
 class RevealedMeanwhile(Refusal):
-    """Somebody was shown the key between the wish to delete it and the deed."""
+    """The key was revealed after the delete was requested."""
 
     code = "revealed_meanwhile"
     detail = "This key was revealed at the same moment. Delete it again if it is to go."
@@ -71,10 +65,16 @@ class AlreadyRotated(Refusal):
 
 
 class NotUsable(Refusal):
-    """The key is suspended or expired: it gets no successor; a suspended one makes no keys."""
+    """The key or its grant is suspended, or the key has expired."""
 
     code = "key_not_usable"
     detail = "This key is suspended or has expired."
+
+
+class NoUsableGrant(NotUsable):
+    """All grants of the user are suspended or stopped."""
+
+    detail = "Your payment is disputed, or support has stopped its keys: no key can be made now."
 
 
 class TooManyKeys(Refusal):
@@ -87,58 +87,85 @@ class TooManyRotated(TooManyKeys):
 
 
 class NotEntitled(Refusal):
-    """No payment of the user's stands that a new key could hang on."""
+    """The user has no grant, or none that was not revoked."""
 
     code = "payment_required"
-    detail = "A new key needs a completed payment that was neither returned nor disputed."
+    detail = "A new key needs a completed payment that was not returned."
 
 
 def issue(*, user_id: int, name: str, tier: str = "") -> ApiKey:
-    """Create a key that nobody has seen: its secret is dropped here, `reveal` mints the real one.
+    """Create a grant and its first key, whose secret nobody has seen.
 
-    A replayed payment can therefore neither mint nor leak a usable key.
+    The secret is dropped here; `reveal` mints the real one. A replayed payment can therefore
+    neither mint nor leak a usable key.
     """
-    return ApiKey.objects.create(user_id=user_id, name=name, tier=tier, **_minted()[1])
+    grant = Grant.objects.create(user_id=user_id, tier=tier)
+    columns = tokens.stored_columns(tokens.generate())
+    return ApiKey.objects.create(user_id=user_id, grant=grant, name=name, **columns)
 
 
-# `issue` as a part of a statement that does more, the rest of which says from what rows. Its
-# parameters are `issue_parameters`.
-ISSUE = """
-    INSERT INTO api_keys (user_id, name, tier, key_hash, key_prefix, updated_at)
-    SELECT %(user_id)s, %(key_name)s, %(tier)s, %(key_hash)s, %(key_prefix)s, clock_timestamp()
-"""
+def lock_grant(grant_id: int) -> Grant:
+    """The grant, locked until the transaction ends."""
+    return Grant.objects.locked().get(pk=grant_id)
 
 
-def issue_parameters(*, user_id: int, name: str, tier: str) -> dict[str, Any]:
-    return {"user_id": user_id, "key_name": name, "tier": tier, **_minted()[1]}
+def update_grant(grant: Grant, *, revoked: bool, suspended: bool) -> None:
+    """Write what the grant's payments say.
+
+    The caller has locked the grant and decides from all of its orders, so the result does not
+    depend on what was written before.
+    """
+    now = timezone.now()
+    revoked_at = (grant.revoked_at or now) if revoked else None
+    suspended_at = (grant.suspended_at or now) if suspended else None
+    if (revoked_at, suspended_at) == (grant.revoked_at, grant.suspended_at):
+        return
+    grant.revoked_at, grant.suspended_at = revoked_at, suspended_at
+    grant.save(update_fields=["revoked_at", "suspended_at", "updated_at"])
+    _forget_grant(grant.pk)
 
 
 @transaction.atomic
-def create(
-    *, user_id: int, name: str, expires_at: datetime | None, grant: ApiKey
-) -> tuple[ApiKey, str]:
-    """Make another key under the payment that issued `grant`, and return it with its secret.
+def stop_grant(grant_id: int, *, reason: str) -> bool:
+    """Stop every key of a grant until `resume_grant`; for staff. False if it was stopped before."""
+    grant = lock_grant(grant_id)
+    if grant.stopped_at is not None:
+        return False
+    _set_stop(grant, timezone.now(), reason)
+    return True
 
-    Raises TooManyKeys, and NotUsable while the payment is disputed. The user's row is locked
-    first, so of two calls at once at the limit, one is refused.
+
+@transaction.atomic
+def resume_grant(grant_id: int) -> bool:
+    """Undo `stop_grant`, and nothing that the payment did. False if it was not stopped."""
+    grant = lock_grant(grant_id)
+    if grant.stopped_at is None:
+        return False
+    _set_stop(grant, None, "")
+    return True
+
+
+@transaction.atomic
+def create(*, user_id: int, name: str, expires_at: datetime | None) -> tuple[ApiKey, str]:
+    """Make another key under the user's newest usable grant, and return it with its secret.
+
+    Raises NotEntitled, NoUsableGrant and TooManyKeys. The user's row is locked first, so of two
+    calls at once at the limit, one is refused.
     """
     get_user_model()._default_manager.select_for_update(no_key=True).get(pk=user_id)
-    root = ApiKey.objects.locked().get(pk=grant.root_id)
-    if root.suspended_at is not None:
-        raise NotUsable
+    grant = _newest_usable_grant(user_id)
     now = timezone.now()
     live = ApiKey.objects.owned_by(user_id).live(now)
-    if live.filter(rotated_at__isnull=True).count() >= MOST_LIVE:
+    if live.filter(rotated_at=None).count() >= MOST_LIVE:
         raise TooManyKeys
-    secret, facts = _minted()
+    secret = tokens.generate()
     key = ApiKey.objects.create(
-        user_id=user_id,
+        user_id=grant.user_id,
+        grant=grant,
         name=name,
         expires_at=expires_at,
-        tier=root.tier,
-        grant=root,
         revealed_at=now,
-        **facts,
+        **tokens.stored_columns(secret),
     )
     return key, secret
 
@@ -147,16 +174,18 @@ def create(
 def reveal(*, user_id: int | None, key_id: int) -> tuple[ApiKey, str]:
     """Mint the key's secret and return it, the only time.
 
-    Raises KeyNotFound, AlreadyRevealed, AlreadyRotated.
+    Raises KeyNotFound, AlreadyRevealed, AlreadyRotated, NotUsable.
     """
-    key = _locked(user_id, key_id)
+    key = _locked_with_grant(user_id, key_id)
     if key.is_revealed:
         raise AlreadyRevealed
     if key.rotated_at is not None:
         raise AlreadyRotated
-    secret, facts = _minted()
-    key.key_hash = facts["key_hash"]
-    key.key_prefix = facts["key_prefix"]
+    if not key.may_authenticate():
+        raise NotUsable
+    secret = tokens.generate()
+    for name, value in tokens.stored_columns(secret).items():
+        setattr(key, name, value)
     key.revealed_at = timezone.now()
     key.save(update_fields=["key_hash", "key_prefix", "revealed_at", "updated_at"])
     return key, secret
@@ -166,13 +195,12 @@ def reveal(*, user_id: int | None, key_id: int) -> tuple[ApiKey, str]:
 def rotate(
     *, user_id: int | None, key_id: int, grace: timedelta = DEFAULT_GRACE
 ) -> tuple[ApiKey, str]:
-    """Give a key a successor of the same name, tier and expiry; return that with its secret.
+    """Give a key a successor of the same name, grant and expiry; return that with its secret.
 
     The old key works on for `grace`, or until its own end where that is sooner. Raises
     KeyNotFound, AlreadyRotated, NotUsable, TooManyKeys.
     """
-    _lock_family(user_id, key_id)
-    old = _locked(user_id, key_id)
+    old = _locked_with_grant(user_id, key_id)
     now = timezone.now()
     _check_rotatable(old, now)
     inherited = old.expires_at
@@ -180,23 +208,22 @@ def rotate(
     old.expires_at = min(inherited or now + grace, now + grace)
     old.save(update_fields=["rotated_at", "expires_at", "updated_at"])
     _forget(old.key_hash)
-    secret, facts = _minted()
+    secret = tokens.generate()
     successor = ApiKey.objects.create(
         user_id=old.user_id,
+        grant=old.grant,
         name=old.name,
-        tier=old.tier,
         expires_at=inherited,
-        grant_id=old.root_id,
         predecessor=old,
         revealed_at=now,
-        **facts,
+        **tokens.stored_columns(secret),
     )
     return successor, secret
 
 
 @transaction.atomic
 def rename(*, user_id: int | None, key_id: int, name: str) -> ApiKey:
-    """Call a user's key something else. Raises KeyNotFound."""
+    """Change the name of a user's key. Raises KeyNotFound."""
     key = _locked(user_id, key_id)
     key.name = name
     key.save(update_fields=["name", "updated_at"])
@@ -204,24 +231,11 @@ def rename(*, user_id: int | None, key_id: int, name: str) -> ApiKey:
     return key
 
 
-@transaction.atomic
-def revoke(*, user_id: int | None, key_id: int, reason: str) -> ApiKey:
-    """End a key for good, whatever happens to it besides; its row stays.
-
-    Raises KeyNotFound, also if it was revoked before.
-    """
-    key = _locked(user_id, key_id)
-    key.hold = Hold.NONE
-    _end(key, reason)
-    return key
-
-
 def delete(*, user_id: int | None, key_id: int, asked_at: datetime) -> ApiKey:
-    """End a key because its owner has asked for it. Raises KeyNotFound, RevealedMeanwhile.
+    """Revoke a key at its owner's request. Raises KeyNotFound, RevealedMeanwhile.
 
-    Of a reveal and a delete at once one wins: nobody is shown a key that is gone when they use it.
-    At once is what the row does not say yet when it is first read, and what it says of a time
-    after the request had come.
+    Of a reveal and a delete at the same time one wins: nobody is shown a key that is revoked when
+    they use it. "At the same time" is: revealed after our first read, or after the request came.
     """
     owned = ApiKey.objects.owned_by(user_id).filter(pk=key_id)
     seen = owned.values_list("revealed_at", flat=True).first()
@@ -229,102 +243,66 @@ def delete(*, user_id: int | None, key_id: int, asked_at: datetime) -> ApiKey:
         key = _locked(user_id, key_id)
         if key.revealed_at != seen or _is_after(key.revealed_at, asked_at):
             raise RevealedMeanwhile
-        _end(key, REVOKED_BY_OWNER)
+        _revoke(key, REVOKED_BY_OWNER)
     return key
 
 
 @transaction.atomic
-def revoke_for_good(key_id: int, *, reason: str) -> bool:
-    """End a key also where its payment has ended it, so that it stays so if the money comes back.
-
-    False if it had ended for good before.
-    """
+def revoke(key_id: int, *, reason: str) -> bool:
+    """Revoke a key, for staff. False if it was revoked before."""
     key = ApiKey.objects.locked().get(pk=key_id)
-    if key.revoked_at is not None and key.hold != Hold.REVOKED:
+    if key.revoked_at is not None:
         return False
-    key.hold = Hold.NONE
-    _end(key, reason)
+    _revoke(key, reason)
     return True
 
 
 @transaction.atomic
 def suspend(key_id: int) -> bool:
-    """Stop one key until it is restored, also one that its payment has suspended.
-
-    False if somebody stopped it before, or it is revoked.
-    """
-    keys = ApiKey.objects.filter(pk=key_id).not_revoked()
-    held = list(keys.filter(hold=Hold.SUSPENDED).locked())
-    for key in held:
-        key.hold = Hold.NONE
-        key.save(update_fields=["hold", "updated_at"])
-    return _suspend(keys.locked()) or bool(held)
+    """Stop one key until `restore`, for staff. False if it was suspended or revoked before."""
+    key = ApiKey.objects.locked().get(pk=key_id)
+    if key.suspended_at or key.revoked_at:
+        return False
+    _set_suspension(key, timezone.now())
+    return True
 
 
 @transaction.atomic
 def restore(key_id: int) -> bool:
-    """Lift a `suspend`; a revoked key stays revoked. False if there was none.
-
-    What a dispute has suspended is not lifted here: that is `restore_family`.
-    """
-    stopped = ApiKey.objects.filter(pk=key_id, suspended_at__isnull=False)
-    stopped = stopped.exclude(hold=Hold.SUSPENDED)
-    return bool(stopped.update(suspended_at=None, updated_at=timezone.now()))
-
-
-@transaction.atomic
-def suspend_family(key_id: int) -> bool:
-    """Stop the key and its family: their payment is disputed. False if nothing was left to stop."""
-    return _suspend(_locked_family(key_id).not_revoked(), hold=Hold.SUSPENDED)
+    """Undo `suspend`; a revoked key stays revoked. False if it was not suspended."""
+    key = ApiKey.objects.locked().get(pk=key_id)
+    if key.suspended_at is None:
+        return False
+    _set_suspension(key, None)
+    return True
 
 
-@transaction.atomic
-def restore_family(key_id: int) -> bool:
-    """Take back a `suspend_family`, and nothing that others did. False if there was none."""
-    held = _locked_family(key_id).filter(hold=Hold.SUSPENDED)
-    return bool(held.update(suspended_at=None, hold=Hold.NONE, updated_at=timezone.now()))
+def _set_stop(grant: Grant, at: datetime | None, reason: str) -> None:
+    grant.stopped_at, grant.stopped_reason = at, reason
+    grant.save(update_fields=["stopped_at", "stopped_reason", "updated_at"])
+    _forget_grant(grant.pk)
 
 
-@transaction.atomic
-def revoke_family(key_id: int, *, reason: str) -> bool:
-    """End the key and its family: their payment went back. False if all had ended before."""
-    living = list(_locked_family(key_id).not_revoked())
-    for key in living:
-        key.hold = Hold.REVOKED
-        _end(key, reason)
-    return bool(living)
+def _set_suspension(key: ApiKey, at: datetime | None) -> None:
+    key.suspended_at = at
+    key.save(update_fields=["suspended_at", "updated_at"])
+    _forget(key.key_hash)
 
 
-@transaction.atomic
-def reinstate_family(key_id: int) -> bool:
-    """Take back a `revoke_family`: the money did not go after all. False if there was none.
-
-    Every other revocation is one way.
-    """
-    held = _locked_family(key_id).filter(hold=Hold.REVOKED)
-    facts = {"revoked_at": None, "revoked_reason": "", "hold": Hold.NONE}
-    return bool(held.update(**facts, updated_at=timezone.now()))
-
-
-def _suspend(keys: ApiKeyQuerySet, *, hold: Hold = Hold.NONE) -> bool:
-    working = list(keys.filter(suspended_at__isnull=True))
-    for key in working:
-        key.suspended_at = timezone.now()
-        key.hold = hold
-        key.save(update_fields=["suspended_at", "hold", "updated_at"])
-        _forget(key.key_hash)
-    return bool(working)
+def _revoke(key: ApiKey, reason: str) -> None:
+    key.revoked_at = timezone.now()
+    key.revoked_reason = reason
+    key.save(update_fields=["revoked_at", "revoked_reason", "updated_at"])
+    _forget(key.key_hash)
 
 
 def _forget(digest: str) -> None:
-    """Once it is committed, this very process knows it at once; the others hear of it."""
+    """After the commit: this process knows at once, the others by NOTIFY."""
     transaction.on_commit(partial(CACHE.forget, digest))
 
 
-def _minted() -> tuple[str, dict[str, str]]:
-    """A new secret, and what is stored of it."""
-    secret = tokens.generate()
-    return secret, {"key_hash": tokens.digest(secret), "key_prefix": tokens.prefix(secret)}
+def _forget_grant(grant_id: int) -> None:
+    transaction.on_commit(partial(CACHE.forget_grant, grant_id))
 
 
 def _check_rotatable(key: ApiKey, now: datetime) -> None:
@@ -337,41 +315,36 @@ def _check_rotatable(key: ApiKey, now: datetime) -> None:
         raise TooManyRotated
 
 
-def _end(key: ApiKey, reason: str) -> None:
-    key.revoked_at = timezone.now()
-    key.revoked_reason = reason
-    key.save(update_fields=["revoked_at", "revoked_reason", "hold", "updated_at"])
-    _forget(key.key_hash)
-
-
 def _is_after(revealed_at: datetime | None, asked_at: datetime) -> bool:
     """Whether the key was revealed while the request was on its way."""
     return revealed_at is not None and asked_at < revealed_at < asked_at + LONGEST_WAY
 
 
+def _newest_usable_grant(user_id: int) -> Grant:
+    """The grant, locked. One statement, so that never two grants are waited for."""
+    own = Grant.objects.owned_by(user_id)
+    grant = own.usable().order_by("-pk").locked().first()
+    if grant is not None:
+        return grant
+    raise NoUsableGrant if own.not_revoked().exists() else NotEntitled
+
+
 def _locked(user_id: int | None, key_id: int) -> ApiKey:
-    """The user's key, locked. The lock order ends here: nothing but a key is locked after it."""
-    try:
-        return ApiKey.objects.owned_by(user_id).not_revoked().locked().get(pk=key_id)
-    except ApiKey.DoesNotExist:
-        raise KeyNotFound from None
-
-
-def _lock_family(user_id: int | None, key_id: int) -> None:
-    """Lock the first key of the family that the user's key is of. Raises KeyNotFound."""
-    key = ApiKey.objects.owned_by(user_id).filter(pk=key_id).first()
+    """The user's key, locked. Raises KeyNotFound."""
+    own = ApiKey.objects.owned_by(user_id).not_revoked()
+    key = own.select_related("grant").locked().filter(pk=key_id).first()
     if key is None:
         raise KeyNotFound
-    ApiKey.objects.locked().get(pk=key.root_id)
+    return key
 
 
-def _locked_family(key_id: int) -> ApiKeyQuerySet:
-    """Every key of the family, for a statement after this one: the first is locked here.
-
-    Two statements, because a key that was committed while the first waited is seen only by the
-    second.
-    """
-    root = ApiKey.objects.locked().get(pk=ApiKey.objects.get(pk=key_id).root_id)
-    family = ApiKey.objects.family(root.pk)
-    list(family.locked().values_list("pk"))
-    return family
+def _locked_with_grant(user_id: int | None, key_id: int) -> ApiKey:
+    """The user's key, locked after its grant, whose state then stays. Raises KeyNotFound."""
+    own = ApiKey.objects.owned_by(user_id).filter(pk=key_id)
+    grant_id = own.values_list("grant_id", flat=True).first()
+    if grant_id is None:
+        raise KeyNotFound
+    grant = lock_grant(grant_id)
+    key = _locked(user_id, key_id)
+    key.grant = grant
+    return key

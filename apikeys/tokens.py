@@ -33,3 +33,8 @@ def digest(key: str) -> str:
 def prefix(key: str) -> str:
     """The first 20 characters: enough to tell keys apart, 188 bits short of one."""
     return key[:PREFIX_LENGTH]
+
+
+def stored_columns(key: str) -> dict[str, str]:
+    """The columns of `api_keys` that are computed from a key: its hash and its prefix."""
+    return {"key_hash": digest(key), "key_prefix": prefix(key)}

@@ -1,7 +1,7 @@
 """The signed-in customer's page of keys.
 
 A secret is rendered into the answer to a POST and nowhere else: not into a redirect, a URL or a
-message cookie; the page may not be stored by any cache. `issuer` comes with the route.
+message cookie; the page may not be stored by any cache.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from django.views.decorators.http import require_POST, require_safe
 
 from apikeys import services
 from apikeys.forms import GRACES, NameForm, NewKeyForm, RotationForm
-from apikeys.issuing import Issuer
 from apikeys.models import ApiKey
 
 
@@ -33,13 +32,13 @@ def keys(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_POST
 @sensitive_variables("secret")
-def create(request: HttpRequest, issuer: Issuer) -> HttpResponse:
+def create(request: HttpRequest) -> HttpResponse:
     form = NewKeyForm(request.POST)
     if not form.is_valid():
         return _page(request, form, status=400)
     try:
-        key, secret = issuer.create(
-            user_id=request.user.pk,
+        key, secret = services.create(
+            user_id=request.user.pk or 0,
             name=form.cleaned_data["name"],
             expires_at=form.expires_at(),
         )
@@ -70,12 +69,12 @@ def reveal(request: HttpRequest, key_id: int) -> HttpResponse:
 @never_cache
 @require_POST
 @sensitive_variables("secret")
-def rotate(request: HttpRequest, key_id: int, issuer: Issuer) -> HttpResponse:
+def rotate(request: HttpRequest, key_id: int) -> HttpResponse:
     form = RotationForm(request.POST)
     if not form.is_valid():
         return _page(request, NewKeyForm(), "Choose when the old key ends.", status=400)
     try:
-        key, secret = issuer.rotate(
+        key, secret = services.rotate(
             user_id=request.user.pk, key_id=key_id, grace=form.cleaned_data["grace"]
         )
     except services.KeyNotFound:

@@ -8,16 +8,22 @@ SELECT 1 + i %% (%(n)s / 10), 'Conversation ' || i,
        now() - (%(n)s - i) * (interval '365 days' / %(n)s)
 FROM generate_series(1, %(n)s) i;
 
-INSERT INTO api_keys (user_id, key_hash, key_prefix, name, created_at, revealed_at, revoked_at)
-SELECT 1 + i %% (%(n)s / 10), encode(sha256(i::text::bytea), 'hex'),
-       'sk_' || left(md5(i::text), 17), 'Auto-generated from payment',
-       now() - (%(n)s - i) * (interval '365 days' / %(n)s),
-       CASE WHEN i %% 50 = 0 THEN NULL ELSE now() END,
+INSERT INTO grants (user_id, tier, created_at, revoked_at)
+SELECT 1 + i %% (%(n)s / 10), 'premium', now() - (%(n)s - i) * (interval '365 days' / %(n)s),
        CASE WHEN i %% 100 = 1 THEN now() END
 FROM generate_series(1, %(n)s) i;
 
+INSERT INTO api_keys (user_id, grant_id, key_hash, key_prefix, name, created_at, revealed_at,
+                      revoked_at)
+SELECT 1 + i %% (%(n)s / 10), i, encode(sha256(i::text::bytea), 'hex'),
+       'sk_' || left(md5(i::text), 17), 'Auto-generated from payment',
+       now() - (%(n)s - i) * (interval '365 days' / %(n)s),
+       CASE WHEN i %% 50 = 0 THEN NULL ELSE now() END,
+       CASE WHEN i %% 100 = 2 THEN now() END
+FROM generate_series(1, %(n)s) i;
+
 INSERT INTO orders (user_id, conversation_id, stripe_session_id, stripe_payment_intent_id,
-                    amount_cents, currency, status, is_duplicate, api_key_id, paid_at,
+                    amount_cents, currency, status, is_duplicate, grant_id, paid_at,
                     refunded_cents, refunded_at, dispute_status, created_at)
 SELECT 1 + i %% (%(n)s / 10), i, 'cs_test_' || i, 'pi_' || i, 2000, CASE WHEN i %% 7 = 0 THEN 'eur' ELSE 'usd' END,
        CASE WHEN i %% 40 = 3 THEN 'failed' WHEN i %% 500 = 5 THEN 'pending' ELSE 'completed' END,

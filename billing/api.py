@@ -119,7 +119,7 @@ class OrderSerializer(serializers.ModelSerializer[Order]):
     conversationId = serializers.IntegerField(source="conversation_id")  # noqa: N815
     sessionId = serializers.CharField(source="stripe_session_id")  # noqa: N815
     amountCents = serializers.IntegerField(source="amount_cents")  # noqa: N815
-    apiKeyId = serializers.IntegerField(source="api_key_id", allow_null=True)  # noqa: N815
+    apiKeyId = serializers.IntegerField(source="issued_key_id", allow_null=True)  # noqa: N815
     duplicate = serializers.BooleanField(source="is_duplicate")
     refundedCents = serializers.IntegerField(source="refunded_cents")  # noqa: N815
     disputeStatus = serializers.CharField(  # noqa: N815
@@ -154,4 +154,4 @@ class OrderViewSet(viewsets.ReadOnlyModelViewSet[Order]):
     lookup_value_regex = "[0-9]{1,19}"
 
     def get_queryset(self) -> OrderQuerySet:
-        return Order.objects.owned_by(self.request.user.pk)
+        return Order.objects.owned_by(self.request.user.pk).with_issued_key()

@@ -13,10 +13,9 @@ from django.conf import settings
 from django.db import connection
 
 import statements
-from apikeys import services as apikeys
+from apikeys import tokens
 from billing.facts import MONEY_BACK, checkout_session
 from billing.fulfilment import KEY_NAME, LOCK_PAYMENT
-from conversations.models import PAY
 
 # Of which `fulfil` is the handler once the money is there.
 _TELL_OF_MONEY = ("checkout.session.completed", "checkout.session.async_payment_succeeded")
@@ -28,7 +27,10 @@ LOCK = f"""
 """
 SETTLE = f"""
     WITH paid AS (
-        {PAY}
+        UPDATE conversations
+        SET payment_status = 'paid', stripe_session_id = %(session_id)s,
+            updated_at = clock_timestamp()
+        WHERE id = %(conversation_id)s AND user_id = %(user_id)s AND payment_status <> 'paid'
         AND EXISTS (
             SELECT FROM stripe_events
             WHERE event_id = %(event_id)s AND status NOT IN ('processed', 'ignored')
@@ -41,27 +43,34 @@ SETTLE = f"""
         )
         RETURNING id
     ),
+    granted AS (
+        INSERT INTO grants (user_id, tier, updated_at)
+        SELECT %(user_id)s, %(tier)s, clock_timestamp() FROM paid RETURNING id
+    ),
     issued AS (
-        {apikeys.ISSUE} FROM paid RETURNING id
+        INSERT INTO api_keys (user_id, grant_id, name, key_hash, key_prefix, updated_at)
+        SELECT %(user_id)s, granted.id, %(key_name)s, %(key_hash)s, %(key_prefix)s,
+            clock_timestamp()
+        FROM granted RETURNING id, grant_id
     ),
     completed AS (
         INSERT INTO orders (
             user_id, conversation_id, stripe_session_id, stripe_payment_intent_id, amount_cents,
-            currency, status, tier, livemode, api_key_id, paid_at, updated_at
+            currency, status, tier, livemode, grant_id, paid_at, updated_at
         )
         SELECT
             %(user_id)s, paid.id, %(session_id)s, %(payment_intent_id)s, %(amount_cents)s,
-            %(currency)s, 'completed', %(tier)s, %(livemode)s, issued.id, clock_timestamp(),
-            clock_timestamp()
+            %(currency)s, 'completed', %(tier)s, %(livemode)s, issued.grant_id,
+            clock_timestamp(), clock_timestamp()
         FROM paid, issued
-        RETURNING id, conversation_id, api_key_id
+        RETURNING id, conversation_id
     )
     UPDATE stripe_events
     SET status = 'processed', conversation_id = completed.conversation_id,
-        outcome = 'order ' || completed.id || ' completed, key ' || api_key_id || ' issued',
+        outcome = 'order ' || completed.id || ' completed, key ' || issued.id || ' issued',
         attempts = attempts + 1, last_error = '', next_attempt_at = NULL, parked_at = NULL,
         settled_at = clock_timestamp(), updated_at = clock_timestamp()
-    FROM completed
+    FROM completed, issued
     WHERE event_id = %(event_id)s
 """  # noqa: S608 - our own parts
 
@@ -92,7 +101,10 @@ def settle(event: dict[str, Any]) -> bool:
         "amount_cents": session.amount_cents,
         "currency": session.currency,
         "livemode": session.livemode,
-        **apikeys.issue_parameters(user_id=reference.user_id, name=KEY_NAME, tier=reference.tier),
+        "user_id": reference.user_id,
+        "tier": reference.tier,
+        "key_name": KEY_NAME,
+        **tokens.stored_columns(tokens.generate()),
     }
     statements.run(LOCK, parameters)
     return statements.run(SETTLE, parameters) == 1

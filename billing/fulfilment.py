@@ -2,11 +2,12 @@
 
 Called by the webhook's handlers, the success page, reconciliation and replay, always inside the
 caller's transaction. Every function takes its locks in the one order: (event →) payment intent →
-conversation → order → key. Nothing in here talks to the network.
+conversation → order → user → grant → key. Nothing in here talks to the network.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -16,11 +17,10 @@ from django.utils import timezone
 from apikeys import services as apikeys
 from billing import returns
 from billing.facts import MONEY_BACK, CheckoutSession, MoneyBack, Reference
-from billing.models import EventStatus, KeyHold, Order, OrderStatus, StripeEvent
+from billing.models import EventStatus, Order, OrderStatus, StripeEvent
 from conversations.models import Conversation, PaymentStatus
 
 KEY_NAME = "Auto-generated from payment"
-MONEY_WENT_BACK = "Its payment went back."
 
 # Lets one transaction at a time ask whether a PaymentIntent has an order.
 LOCK_PAYMENT = "SELECT pg_advisory_xact_lock(hashtextextended(%(payment_intent_id)s, 0))"
@@ -49,9 +49,9 @@ class Result:
 def fulfil(session: CheckoutSession) -> Result:
     """The money is there: complete the order, pay the conversation, issue one key.
 
-    Once only, however often it is called: the order is unique by its session and the key hangs
-    on the order. A second paid session of a paid conversation becomes a completed order marked
-    duplicate, without a key. Raises Unmatched.
+    Once only, however often it is called: the order is unique by its session and has at most one
+    grant, which the key hangs on. A second paid session of a paid conversation becomes a completed
+    order marked duplicate, without a grant. Raises Unmatched.
     """
     conversation, order = _locked(session)
     if order.status == OrderStatus.COMPLETED:
@@ -59,14 +59,15 @@ def fulfil(session: CheckoutSession) -> Result:
     order.status = OrderStatus.COMPLETED
     order.paid_at = timezone.now()
     order.is_duplicate = conversation.is_paid
-    if not order.is_duplicate:
-        conversation.settle_paid(session.id)
-        order.api_key = apikeys.issue(user_id=order.user_id, name=KEY_NAME, tier=order.tier)
+    if order.is_duplicate:
+        order.save()
+        _catch_up(order, conversation)
+        return Result(order, f"order {order.pk} completed as a duplicate: refund it")
+    conversation.settle_paid(session.id)
+    key_id = _issue(order)
     order.save()
     _catch_up(order, conversation)
-    if order.is_duplicate:
-        return Result(order, f"order {order.pk} completed as a duplicate: refund it")
-    return Result(order, f"order {order.pk} completed, key {order.api_key_id} issued")
+    return Result(order, f"order {order.pk} completed, key {key_id} issued")
 
 
 def await_money(session: CheckoutSession) -> Result:
@@ -247,55 +248,48 @@ def _take_in_waiting(order: Order) -> bool:
 
 
 def _settle(order: Order, conversation: Conversation) -> None:
-    """Make the key and the conversation what the order's money says, once it was there at all."""
-    if order.status == OrderStatus.COMPLETED:
-        if order.is_good and conversation.is_paid:
-            _give_way(order)
-        _hold_key(order)
-        _settle_conversation(order, conversation)
+    """Make grant and conversation what the order's money says, once it was there at all."""
+    if order.status != OrderStatus.COMPLETED:
+        order.save()
+        return
+    if order.is_good and conversation.is_paid:
+        _give_way(order)
     order.save()
+    promoted = _settle_conversation(order, conversation)
+    _sync_grants([order, *promoted])
 
 
 def _give_way(order: Order) -> None:
-    """Become a duplicate, without a key, where the conversation was paid anew meanwhile."""
+    """Become a duplicate where the conversation was paid anew meanwhile."""
     standing = Order.objects.good().filter(conversation=order.conversation_id, is_duplicate=False)
-    if order.is_duplicate or not standing.exclude(pk=order.pk).exists():
-        return
-    order.is_duplicate = True
-    if order.api_key_id is not None:
-        apikeys.revoke_family(order.api_key_id, reason=MONEY_WENT_BACK)
-        order.api_key, order.key_hold = None, KeyHold.NONE
+    if standing.exclude(pk=order.pk).exists():
+        order.is_duplicate = True
 
 
-def _hold_key(order: Order) -> None:
-    """Give the order's key what its money says: nothing, a suspension, or its end.
+def _issue(order: Order) -> int:
+    """Give the order its grant; returns the id of the grant's key."""
+    key = apikeys.issue(user_id=order.user_id, name=KEY_NAME, tier=order.tier)
+    order.grant = key.grant
+    return key.pk
 
-    Only what this order did to the key is undone: a key that its owner deleted or that staff
-    suspended stays so.
+
+def _sync_grants(orders: Iterable[Order]) -> None:
+    """Compute what the orders' grants are from all orders of each, under the grant's lock.
+
+    All orders and their conversation are locked and saved before any grant is locked.
     """
-    due = _due_hold(order)
-    if order.api_key_id is None or due == order.key_hold:
-        return
-    if order.key_hold == KeyHold.REVOKED:
-        apikeys.reinstate_family(order.api_key_id)
-    elif order.key_hold == KeyHold.SUSPENDED:
-        apikeys.restore_family(order.api_key_id)
-    done = due == KeyHold.NONE
-    if due == KeyHold.REVOKED:
-        done = apikeys.revoke_family(order.api_key_id, reason=MONEY_WENT_BACK)
-    elif due == KeyHold.SUSPENDED:
-        done = apikeys.suspend_family(order.api_key_id)
-    order.key_hold = due if done else KeyHold.NONE
+    for grant_id in sorted({order.grant_id for order in orders if order.grant_id}):
+        grant = apikeys.lock_grant(grant_id)
+        standing = list(Order.objects.good().filter(grant=grant, is_duplicate=False))
+        disputed = any(order.is_disputed for order in standing)
+        apikeys.update_grant(grant, revoked=not standing, suspended=disputed)
 
 
-def _due_hold(order: Order) -> KeyHold:
-    if not order.is_good:
-        return KeyHold.REVOKED
-    return KeyHold.SUSPENDED if order.is_disputed else KeyHold.NONE
+def _settle_conversation(order: Order, conversation: Conversation) -> list[Order]:
+    """A good order pays its conversation; one whose money went back does not, but others may.
 
-
-def _settle_conversation(order: Order, conversation: Conversation) -> None:
-    """A good order pays its conversation; one whose money went back does not, but others may."""
+    Returns the duplicate that has taken the order's place, if any.
+    """
     if order.is_good:
         if not conversation.is_paid:
             conversation.settle_paid(order.stripe_session_id)
@@ -304,14 +298,16 @@ def _settle_conversation(order: Order, conversation: Conversation) -> None:
         if not others.exists():
             conversation.unpay()
         elif not others.filter(is_duplicate=False).exists():
-            _promote(others.earliest("pk").pk, conversation)
+            return [_promote(others.earliest("pk").pk, conversation)]
+    return []
 
 
-def _promote(order_id: int, conversation: Conversation) -> None:
-    """A duplicate has become the payment that stands: it gets the key that was not due before."""
+def _promote(order_id: int, conversation: Conversation) -> Order:
+    """Let a duplicate be the payment that stands; it gets a grant, unless it had one before."""
     order = Order.objects.locked().get(pk=order_id)
     order.is_duplicate = False
-    order.api_key = apikeys.issue(user_id=order.user_id, name=KEY_NAME, tier=order.tier)
-    conversation.settle_paid(order.stripe_session_id)
-    _hold_key(order)
+    if order.grant_id is None:
+        _issue(order)
     order.save()
+    conversation.settle_paid(order.stripe_session_id)
+    return order

@@ -45,14 +45,6 @@ OPEN_DISPUTE = (
 )
 
 
-class KeyHold(models.TextChoices):
-    """What money going back did to an order's key, so that just this can be undone."""
-
-    NONE = "", "none"
-    SUSPENDED = "suspended", "suspended"
-    REVOKED = "revoked", "revoked"
-
-
 class OrderQuerySet(models.QuerySet["Order"]):
     def owned_by(self, user_id: int | None) -> OrderQuerySet:
         """The rows of this user; of nobody (an anonymous user has no id), none."""
@@ -65,8 +57,12 @@ class OrderQuerySet(models.QuerySet["Order"]):
         """Completed, and the money has not gone back: `Order.is_good` as a query."""
         return self.completed().filter(refunded_at=None).exclude(dispute_status=DisputeStatus.LOST)
 
+    def with_issued_key(self) -> OrderQuerySet:
+        """Annotate `issued_key_id`: `Grant.issued_key` as a query."""
+        return self.annotate(issued_key_id=models.Min("grant__keys"))
+
     def locked(self) -> OrderQuerySet:
-        """Lock the rows until the transaction ends: the third lock of the order (docs)."""
+        """Lock the rows until the transaction ends. For the lock order see docs/architecture.md."""
         return self.select_for_update(no_key=True)
 
 
@@ -89,15 +85,11 @@ class Order(models.Model):
     status = models.CharField(max_length=16, choices=OrderStatus, db_default=OrderStatus.PENDING)
     tier = models.CharField(max_length=64, db_default="premium")
     livemode = models.BooleanField(db_default=False)
-    # The conversation is paid by another order, the one that has the key: money is due back.
+    # The conversation is paid by another order: money is due back.
     is_duplicate = models.BooleanField("duplicate", db_default=False)
-    api_key = models.OneToOneField(
-        "apikeys.ApiKey",
-        on_delete=models.PROTECT,
-        null=True,
-        blank=True,
-        related_name="order",
-        verbose_name="API key",
+    # NULL: not paid, or a duplicate that never was the payment that stands.
+    grant = models.ForeignKey(
+        "apikeys.Grant", on_delete=models.PROTECT, null=True, blank=True, related_name="orders"
     )
     paid_at = models.DateTimeField(null=True, blank=True)
     refunded_cents = models.BigIntegerField(db_default=0, help_text="What has gone back so far.")
@@ -106,9 +98,6 @@ class Order(models.Model):
     refunded_at = models.DateTimeField("fully refunded at", null=True, blank=True)
     # The gravest of its disputes; empty: none.
     dispute_status = models.CharField(max_length=32, blank=True, db_default="")
-    key_hold = models.CharField(
-        max_length=16, choices=KeyHold, blank=True, db_default=KeyHold.NONE, editable=False
-    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(auto_now=True, db_default=Now())
 
@@ -123,11 +112,9 @@ class Order(models.Model):
             models.CheckConstraint(
                 condition=Q(amount_cents__gte=0), name="orders_amount_not_negative"
             ),
-            # The key hangs on the order: what is not paid, or was paid twice, has none.
             models.CheckConstraint(
-                condition=Q(api_key__isnull=True)
-                | Q(status=OrderStatus.COMPLETED, is_duplicate=False),
-                name="orders_key_only_when_paid_once",
+                condition=Q(grant__isnull=True) | Q(status=OrderStatus.COMPLETED),
+                name="orders_grant_only_when_paid",
             ),
         )
         indexes = (

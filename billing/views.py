@@ -95,7 +95,9 @@ def success(request: HttpRequest) -> HttpResponse:
         state = "expired"
     except gateway.StripeFailed:
         state = "confirming"  # the webhook will tell; the page asks again by itself
-    return render(request, "payment_success.html", {"order": order, "state": state})
+    key = order.grant.issued_key if order and order.grant else None
+    context = {"order": order, "state": state, "key": key}
+    return render(request, "payment_success.html", context)
 
 
 def _state(order: Order | None) -> str:

@@ -19,22 +19,13 @@ class PaymentStatus(models.TextChoices):
     FAILED = "failed"
 
 
-# `Conversation.settle_paid`, for one that is its owner's and not paid, as a part of a statement
-# that pays more than this: whoever puts that together adds conditions.
-PAY = """
-    UPDATE conversations
-    SET payment_status = 'paid', stripe_session_id = %(session_id)s, updated_at = clock_timestamp()
-    WHERE id = %(conversation_id)s AND user_id = %(user_id)s AND payment_status <> 'paid'
-"""
-
-
 class ConversationQuerySet(models.QuerySet["Conversation"]):
     def owned_by(self, user_id: int | None) -> ConversationQuerySet:
         """The rows of this user; of nobody (an anonymous user has no id), none."""
         return self.filter(user_id=user_id) if user_id else self.none()
 
     def locked(self) -> ConversationQuerySet:
-        """Lock the rows until the transaction ends: the second lock of the order (docs).
+        """Lock the rows until the transaction ends. For the lock order see docs/architecture.md.
 
         NO KEY: rows that refer to this one may still be inserted by others meanwhile.
         """

@@ -92,13 +92,26 @@ def interrupt(_number: int, _frame: FrameType | None) -> None:
 def run() -> None:
     plan = make_plan()
     environment = environment_for(plan)
-    manage(environment, "migrate", "--verbosity=0")
+    migrate(environment)
     demo = json.loads(manage(environment, "create_demo", "--json"))
     token = manage(environment, "issue_token", demo["email"]).strip()
     address = running.Address(plan.url, demo["email"], demo["password"])
     with servers(plan, environment) as services, running.published(address):
         print(BANNER.format(url=plan.url, stripe=plan.stripe, token=token, **demo), flush=True)
         supervise(services)
+
+
+def migrate(environment: Mapping[str, str]) -> None:
+    """Bring the database up to date; the embedded one is replaced when it is too old for that."""
+    try:
+        manage(environment, "migrate", "--verbosity=0")
+    except CommandFailedError as error:
+        embedded = ROOT / "db.sqlite3"
+        if "payflow.E001" not in str(error) or environment.get("DATABASE_URL"):
+            raise
+        kept = embedded.rename(embedded.with_suffix(f".sqlite3.{time.strftime('%Y%m%d-%H%M%S')}"))
+        print(f"payflow: db.sqlite3 is of a version too old to go on from; kept as {kept.name}")
+        manage(environment, "migrate", "--verbosity=0")
 
 
 def make_plan() -> Plan:

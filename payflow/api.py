@@ -6,8 +6,6 @@ be seen only once a payment of theirs was completed.
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import include, path, re_path
 from django.views.decorators.csrf import csrf_exempt
@@ -19,16 +17,13 @@ from rest_framework.views import APIView
 
 from accounts.api import TokenRefreshView, TokenView
 from apikeys.api import ApiKeyViewSet
-from apikeys.issuing import Issuer
 from apikeys.throttles import FailureThrottle
 from apikeys.verification import verify
 from billing.api import OrderViewSet, PaymentLinkView
+from billing.models import Order
 from billing.views import webhook
 from conversations.api import ConversationViewSet
-from payflow import (
-    keys,
-    schema,  # noqa: F401 - registers how the authentication is described
-)
+from payflow import schema  # noqa: F401 - registers how the authentication is described
 from payflow.pagination import NewestFirst
 
 # Fixed: drf-spectacular would take it from the query and put it into a header.
@@ -42,7 +37,7 @@ class HasPaid(BasePermission):
     code = "payment_required"
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        return keys.has_paid(request.user.pk)
+        return Order.objects.owned_by(request.user.pk).completed().exists()
 
 
 class ConversationPages(NewestFirst):
@@ -63,7 +58,6 @@ class PagedOrderViewSet(OrderViewSet):
 
 class PaidApiKeyViewSet(ApiKeyViewSet):
     permission_classes = (IsAuthenticated,)
-    issuer: ClassVar[Issuer] = keys
 
     def get_permissions(self) -> list[BasePermission]:
         """List and create depend on a payment: an id is a 404 unless it is the caller's own."""

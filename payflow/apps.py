@@ -1,7 +1,7 @@
 from django.apps import AppConfig
 from django.core.signals import request_started
 
-from payflow import connections
+from payflow import checks, connections  # noqa: F401 - checks registers them
 
 
 class PayflowConfig(AppConfig):

@@ -10,7 +10,6 @@ from apikeys import views as keys
 from billing import views as billing
 from conversations.views import HomeView
 from payflow import health
-from payflow import keys as issuer
 from payflow.api import unknown_route
 
 urlpatterns = [
@@ -22,10 +21,10 @@ urlpatterns = [
     path("payments/success", billing.success, name="payment-success"),
     path("payments/cancel", billing.cancel, name="payment-cancel"),
     path("keys", keys.keys, name="keys"),
-    path("keys/create", keys.create, {"issuer": issuer}, name="key-create"),
+    path("keys/create", keys.create, name="key-create"),
     path("keys/<int:key_id>/reveal", keys.reveal, name="key-reveal"),
     path("keys/<int:key_id>/rename", keys.rename, name="key-rename"),
-    path("keys/<int:key_id>/rotate", keys.rotate, {"issuer": issuer}, name="key-rotate"),
+    path("keys/<int:key_id>/rotate", keys.rotate, name="key-rotate"),
     path("keys/<int:key_id>/delete", keys.delete, name="key-delete"),
     path("accounts/login/", auth.LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("accounts/logout/", auth.LogoutView.as_view(), name="logout"),

@@ -20,7 +20,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
 
-from apikeys.models import ApiKey
+from apikeys.models import ApiKey, Grant
 from billing.models import Order, StripeEvent
 from conversations.models import Conversation
 from support import deeds
@@ -175,6 +175,8 @@ def _about(subject: Any) -> dict[str, Any]:
         }
     if isinstance(subject, ApiKey):
         return {"api_key_id": subject.pk, "customer_id": subject.user_id}
+    if isinstance(subject, Grant):
+        return {"grant_id": subject.pk, "customer_id": subject.user_id}
     if isinstance(subject, Conversation):
         return {"conversation_id": subject.pk, "customer_id": subject.user_id}
     return {"event_id": subject.event_id, "conversation_id": subject.conversation_id}
@@ -195,7 +197,8 @@ def _url(action: Action, subject: Model, back: str) -> str:
     return f"{reverse(route, args=[subject.pk, action.kind.value])}?{urlencode({'next': back})}"
 
 
-_KEY_COLUMNS = ("revoked_at", "revoked_reason", "suspended_at", "hold")
+_KEY_COLUMNS = ("revoked_at", "revoked_reason", "suspended_at")
+_GRANT_COLUMNS = ("stopped_at", "stopped_reason")
 _EVENT_COLUMNS = ("status", "attempts", "outcome", "last_error", "settled_at")
 
 ACTIONS: Sequence[Action] = (
@@ -218,7 +221,7 @@ ACTIONS: Sequence[Action] = (
         "conversation and its key up to it. Does nothing when they agree.",
         act=deeds.reconcile,
         obstacle=deeds.no_obstacle,
-        watched=("status", "api_key_id", "is_duplicate", "paid_at"),
+        watched=("status", "grant_id", "is_duplicate", "paid_at"),
     ),
     Action(
         kind=Kind.MARK_HANDLED,
@@ -262,9 +265,9 @@ ACTIONS: Sequence[Action] = (
         kind=Kind.REVOKE_KEY,
         model=ApiKey,
         label="Revoke key…",
-        explanation="Ends the key at once and for good, also where a refund or a lost dispute has "
-        "ended it: should the money come back, the key does not. Its owner sees that "
-        "support revoked it, and the reason as you write it here.",
+        explanation="Ends this key at once and for good, whatever becomes of its payment. Its "
+        "owner sees that support revoked it, and the reason as you write it here, and can make "
+        "another key: to prevent that, stop the grant.",
         act=deeds.revoke_key,
         obstacle=deeds.revoke_obstacle,
         watched=_KEY_COLUMNS,
@@ -274,8 +277,8 @@ ACTIONS: Sequence[Action] = (
         kind=Kind.SUSPEND_KEY,
         model=ApiKey,
         label="Suspend key…",
-        explanation="Stops the key until somebody restores it, also where a dispute has stopped "
-        "it: should that be won, the key stays stopped.",
+        explanation="Stops this key until somebody restores it, whatever becomes of its payment. "
+        "Its owner can make another key: to prevent that, stop the grant.",
         act=deeds.suspend_key,
         obstacle=deeds.suspend_obstacle,
         watched=_KEY_COLUMNS,
@@ -284,10 +287,32 @@ ACTIONS: Sequence[Action] = (
         kind=Kind.RESTORE_KEY,
         model=ApiKey,
         label="Restore key…",
-        explanation="Lifts the suspension: the key works again. Not while its payment is disputed.",
+        explanation="Lifts the suspension by staff. The key works again, unless its grant is "
+        "suspended, stopped or revoked.",
         act=deeds.restore_key,
         obstacle=deeds.restore_obstacle,
         watched=_KEY_COLUMNS,
+    ),
+    Action(
+        kind=Kind.STOP_GRANT,
+        model=Grant,
+        label="Stop grant…",
+        explanation="Stops every key of this payment until somebody resumes the grant, and its "
+        "owner can make no other. They see the reason as you write it here.",
+        act=deeds.stop_grant,
+        obstacle=deeds.stop_obstacle,
+        watched=_GRANT_COLUMNS,
+        told_to_owner=True,
+    ),
+    Action(
+        kind=Kind.RESUME_GRANT,
+        model=Grant,
+        label="Resume grant…",
+        explanation="Undoes a stop by staff: the keys work again, unless the payment is disputed "
+        "or went back.",
+        act=deeds.resume_grant,
+        obstacle=deeds.resume_obstacle,
+        watched=_GRANT_COLUMNS,
     ),
     Action(
         kind=Kind.RESEND_REVEAL,

@@ -43,7 +43,7 @@ class ConversationAdmin(DeskAdmin[Conversation]):
         return badge(conversation.payment_status)
 
     def page_context(self, request: HttpRequest, subject: Conversation) -> dict[str, Any]:
-        orders = Order.objects.filter(conversation=subject).select_related("api_key")
+        orders = Order.objects.filter(conversation=subject)
         trail = deeds.trail_of(subject)
         return {
             "title": f"Conversation {subject.pk}: {subject.title}",

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
 from apikeys import services as apikeys
-from apikeys.models import ApiKey, Hold
+from apikeys.models import ApiKey, Grant
 from billing import checkout, gateway, ledger
 from billing.models import Order, OrderStatus, Refund, StripeEvent
 from billing.returns import UNDER_WAY_OR_DONE
@@ -37,17 +36,25 @@ class Unanswered(Exception):
 Trail = Sequence[SupportAction]
 
 
-def trail_of(subject: Order | StripeEvent | ApiKey | Conversation) -> Trail:
-    """The actions on this very row, oldest first."""
-    if isinstance(subject, StripeEvent):
-        about = Q(event_id=subject.event_id)
-    elif isinstance(subject, ApiKey):
-        about = Q(api_key=subject)
-    elif isinstance(subject, Conversation):
-        about = Q(conversation=subject)
-    else:
-        about = Q(order=subject)
+Subject = Order | StripeEvent | ApiKey | Grant | Conversation
+
+
+def trail_of(*subjects: Subject) -> Trail:
+    """The actions on these very rows, oldest first."""
+    about = Q()
+    for subject in subjects:
+        about |= _is_about(subject)
     return list(SupportAction.objects.filter(about).select_related("actor").order_by("pk"))
+
+
+def _is_about(subject: Subject) -> Q:
+    if isinstance(subject, StripeEvent):
+        return Q(event_id=subject.event_id)
+    if isinstance(subject, ApiKey):
+        return Q(api_key=subject)
+    if isinstance(subject, Grant):
+        return Q(grant=subject)
+    return Q(conversation=subject) if isinstance(subject, Conversation) else Q(order=subject)
 
 
 def no_obstacle(subject: object, trail: Trail) -> str:
@@ -67,21 +74,15 @@ def _is_handled(trail: Trail, **about: object) -> bool:
 
 
 def revoke_obstacle(key: ApiKey, trail: Trail = ()) -> str:
-    """What its payment has ended may still be revoked: it then stays so if the money comes back."""
-    return "" if key.hold == Hold.REVOKED else _ended(key)
+    return "It is revoked." if key.revoked_at else ""
 
 
 def suspend_obstacle(key: ApiKey, trail: Trail = ()) -> str:
-    """What its payment has suspended may still be suspended: a won dispute leaves it so then."""
-    return _ended(key) if key.hold == Hold.SUSPENDED else _stopped(key)
+    return revoke_obstacle(key) or ("It is suspended." if key.suspended_at else "")
 
 
 def restore_obstacle(key: ApiKey, trail: Trail = ()) -> str:
-    if ended := _ended(key):
-        return ended
-    if not key.suspended_at:
-        return "It is not suspended."
-    return "Its payment is disputed." if _payment_is_disputed(key) else ""
+    return revoke_obstacle(key) or ("" if key.suspended_at else "It is not suspended.")
 
 
 def reveal_obstacle(key: ApiKey, trail: Trail = ()) -> str:
@@ -89,55 +90,45 @@ def reveal_obstacle(key: ApiKey, trail: Trail = ()) -> str:
         return "It was revealed before. Revoke it; its owner can create another."
     if key.rotated_at:
         return "It was rotated; its successor has been shown."
-    return _stopped(key)
+    return "" if key.may_authenticate() else f"It is {key.state.label}."
 
 
-def _ended(key: ApiKey) -> str:
-    return "It is revoked." if key.revoked_at else ""
+def stop_obstacle(grant: Grant, trail: Trail = ()) -> str:
+    return "It is stopped." if grant.stopped_at else ""
 
 
-def _stopped(key: ApiKey) -> str:
-    return _ended(key) or ("It is suspended." if key.suspended_at else "")
-
-
-def _payment_is_disputed(key: ApiKey) -> bool:
-    order = Order.objects.filter(api_key=key.root_id).first()
-    return key.hold == Hold.SUSPENDED or (order is not None and order.is_disputed)
+def resume_obstacle(grant: Grant, trail: Trail = ()) -> str:
+    return "" if grant.stopped_at else "It is not stopped."
 
 
 def revoke_key(key: ApiKey, trace: SupportAction) -> str:
-    key.refresh_from_db()
-    if not apikeys.revoke_for_good(key.pk, reason=trace.reason):
+    if not apikeys.revoke(key.pk, reason=trace.reason):
         raise Refused("It was revoked meanwhile.")
-    return f"Key {key} revoked.{_taken_over(key)}"
+    return f"Key {key} revoked."
 
 
 def suspend_key(key: ApiKey, trace: SupportAction) -> str:
-    key.refresh_from_db()
     if not apikeys.suspend(key.pk):
         raise Refused("It was stopped meanwhile.")
-    return f"Key {key} suspended.{_taken_over(key)}"
-
-
-def _taken_over(key: ApiKey) -> str:
-    """What to say of a key that its payment held until now."""
-    if key.hold == Hold.SUSPENDED:
-        return " A dispute had suspended it; if that is won, it stays stopped."
-    if key.hold == Hold.REVOKED:
-        return " Its payment had ended it; if the money comes back, it stays revoked."
-    return ""
+    return f"Key {key} suspended."
 
 
 def restore_key(key: ApiKey, trace: SupportAction) -> str:
-    """Under the order's lock: no dispute opens between the look at it and the deed."""
-    with transaction.atomic():
-        list(Order.objects.filter(api_key=key.root_id).locked())
-        key.refresh_from_db()
-        if obstacle := restore_obstacle(key):
-            raise Refused(obstacle)
-        if not apikeys.restore(key.pk):
-            raise Refused("It is not suspended any more.")
+    if not apikeys.restore(key.pk):
+        raise Refused("It is not suspended any more.")
     return f"Key {key} restored."
+
+
+def stop_grant(grant: Grant, trace: SupportAction) -> str:
+    if not apikeys.stop_grant(grant.pk, reason=trace.reason):
+        raise Refused("It was stopped meanwhile.")
+    return f"{grant} stopped."
+
+
+def resume_grant(grant: Grant, trace: SupportAction) -> str:
+    if not apikeys.resume_grant(grant.pk):
+        raise Refused("It is not stopped any more.")
+    return f"{grant} resumed."
 
 
 def resend_reveal(key: ApiKey, trace: SupportAction) -> str:

@@ -10,7 +10,6 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from apikeys.models import ApiKey
-from billing.models import Order
 from support import actions, deeds
 from support.desk_admin import Columns, DeskAdmin
 from support.lists import Choice, ChoiceFilter
@@ -32,10 +31,10 @@ class StateFilter(ChoiceFilter):
 class ApiKeyAdmin(DeskAdmin[ApiKey]):
     list_display = ("prefix", "name", "owner", "shown_state", "created_at", "last_used_at")
     list_filter = (StateFilter,)
-    list_select_related = ("user",)
+    list_select_related = ("user", "grant")
     deferred = ("key_hash",)
     page_template = "admin/desk_key.html"
-    page_related = ("user",)
+    page_related = ("user", "grant")
     csv_columns: ClassVar[Columns] = (
         ("prefix", lambda key: key.key_prefix),
         ("name", lambda key: key.name),
@@ -58,11 +57,11 @@ class ApiKeyAdmin(DeskAdmin[ApiKey]):
         return badge(key_state(key))
 
     def page_context(self, request: HttpRequest, subject: ApiKey) -> dict[str, Any]:
-        trail = deeds.trail_of(subject)
+        trail = deeds.trail_of(subject, subject.grant)
         return {
             "title": f"Key {subject}",
             "state": key_state(subject),
-            "order": Order.objects.filter(api_key=subject).first(),
+            "orders": subject.grant.orders.order_by("pk"),
             "trail": trail,
-            "buttons": actions.buttons(request, trail, subject),
+            "buttons": actions.buttons(request, trail, subject, subject.grant),
         }

@@ -18,6 +18,8 @@ class Kind(models.TextChoices):
     REVOKE_KEY = "revoke_key", "key revoked"
     SUSPEND_KEY = "suspend_key", "key suspended"
     RESTORE_KEY = "restore_key", "key restored"
+    STOP_GRANT = "stop_grant", "grant stopped"
+    RESUME_GRANT = "resume_grant", "grant resumed"
     RESEND_REVEAL = "resend_reveal", "owner asked to reveal the key"
     REFUND = "refund", "refund asked for"
     REPLAY_EVENT = "replay_event", "event replayed"
@@ -65,6 +67,9 @@ class SupportAction(models.Model):
     api_key = models.ForeignKey(
         "apikeys.ApiKey", on_delete=models.PROTECT, null=True, related_name="support_actions"
     )
+    grant = models.ForeignKey(
+        "apikeys.Grant", on_delete=models.PROTECT, null=True, related_name="support_actions"
+    )
     event_id = models.CharField(max_length=255, blank=True, db_default="", db_index=True)
     # Of a refund, in the smallest unit of the order's currency.
     amount_cents = models.BigIntegerField(null=True)
@@ -87,6 +92,8 @@ class SupportAction(models.Model):
             (Kind.REVOKE_KEY.value, "Can revoke a key"),
             (Kind.SUSPEND_KEY.value, "Can suspend a key"),
             (Kind.RESTORE_KEY.value, "Can restore a suspended key"),
+            (Kind.STOP_GRANT.value, "Can stop all keys of a payment"),
+            (Kind.RESUME_GRANT.value, "Can let the keys of a payment work again"),
             (Kind.RESEND_REVEAL.value, "Can ask an owner to reveal their key"),
             (Kind.REFUND.value, "Can refund an order"),
             (Kind.REPLAY_EVENT.value, "Can replay an event"),

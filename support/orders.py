@@ -44,7 +44,7 @@ class OrderAdmin(DeskAdmin[Order]):
     list_filter = (StateFilter,)
     list_select_related = ("user", "conversation")
     page_template = "admin/desk_order.html"
-    page_related = ("user", "conversation", "api_key")
+    page_related = ("user", "conversation", "grant")
     page_prefetched = ("refunds", "disputes")
     csv_columns: ClassVar[Columns] = (
         ("order", lambda order: order.pk),
@@ -80,12 +80,15 @@ class OrderAdmin(DeskAdmin[Order]):
 
     def page_context(self, request: HttpRequest, subject: Order) -> dict[str, Any]:
         about = Q(order=subject) | Q(conversation=subject.conversation)
-        if subject.api_key_id:
-            about |= Q(api_key=subject.api_key_id)
+        key = None
+        if subject.grant:
+            key = subject.grant.issued_key
+            about |= Q(grant=subject.grant) | Q(api_key__grant=subject.grant)
         trail = list(SupportAction.objects.filter(about).select_related("actor").order_by("pk"))
         return {
             "state": order_state(subject),
-            "buttons": actions.buttons(request, trail, subject, subject.api_key),
+            "key": key,
+            "buttons": actions.buttons(request, trail, subject, key, subject.grant),
             "timeline": timeline.of_order(subject, trail),
             "siblings": _siblings(subject),
             "refunds": subject.refunds.all(),

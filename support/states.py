@@ -19,12 +19,4 @@ def order_state(order: Order) -> str:
 
 
 def key_state(key: ApiKey) -> str:
-    if key.revoked_at:
-        return "revoked"
-    if key.suspended_at:
-        return "suspended"
-    if key.has_expired():
-        return "expired"
-    if key.rotated_at:
-        return "rotated"
-    return "active, to be revealed" if key.is_revealable else "active"
+    return f"{key.state.label}, to be revealed" if key.is_revealable else str(key.state.label)

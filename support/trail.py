@@ -32,7 +32,7 @@ class SupportActionAdmin(DeskAdmin[SupportAction]):
     list_filter = (KindFilter,)
     list_select_related = ("actor", "customer")
     page_template = "admin/desk_trail.html"
-    page_related = ("actor", "customer", "order", "api_key")
+    page_related = ("actor", "customer", "order", "api_key", "grant")
     csv_columns: ClassVar[Columns] = (
         ("at", lambda action: action.created_at.isoformat()),
         ("action", lambda action: action.kind),

@@ -146,7 +146,7 @@ def _belongings(person: User) -> dict[str, Any]:
     """The newest of everything that is this person's, and why their payments failed."""
     conversations = list(Conversation.objects.owned_by(person.pk).order_by("-id")[:SHOWN])
     orders = Order.objects.owned_by(person.pk).select_related("conversation")
-    keys = ApiKey.objects.owned_by(person.pk).defer("key_hash").order_by("-id")[:SHOWN]
+    keys = ApiKey.objects.owned_by(person.pk).select_related("grant").defer("key_hash")
     failures = StripeEvent.objects.filter(
         conversation_id__in=[conversation.pk for conversation in conversations],
         type="payment_intent.payment_failed",
@@ -155,7 +155,7 @@ def _belongings(person: User) -> dict[str, Any]:
     return {
         "conversations": conversations,
         "orders": orders.order_by("-id")[:SHOWN],
-        "keys": keys,
+        "keys": keys.order_by("-id")[:SHOWN],
         "failures": failures.defer("payload").order_by("-id")[:20],
         "trail": trail.order_by("-id")[:SHOWN],
     }

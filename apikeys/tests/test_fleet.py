@@ -78,7 +78,7 @@ WAYS: dict[str, Callable[[list[Server], ApiKey], object]] = {
         "DELETE", f"/api/api-keys/{key.pk}", issue_access(key.user)
     ),
     "admin": lambda _, key: by_the_desk(key),
-    "service": lambda _, key: services.revoke(user_id=key.user_id, key_id=key.pk, reason="x"),
+    "service": lambda _, key: services.revoke(key.pk, reason="x"),
     "SQL": lambda _, key: by_sql("UPDATE api_keys SET revoked_at = now() WHERE id = %s", key.pk),
 }
 
@@ -149,13 +149,13 @@ def test_without_the_news_it_would_be_accepted_so_the_caches_are_really_in_use(
     warm(servers, secret)
     time.sleep(1)  # listeners that began with this test's first request are listening now
     warm(servers, secret)
-    by_sql("ALTER TABLE api_keys DISABLE TRIGGER payflow_key_changed")
+    by_sql("ALTER TABLE api_keys DISABLE TRIGGER payflow_api_keys_changed")
     try:
         by_sql("UPDATE api_keys SET revoked_at = now() WHERE id = %s", key.pk)
         time.sleep(0.1)
         assert 204 in [server.verify(secret) for server in servers]
     finally:
-        by_sql("ALTER TABLE api_keys ENABLE ALWAYS TRIGGER payflow_key_changed")
+        by_sql("ALTER TABLE api_keys ENABLE ALWAYS TRIGGER payflow_api_keys_changed")
 
 
 def test_two_authorization_headers_are_401(servers: list[Server], stranger: User) -> None:

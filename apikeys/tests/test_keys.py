@@ -10,6 +10,7 @@ from rest_framework.test import APIClient
 from accounts.models import User
 from apikeys import tokens
 from apikeys.models import ApiKey
+from apikeys.tests.factories import revealed_key
 from billing.tests import stripe_events as stripe
 from conftest import bearer
 from conversations.models import Conversation
@@ -85,7 +86,7 @@ def test_a_get_reveals_nothing(owner: User, api_of: ApiOf) -> None:
 def test_an_api_key_cannot_reveal_another(owner: User, api_of: ApiOf) -> None:
     key = ApiKey.objects.get()
     secret = api_of(owner).post(f"/api/api-keys/{key.pk}/reveal").json()["key"]
-    other = ApiKey.objects.create(user=owner, name="x", key_hash="0" * 64, key_prefix="sk_0")
+    other, _ = revealed_key(owner, revealed_at=None)
     response = bearer(secret).post(f"/api/api-keys/{other.pk}/reveal")
     assert response.status_code == 403
     assert response.json()["code"] == "api_key_not_allowed"

@@ -123,10 +123,9 @@ def test_the_size_of_a_body_that_the_gateway_kept_does_not_matter(
     assert Client().generic("POST", f"{URL}s", **told).status_code in (400, 411)
 
 
-def test_it_costs_one_query_without_a_join(
+def test_it_costs_one_query(
     stranger: User, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     _, secret = revealed_key(stranger, last_used_at=timezone.now())
-    with django_assert_num_queries(1) as captured:
+    with django_assert_num_queries(1):
         assert verify(secret).status_code == 204
-    assert "JOIN" not in captured[0]["sql"].upper()

@@ -19,11 +19,14 @@ _LOAD = {
         INSERT INTO users (id, email, name)
         SELECT n, 'user' || n || '@example.com', 'A user' FROM numbers
     """,
+    "grants": """
+        INSERT INTO grants (id, user_id, tier) SELECT n, n, 'premium' FROM numbers
+    """,
     "api_keys": """
         INSERT INTO api_keys
-            (id, user_id, key_hash, key_prefix, name, tier, revealed_at)
-        SELECT n, n, encode(sha256(('sk_' || {payflow})::bytea), 'hex'),
-            left('sk_' || {payflow}, 20), 'A key', 'premium', now() FROM numbers
+            (id, user_id, grant_id, key_hash, key_prefix, name, revealed_at)
+        SELECT n, n, n, encode(sha256(('sk_' || {payflow})::bytea), 'hex'),
+            left('sk_' || {payflow}, 20), 'A key', now() FROM numbers
     """,
     "authtoken_token": """
         INSERT INTO authtoken_token (key, user_id, created)

@@ -9,7 +9,8 @@ import pytest
 from django.db import connection, models
 
 import statements
-from apikeys.models import ApiKey
+from apikeys.models import ApiKey, Grant
+from apikeys.tests.factories import issued_key
 from billing import at_once, ledger
 from billing.models import EventStatus, Order, StripeEvent
 from billing.tests import stripe_events as stripe
@@ -52,7 +53,8 @@ def test_the_same_is_written(
         assert done == [settle is settle_at_once]
         order = Order.objects.get(stripe_session_id=session["id"])
         stored = StripeEvent.objects.filter(event_id=event["id"])
-        assert stored.get().outcome == f"order {order.pk} completed, key {order.api_key_id} issued"
+        key = issued_key(order)
+        assert stored.get().outcome == f"order {order.pk} completed, key {key.pk} issued"
         if settle is settle_at_once:  # of the clock, not of the transaction's beginning
             assert order.paid_at is not None
             assert order.created_at <= order.paid_at <= order.updated_at
@@ -60,7 +62,8 @@ def test_the_same_is_written(
             [
                 _alike(stored, conversation),
                 _alike(Order.objects.filter(pk=order.pk), conversation),
-                _alike(ApiKey.objects.filter(order=order), conversation),
+                _alike(Grant.objects.filter(orders=order), conversation),
+                _alike(ApiKey.objects.filter(pk=key.pk), conversation),
                 _alike(Conversation.objects.filter(pk=conversation.pk), conversation),
             ]
         )
@@ -78,7 +81,7 @@ def _watched(settle: Callable[[Json], bool], done: list[bool]) -> Callable[[Json
 def _alike(rows: models.QuerySet[Any], conversation: Conversation) -> dict[str, object]:
     """The row without what differs from payment to payment; of a time, whether there is one."""
     row = rows.values().get()
-    own = {"id", "title", "key_hash", "key_prefix", "api_key_id", "stripe_session_id", "payload"}
+    own = {"id", "title", "key_hash", "key_prefix", "grant_id", "stripe_session_id", "payload"}
     own |= {"stripe_payment_intent_id", "payment_intent_id", "event_id", "object_id", "outcome"}
     mine = {"user_id": conversation.user_id, "conversation_id": conversation.pk}
     assert all(row[name] == value for name, value in mine.items() if name in row)

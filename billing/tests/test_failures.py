@@ -129,7 +129,7 @@ def test_a_database_error_is_a_500_and_the_next_delivery_settles_it(
     assert not Order.objects.exists()
     assert stripe.deliver(event).status_code == 200
     assert StripeEvent.objects.get().status == EventStatus.PROCESSED
-    assert Order.objects.get().api_key is not None
+    assert Order.objects.get().grant is not None
 
 
 @pytest.mark.postgres

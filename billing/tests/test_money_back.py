@@ -13,6 +13,7 @@ from django.utils import timezone
 from accounts.models import User
 from apikeys import services
 from apikeys.models import ApiKey
+from apikeys.tests.factories import issued_key
 from billing.models import Dispute, EventStatus, Order, Refund, StripeEvent
 from billing.tests import stripe_events as stripe
 from conftest import bearer
@@ -39,13 +40,13 @@ def seen(order: Order) -> tuple[int, str, str]:
     """What went back, the conversation, the key."""
     order.refresh_from_db()
     key = "none"
-    if order.api_key is not None:
-        key = "live" if order.api_key.may_authenticate() else "refused"
+    if order.grant is not None:
+        key = "live" if issued_key(order).may_authenticate() else "refused"
     return order.refunded_cents, order.conversation.payment_status, key
 
 
 def test_a_full_refund_ends_the_key_and_unpays_the_conversation(order: Order) -> None:
-    _, secret = services.reveal(user_id=order.user_id, key_id=order.api_key_id or 0)
+    _, secret = services.reveal(user_id=order.user_id, key_id=issued_key(order).pk)
     assert bearer(secret).get("/api/conversations").status_code == 200
     event = tell("refund.created", stripe.refund(order.stripe_payment_intent_id or ""))
     assert seen(order) == (2000, "unpaid", "refused")
@@ -159,7 +160,7 @@ def test_an_open_dispute_suspends_and_a_won_one_restores(order: Order) -> None:
     dispute = stripe.dispute(order.stripe_payment_intent_id or "")
     tell("charge.dispute.created", dispute)
     assert seen(order) == (0, "paid", "refused")
-    assert ApiKey.objects.get().revoked_at is None
+    assert issued_key(order).state == "suspended"
     tell("charge.dispute.closed", {**dispute, "status": "won"})
     assert seen(order) == (0, "paid", "live")
 
@@ -167,7 +168,7 @@ def test_an_open_dispute_suspends_and_a_won_one_restores(order: Order) -> None:
 def test_a_lost_dispute_ends_the_key_and_unpays(order: Order) -> None:
     tell("charge.dispute.closed", stripe.dispute(order.stripe_payment_intent_id or "", "lost"))
     assert seen(order) == (0, "unpaid", "refused")
-    assert ApiKey.objects.get().revoked_at is not None
+    assert issued_key(order).state == "revoked"
 
 
 @pytest.mark.parametrize(
@@ -225,7 +226,7 @@ def test_the_gravest_of_several_disputes_decides(order: Order) -> None:
 
 
 def test_a_key_its_owner_deleted_stays_deleted_when_a_refund_fails(order: Order) -> None:
-    services.revoke(user_id=order.user_id, key_id=order.api_key_id or 0, reason="mine")
+    services.revoke(issued_key(order).pk, reason="mine")
     refund = stripe.refund(order.stripe_payment_intent_id or "")
     tell("refund.created", refund)
     tell("refund.failed", {**refund, "status": "failed"})
@@ -234,7 +235,7 @@ def test_a_key_its_owner_deleted_stays_deleted_when_a_refund_fails(order: Order)
 
 
 def test_a_key_that_staff_suspended_is_not_restored_by_a_won_dispute(order: Order) -> None:
-    services.suspend(order.api_key_id or 0)
+    services.suspend(issued_key(order).pk)
     dispute = stripe.dispute(order.stripe_payment_intent_id or "")
     tell("charge.dispute.created", dispute)
     tell("charge.dispute.closed", {**dispute, "status": "won"})
@@ -333,12 +334,11 @@ def test_the_duplicate_that_stands_after_the_first_was_refunded_gets_the_key(
     stripe.deliver(stripe.event("refund.created", stripe.refund(paid["payment_intent"], 2000)))
     standing = Order.objects.get(stripe_session_id=second["data"]["object"]["id"])
     assert not standing.is_duplicate
-    assert standing.api_key is not None
-    assert standing.api_key.may_authenticate()
+    assert issued_key(standing).may_authenticate()
     conversation.refresh_from_db()
     assert conversation.payment_status == "paid"
     assert conversation.stripe_session_id == standing.stripe_session_id
-    assert ApiKey.objects.filter(revoked_at=None).count() == 1
+    assert ApiKey.objects.not_revoked().count() == 1
 
 
 def test_a_link_that_was_made_while_the_money_was_away_can_only_be_paid_as_a_duplicate(
@@ -408,7 +408,7 @@ def test_a_refund_is_no_strangers_while_its_payment_waits_in_the_ledger(
     assert not ApiKey.objects.get().may_authenticate()
 
 
-def test_money_that_comes_back_too_late_is_a_duplicate_and_its_key_stays_revoked(
+def test_money_that_comes_back_too_late_is_a_duplicate_and_its_grant_stays_revoked(
     conversation: Conversation,
 ) -> None:
     first, second = stripe.completed(conversation), stripe.completed(conversation)
@@ -421,12 +421,13 @@ def test_money_that_comes_back_too_late_is_a_duplicate_and_its_key_stays_revoked
         stripe.event("refund.failed", {**refund, "status": "failed"}, created=2_000_000_000)
     )
     late, standing = (Order.objects.get(stripe_payment_intent_id=one) for one in payments)
-    assert (late.is_duplicate, late.api_key, late.is_good) == (True, None, True)
+    assert (late.is_duplicate, issued_key(late).state, late.is_good) == (True, "revoked", True)
     assert not standing.is_duplicate
-    assert [key.order for key in ApiKey.objects.filter(revoked_at=None)] == [standing]
+    assert list(ApiKey.objects.not_revoked()) == [issued_key(standing)]
+    first_key = issued_key(late)
 
     stripe.deliver(stripe.event("refund.created", stripe.refund(payments[1], 2000)))
     late.refresh_from_db()
     assert not late.is_duplicate
-    assert [key.order for key in ApiKey.objects.filter(revoked_at=None)] == [late]
-    assert ApiKey.objects.count() == 3  # what the first payment brought is not given out again
+    assert list(ApiKey.objects.not_revoked()) == [first_key]
+    assert ApiKey.objects.count() == 2  # its own grant stands again: no key is issued anew

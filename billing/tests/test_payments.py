@@ -10,6 +10,7 @@ from pytest_django.fixtures import Settings
 
 from accounts.models import User
 from apikeys.models import ApiKey
+from apikeys.tests.factories import issued_key
 from billing import facts, fulfilment
 from billing.models import EventStatus, Order, OrderStatus, StripeEvent
 from billing.tests import stripe_events as stripe
@@ -42,7 +43,8 @@ def test_a_paid_session_completes_order_conversation_and_key(conversation: Conve
     assert status_of(conversation) == PaymentStatus.PAID
     assert conversation.stripe_session_id == session["id"]
     key = ApiKey.objects.get()
-    assert order.api_key == key
+    assert issued_key(order) == key
+    assert (key.grant.user_id, key.grant.tier) == (conversation.user_id, "premium")
     assert key.user_id == conversation.user_id
     assert key.name == "Auto-generated from payment"
     assert len(key.key_hash) == 64
@@ -56,7 +58,7 @@ def test_nothing_to_pay_is_as_good_as_paid(conversation: Conversation) -> None:
     order = Order.objects.get()
     assert order.status == OrderStatus.COMPLETED
     assert order.stripe_payment_intent_id is None
-    assert order.api_key is not None
+    assert issued_key(order).state == "active"
 
 
 def test_an_unpaid_completed_session_waits(conversation: Conversation) -> None:
@@ -87,7 +89,7 @@ def test_a_delayed_payment_that_succeeds_completes_the_pending_order(
     stripe.deliver(stripe.event("checkout.session.async_payment_succeeded", session))
     order = Order.objects.get()
     assert order.status == OrderStatus.COMPLETED
-    assert order.api_key is not None
+    assert issued_key(order).state == "active"
     assert status_of(conversation) == PaymentStatus.PAID
 
 
@@ -208,7 +210,7 @@ def test_a_second_paid_session_is_a_duplicate_order_without_a_key(
     duplicate = Order.objects.get(stripe_session_id=second["data"]["object"]["id"])
     assert duplicate.status == OrderStatus.COMPLETED
     assert duplicate.is_duplicate
-    assert duplicate.api_key is None
+    assert duplicate.grant is None
     assert ApiKey.objects.count() == 1
     conversation.refresh_from_db()
     assert conversation.stripe_session_id == first["data"]["object"]["id"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from apikeys.models import ApiKey
+from apikeys.models import ApiKey, Grant
 from billing.models import Dispute, Order, Refund, StripeEvent
 from billing.tests import stripe_events as stripe
 from billing.tests.storm_scripts import NOTHING, SCRIPTS, Payment, deliveries, expired, payments
@@ -31,7 +31,7 @@ AS_STRIPE_SENT_IT = (
 )
 # Numbers that a database gives itself, and times.
 OWN = {"id", "order_id", "told_by", "created_at", "updated_at"}
-OF_ITS_OWN_VALUE = {"api_key_id", "paid_at", "refunded_at", "revoked_at", "suspended_at"}
+OF_ITS_OWN_VALUE = {"grant_id", "paid_at", "refunded_at", "revoked_at", "suspended_at"}
 
 
 def told_payments() -> list[Payment]:
@@ -57,10 +57,13 @@ def facts(rows: Any) -> list[Row]:
 
 def state() -> dict[str, list[Row]]:
     """All that the events brought about."""
-    keys = ApiKey.objects.order_by("order__stripe_session_id")
-    of_keys = ("user_id", "name", "tier", "hold", "revoked_at", "suspended_at")
+    keys = ApiKey.objects.order_by("grant__orders__stripe_session_id")
+    of_keys = ("user_id", "name", "revoked_at", "suspended_at")
+    grants = Grant.objects.order_by("orders__stripe_session_id")
+    of_grants = ("user_id", "tier", "revoked_at", "suspended_at", "stopped_at")
     return {
         "orders": facts(Order.objects.order_by("stripe_session_id").values()),
+        "grants": facts(grants.values(*of_grants)),
         "keys": facts(keys.values(*of_keys)),
         "refunds": facts(Refund.objects.order_by("stripe_refund_id").values()),
         "disputes": facts(Dispute.objects.order_by("stripe_dispute_id").values()),
@@ -101,7 +104,7 @@ def how_many_orders(payment: Payment) -> int:
 
 def empty_database() -> None:
     """Users and conversations are left."""
-    for model in (StripeEvent, Refund, Dispute, Order, ApiKey):
+    for model in (StripeEvent, Refund, Dispute, Order, ApiKey, Grant):
         model._default_manager.all().delete()
 
 

@@ -20,6 +20,7 @@ import pytest
 from django.core.management import call_command
 from django.db import connections
 
+from apikeys.tests.factories import issued_key
 from billing import checkout, fetching
 from billing.models import Order, StripeEvent
 from billing.tests import stripe_events as stripe
@@ -84,8 +85,9 @@ def ends(cluster: RestartingCluster) -> dict[int, tuple[object, ...]]:
         conversations = database.execute("SELECT id, payment_status FROM conversations").fetchall()
         for conversation, status, cents, revoked, suspended, key in database.execute(
             "SELECT o.conversation_id, CASE WHEN is_duplicate THEN upper(status) ELSE status END,"
-            " refunded_cents, k.revoked_at, k.suspended_at, k.id"
-            " FROM orders o LEFT JOIN api_keys k ON k.id = o.api_key_id"
+            " refunded_cents, g.revoked_at, g.suspended_at, k.id"
+            " FROM orders o LEFT JOIN grants g ON g.id = o.grant_id"
+            " LEFT JOIN api_keys k ON k.grant_id = g.id"
         ):
             orders[conversation].append(status)
             refunded[conversation] += cents
@@ -93,8 +95,8 @@ def ends(cluster: RestartingCluster) -> dict[int, tuple[object, ...]]:
                 state = "revoked" if revoked else "suspended" if suspended else "live"
                 keys[conversation].append(state)
         without_order = database.execute(
-            "SELECT count(*) FROM api_keys WHERE id NOT IN"
-            " (SELECT api_key_id FROM orders WHERE api_key_id IS NOT NULL)"
+            "SELECT count(*) FROM api_keys WHERE grant_id NOT IN"
+            " (SELECT grant_id FROM orders WHERE grant_id IS NOT NULL)"
         ).fetchone()
     assert without_order == (0,)
     return {
@@ -245,8 +247,7 @@ def test_two_replays_two_fetches_a_reconcile_and_live_deliveries_at_once(
         assert order.status == "completed"
         refunded = number % 3 == 0
         assert conversation.payment_status == ("unpaid" if refunded else "paid")
-        assert order.api_key is not None
-        assert order.api_key.may_authenticate() is not refunded
+        assert issued_key(order).may_authenticate() is not refunded
     before = everything()
     call_command("replay_events", "--force")
     assert everything() == before

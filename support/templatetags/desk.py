@@ -18,7 +18,16 @@ register = template.Library()
 TONES = {
     "good": ("completed", "paid", "processed", "active", "done", "succeeded", "won"),
     "wait": ("pending", "received", "unmatched", "suspended", "duplicate", "unknown", "partly"),
-    "bad": ("failed", "revoked", "refused", "disputed", "lost", "refunded", "deactivated"),
+    "bad": (
+        "failed",
+        "revoked",
+        "refused",
+        "disputed",
+        "lost",
+        "refunded",
+        "deactivated",
+        "stopped",
+    ),
 }
 _TONE_OF = {word: tone for tone, words in TONES.items() for word in words}
 

@@ -67,4 +67,4 @@ def owner(order: Order) -> tuple[User, Client]:
 def paid(conversation: Conversation, **facts: object) -> Order:
     session = stripe_events.session(conversation, **facts)
     stripe_events.deliver(stripe_events.event("checkout.session.completed", session))
-    return Order.objects.select_related("user", "api_key").get(stripe_session_id=session["id"])
+    return Order.objects.select_related("user", "grant").get(stripe_session_id=session["id"])

@@ -15,6 +15,7 @@ from django.utils import timezone
 from accounts.models import User
 from apikeys import services
 from apikeys.models import ApiKey
+from apikeys.tests.factories import issued_key
 from billing import gateway, handlers
 from billing.models import EventStatus, Order, StripeEvent
 from billing.tests import stripe_events
@@ -85,8 +86,7 @@ def refund_event(order: Order, refund_id: str, amount: int, status: str = "succe
 
 
 def key_of(order: Order) -> ApiKey:
-    assert order.api_key
-    return order.api_key
+    return issued_key(order)
 
 
 # --- The form -------------------------------------------------------------------------------------
@@ -164,7 +164,7 @@ def test_revoking_leaves_who_when_why_and_what_changed(support: Client, order: O
     trace = SupportAction.objects.get()
     assert trace.actor.email == "support@staff.example.com"
     assert trace.reason == REASON
-    assert (trace.customer, trace.api_key_id) == (order.user, order.api_key_id)
+    assert (trace.customer, trace.api_key_id) == (order.user, key_of(order).pk)
     assert trace.succeeded
     assert trace.finished_at is not None
     assert trace.changes["revoked_reason"] == ["", REASON]
@@ -188,17 +188,6 @@ def test_a_key_is_suspended_and_restored(support: Client, order: Order) -> None:
     assert SupportAction.objects.done().count() == 2
 
 
-def test_a_key_whose_payment_is_disputed_is_not_restored(support: Client, order: Order) -> None:
-    page = support.get(url_of(key_of(order), Kind.RESTORE_KEY))
-    token = page.context["form"]["token"].value()
-    services.suspend_family(key_of(order).pk)
-    url = url_of(key_of(order), Kind.RESTORE_KEY)
-    assert "Its payment is disputed" in support.get(url).content.decode()
-    answer = support.post(url, {"token": token, "reason": REASON})
-    assert "Its payment is disputed" in told(support, answer)
-    assert ApiKey.objects.get().suspended_at is not None
-
-
 def disputed(order: Order, status: str) -> None:
     intent = order.stripe_payment_intent_id or ""
     dispute = stripe_events.dispute(intent, status, id=f"du_of_{intent}")
@@ -210,50 +199,69 @@ def test_what_staff_suspend_in_a_dispute_stays_suspended_when_it_is_won(
     support: Client, order: Order
 ) -> None:
     disputed(order, "needs_response")
-    page = told(support, confirm(support, key_of(order), Kind.SUSPEND_KEY))
-    assert "A dispute had suspended it; if that is won, it stays stopped." in page
-    trace = SupportAction.objects.get()
-    assert trace.changes == {"hold": ["suspended", ""]}
-    assert "stays stopped" in trace.outcome
+    confirm(support, key_of(order), Kind.SUSPEND_KEY)
+    disputed(order, "won")
+    assert ApiKey.objects.get().state == "suspended"
     page = support.get(url_of(key_of(order), Kind.SUSPEND_KEY)).content.decode()
     assert "It is suspended." in page
-    disputed(order, "won")
-    assert ApiKey.objects.get().suspended_at is not None
     confirm(support, key_of(order), Kind.RESTORE_KEY)
-    assert ApiKey.objects.get().may_authenticate()
+    assert ApiKey.objects.get().state == "active"
 
 
-def test_staff_do_not_lift_their_own_stop_while_the_payment_is_disputed(
+def test_a_key_that_staff_restore_in_a_dispute_works_when_it_is_won(
     support: Client, order: Order
 ) -> None:
     confirm(support, key_of(order), Kind.SUSPEND_KEY)
-    page = support.get(url_of(key_of(order), Kind.RESTORE_KEY))
-    token = page.context["form"]["token"].value()
     disputed(order, "needs_response")
-    url = url_of(key_of(order), Kind.RESTORE_KEY)
-    answer = support.post(url, {"token": token, "reason": REASON})
-    assert "Its payment is disputed" in told(support, answer)
-    disputed(order, "won")
-    assert ApiKey.objects.get().suspended_at is not None
     confirm(support, key_of(order), Kind.RESTORE_KEY)
-    assert ApiKey.objects.get().may_authenticate()
+    assert ApiKey.objects.get().state == "suspended"
+    disputed(order, "won")
+    assert ApiKey.objects.get().state == "active"
 
 
 def test_what_staff_revoke_after_a_refund_stays_revoked_when_that_fails(
     support: Client, order: Order
 ) -> None:
     stripe_events.deliver(refund_event(order, "re_1", 2000))
-    page = told(support, confirm(support, key_of(order), Kind.REVOKE_KEY))
-    assert "if the money comes back, it stays revoked" in page
-    trace = SupportAction.objects.get()
-    assert trace.changes["hold"] == ["revoked", ""]
-    assert trace.changes["revoked_reason"] == ["Its payment went back.", REASON]
+    confirm(support, key_of(order), Kind.REVOKE_KEY)
+    assert SupportAction.objects.get().changes["revoked_reason"] == ["", REASON]
     page = support.get(url_of(key_of(order), Kind.REVOKE_KEY)).content.decode()
     assert "It is revoked." in page
     stripe_events.deliver(refund_event(order, "re_1", 2000, "failed"))
     order.conversation.refresh_from_db()
     assert order.conversation.is_paid
     assert ApiKey.objects.get().revoked_reason == REASON
+
+
+def test_a_stopped_grant_stops_its_keys_and_its_owner_reads_why(
+    support: Client, order: Order, owner: tuple[User, Client]
+) -> None:
+    user, browser = owner
+    _, secret = services.reveal(user_id=user.pk, key_id=key_of(order).pk)
+    assert order.grant is not None
+    confirm(support, order.grant, Kind.STOP_GRANT)
+    trace = SupportAction.objects.get()
+    assert (trace.grant, trace.customer) == (order.grant, user)
+    assert trace.changes["stopped_reason"] == ["", REASON]
+    assert bearer(secret).get("/api/conversations").status_code == 401
+    page = browser.get("/keys").content.decode()
+    assert REASON in page
+    assert browser.post("/keys/create", {"name": "x"}).status_code == 409
+    disputed(order, "needs_response")
+    disputed(order, "won")
+    assert bearer(secret).get("/api/conversations").status_code == 401
+    page = support.get(url_of(order.grant, Kind.STOP_GRANT)).content.decode()
+    assert "It is stopped." in page
+    confirm(support, order.grant, Kind.RESUME_GRANT)
+    assert bearer(secret).get("/api/conversations").status_code == 200
+    assert REASON not in browser.get("/keys").content.decode()
+
+
+def test_stopping_a_key_does_not_stop_its_owner_making_another(
+    support: Client, order: Order, owner: tuple[User, Client]
+) -> None:
+    confirm(support, key_of(order), Kind.SUSPEND_KEY)
+    assert owner[1].post("/keys/create", {"name": "x"}).status_code == 200
 
 
 def test_a_reveal_is_resent_without_minting_anything(
@@ -284,7 +292,7 @@ def test_what_was_done_meanwhile_is_refused_and_said(support: Client, order: Ord
     key = key_of(order)
     page = support.get(url_of(key, Kind.REVOKE_KEY))
     token = page.context["form"]["token"].value()
-    services.revoke(user_id=order.user_id, key_id=key.pk, reason="Deleted by its owner.")
+    services.revoke(key.pk, reason="Deleted by its owner.")
     answer = support.post(url_of(key, Kind.REVOKE_KEY), {"token": token, "reason": REASON})
     assert "revoked meanwhile" in told(support, answer)
     trace = SupportAction.objects.get()
@@ -373,7 +381,7 @@ def test_a_full_refund_is_asked_for_and_its_result_arrives_by_webhook(
     assert Order.objects.get().refunded_at is None
     stripe_events.deliver(refund_event(order, "re_1", 2000))
     assert Order.objects.get().refunded_at is not None
-    assert ApiKey.objects.get().revoked_at is not None
+    assert ApiKey.objects.get().state == "revoked"
     page = finance.get(f"/admin/billing/order/{order.pk}/").content.decode()
     assert "re_1" in page
     assert "refunded" in page
@@ -602,7 +610,7 @@ def test_what_fails_unexpectedly_leaves_a_trace_too(
     def broken(key_id: int, **_: object) -> None:
         raise RuntimeError("the cause")
 
-    monkeypatch.setattr(services, "revoke_for_good", broken)
+    monkeypatch.setattr(services, "revoke", broken)
     with pytest.raises(RuntimeError, match="the cause"):
         confirm(support, key_of(order), Kind.REVOKE_KEY)
     trace = SupportAction.objects.get()

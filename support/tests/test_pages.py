@@ -12,7 +12,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.tests.factories import UserFactory
-from apikeys.models import ApiKey
+from apikeys.models import ApiKey, Grant
+from apikeys.tests.factories import issued_key
 from billing.models import EventStatus, Order, StripeEvent
 from billing.tests import stripe_events
 from conversations.models import Conversation
@@ -28,7 +29,7 @@ LISTS = (
     "accounts/user",
     "support/supportaction",
 )
-MOST_QUERIES = 10
+MOST_QUERIES = 11
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def act(order: Order, actor_id: int) -> SupportAction:
         actor_id=actor_id,
         customer=order.user,
         order=order,
-        api_key=order.api_key,
+        api_key=issued_key(order),
         conversation=order.conversation,
         reason="The customer asked.",
         succeeded=True,
@@ -76,11 +77,11 @@ def pages_of(order: Order) -> Iterator[str]:
     trace = SupportAction.objects.order_by("pk").first()
     assert event
     assert trace
-    assert order.api_key_id
     yield reverse("admin:billing_order_change", args=[order.pk])
     yield reverse("admin:billing_stripeevent_change", args=[event.pk])
     yield reverse("admin:conversations_conversation_change", args=[order.conversation_id])
-    yield reverse("admin:apikeys_apikey_change", args=[order.api_key_id])
+    yield reverse("admin:apikeys_apikey_change", args=[issued_key(order).pk])
+    yield reverse("admin:apikeys_grant_change", args=[issued_key(order).grant_id])
     yield reverse("admin:accounts_user_change", args=[order.user_id])
     yield reverse("admin:support_supportaction_change", args=[trace.pk])
     yield from (f"/admin/{path}/" for path in LISTS)
@@ -143,9 +144,11 @@ def test_pages_turn_by_key_from_the_newest_to_the_oldest_and_back(support: Clien
 
 def test_a_filter_keeps_its_rows_from_page_to_page(support: Client) -> None:
     user = UserFactory.create()
+    grant = Grant.objects.create(user=user)
     rows = [
         ApiKey(
             user=user,
+            grant=grant,
             key_hash=f"{number:064}",
             key_prefix=f"sk_{number:017}",
             revoked_at=timezone.now() if number % 2 else None,
@@ -201,7 +204,7 @@ def test_the_order_page_tells_the_whole_story(support: Client, order: Order) -> 
     for text in (
         order.user.email,
         order.conversation.title,
-        str(order.api_key),
+        str(issued_key(order)),
         order.stripe_session_id,
         f"https://dashboard.stripe.com/test/payments/{order.stripe_payment_intent_id}",
         "insufficient_funds",

@@ -12,7 +12,8 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import User
-from apikeys.models import ApiKey
+from apikeys.models import ApiKey, Grant
+from apikeys.tests.factories import issued_key
 from billing.models import Order, StripeEvent
 from support import actions, roles
 from support.models import Kind, SupportAction
@@ -27,6 +28,8 @@ MAY = {
     Kind.REVOKE_KEY: {"support", "root"},
     Kind.SUSPEND_KEY: {"support", "root"},
     Kind.RESTORE_KEY: {"support", "root"},
+    Kind.STOP_GRANT: {"support", "root"},
+    Kind.RESUME_GRANT: {"support", "root"},
     Kind.RESEND_REVEAL: {"support", "root"},
     Kind.REPLAY_EVENT: {"support", "root"},
     Kind.RECONCILE: {"support", "finance", "root"},
@@ -39,7 +42,8 @@ def subjects(order: Order) -> dict[type, int]:
     event = StripeEvent.objects.get()
     return {
         Order: order.pk,
-        ApiKey: order.api_key_id or 0,
+        ApiKey: issued_key(order).pk,
+        Grant: issued_key(order).grant_id,
         StripeEvent: event.pk,
         type(order.conversation): order.conversation_id,
     }
@@ -83,7 +87,7 @@ def test_each_page_offers_just_what_the_role_may(
         return
     page = client.get(f"/admin/billing/order/{order.pk}/")
     offered = {button.action.kind for button in page.context["buttons"]}
-    on_page = {action.kind for action in actions.ACTIONS if action.model in (Order, ApiKey)}
+    on_page = {action.kind for action in actions.ACTIONS if action.model in (Order, ApiKey, Grant)}
     assert offered == {kind for kind in on_page if role in MAY[kind]}
 
 

@@ -8,6 +8,7 @@ import pytest
 from django.test import Client
 
 from apikeys import services, tokens
+from apikeys.tests.factories import issued_key
 from billing import gateway
 from billing.models import Order, StripeEvent
 from billing.tests import stripe_events
@@ -77,9 +78,8 @@ def test_a_number_finds_whatever_has_it(support: Client, order: Order) -> None:
 def test_a_pasted_key_finds_its_record_and_stays_nowhere(
     support: Client, order: Order, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert order.api_key_id
-    _, secret = services.reveal(user_id=order.user_id, key_id=order.api_key_id)
-    page = f"/admin/apikeys/apikey/{order.api_key_id}/"
+    _, secret = services.reveal(user_id=order.user_id, key_id=issued_key(order).pk)
+    page = f"/admin/apikeys/apikey/{issued_key(order).pk}/"
     with caplog.at_level(logging.DEBUG):
         found = where(support, f'Authorization: Bearer "{secret}"')
     assert found == page
@@ -98,8 +98,7 @@ def test_a_key_that_is_not_ours_is_not_repeated_on_the_page(support: Client, ord
 
 @pytest.mark.parametrize("length", [10, 20, 45])
 def test_the_start_of_a_key_finds_it(support: Client, order: Order, length: int) -> None:
-    assert order.api_key_id
-    key, secret = services.reveal(user_id=order.user_id, key_id=order.api_key_id)
+    key, secret = services.reveal(user_id=order.user_id, key_id=issued_key(order).pk)
     assert where(support, secret[:length]) == f"/admin/apikeys/apikey/{key.pk}/"
 
 
