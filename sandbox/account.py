@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from sandbox.clock import Clock
 from sandbox.database import transaction
 from sandbox.errors import CardError
+from sandbox.jobs import Schedule
 from sandbox.options import Options
-from sandbox.schedule import Schedule
 from sandbox.store import Store
 from sandbox.webhooks.outbox import Outbox
 from sandbox.webhooks.switches import Switches

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox.shapes import JsonObject
+from sandbox.json_types import JsonObject
 
 
 class ApiError(Exception):

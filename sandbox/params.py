@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from yarl import URL
 
 from sandbox.errors import invalid, parameter_missing, parameter_unknown
-from sandbox.shapes import JsonObject
+from sandbox.json_types import JsonObject
 
 _LONGEST_TEXT = 5000
 _METADATA_KEYS = 50

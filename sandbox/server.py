@@ -8,23 +8,30 @@ from pathlib import Path
 from aiohttp import web
 
 from sandbox import seeds
+from sandbox.access import LoopbackRunner, refuse_other_sites, serve_socket, word_refusals
 from sandbox.account import Account
-from sandbox.api.answering import Api
-from sandbox.api.resources import catalog, checkout, payments, returns, stripecli, webhooks
+from sandbox.api.handler import Api
+from sandbox.api.resources import (
+    catalog,
+    checkout,
+    payments,
+    refunds_and_disputes,
+    stripe_cli,
+    webhooks,
+)
 from sandbox.api.routing import Router
 from sandbox.database import open_database
 from sandbox.flows import checkout as checkout_flow
 from sandbox.flows import disputes, refunds
 from sandbox.flows import payments as payment_flow
 from sandbox.options import Options
-from sandbox.pages.controlling import Controlling
-from sandbox.pages.hosting import Hosting
-from sandbox.runner import Change, Runner
-from sandbox.serving import LoopbackRunner, refuse_other_sites, serve_socket, word_refusals
+from sandbox.pages.checkout_actions import Hosting
+from sandbox.pages.control_actions import Controlling
+from sandbox.webhooks.cli_sessions import Listeners
 from sandbox.webhooks.delivery import Courier
 from sandbox.webhooks.endpoints import configure_endpoint
 from sandbox.webhooks.events import forget_absent_targets
-from sandbox.webhooks.listeners import Listeners
+from sandbox.worker import Change, Runner
 
 _HOST = "127.0.0.1"
 _LARGEST_BODY = 2**20
@@ -81,9 +88,9 @@ class Sandbox:
                 *checkout.ROUTES,
                 *payments.ROUTES,
                 *webhooks.ROUTES,
-                *returns.ROUTES,
+                *refunds_and_disputes.ROUTES,
                 *catalog.ROUTES,
-                *stripecli.routes(self.listeners),
+                *stripe_cli.routes(self.listeners),
             ]
         )
         api = Api(self.account, router, self.listeners)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from sandbox.errors import resource_missing
-from sandbox.shapes import JsonObject
+from sandbox.json_types import JsonObject
 
 
 @dataclass

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from sandbox.account import Account
-from sandbox.api.listing import envelope
+from sandbox.api.pagination import envelope
 from sandbox.errors import invalid
-from sandbox.shapes import JsonObject
+from sandbox.json_types import JsonObject
 from sandbox.store import Query
 
 _DEEPEST = 4

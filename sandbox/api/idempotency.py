@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from sandbox.account import Account
 from sandbox.errors import ApiError
-from sandbox.shapes import JsonObject
+from sandbox.json_types import JsonObject
 
 _LONGEST_KEY = 255
 _KEPT_SECONDS = 24 * 3600

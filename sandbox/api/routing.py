@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from sandbox.account import Account
 from sandbox.errors import ApiError
+from sandbox.json_types import JsonObject
 from sandbox.params import Params
-from sandbox.shapes import JsonObject
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from sandbox.account import Account
 from sandbox.errors import invalid, not_covered, parameter_missing
 from sandbox.identifiers import random_text
+from sandbox.json_types import JsonObject
 from sandbox.objects import catalog
 from sandbox.params import Params
-from sandbox.shapes import JsonObject
 from sandbox.webhooks.events import emit
 
 _LARGEST_UNIT_AMOUNT = 99999999999

@@ -9,8 +9,8 @@ from sandbox.account import Account
 from sandbox.errors import invalid
 from sandbox.flows import payments
 from sandbox.flows.payments import Progress
+from sandbox.json_types import JsonObject
 from sandbox.objects.sessions import customer_details
-from sandbox.shapes import JsonObject
 from sandbox.webhooks.events import emit
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sandbox.errors import doc_url
-from sandbox.shapes import JsonObject
+from sandbox.json_types import JsonObject
 
 _CODES = {
     "expired_card": "expired_card",

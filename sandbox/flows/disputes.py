@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from sandbox.account import Account
 from sandbox.errors import invalid
-from sandbox.objects import returns
+from sandbox.json_types import JsonObject
+from sandbox.objects import refunds_and_disputes
 from sandbox.objects.payments import balance_transaction
-from sandbox.shapes import JsonObject
 from sandbox.store import Query
 from sandbox.webhooks.events import emit
 
@@ -24,7 +24,9 @@ def open_dispute(account: Account, charge_id: str, *, reason: str, status: str) 
     paid = account.store.get("charge", charge_id, param="charge")
     if paid["status"] != "succeeded" or paid["disputed"]:
         raise invalid(f"Charge {charge_id} cannot be disputed.", param="charge")
-    opened = returns.dispute(paid, reason=reason, status=status, created=account.clock.timestamp())
+    opened = refunds_and_disputes.dispute(
+        paid, reason=reason, status=status, created=account.clock.timestamp()
+    )
     account.store.add(opened)
     paid["disputed"] = True
     account.store.save(paid)

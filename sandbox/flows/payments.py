@@ -16,10 +16,10 @@ from sandbox.flows.declines import (
     authentication_error,
     bank_refusal,
 )
-from sandbox.flows.instruments import Card
-from sandbox.flows.methods import bank_account_of, card_of
+from sandbox.flows.payment_methods import bank_account_of, card_of
+from sandbox.flows.testcards import Card
+from sandbox.json_types import JsonObject
 from sandbox.objects import payments as objects
-from sandbox.shapes import JsonObject
 from sandbox.webhooks.events import emit
 
 _CARD_FEE = (0.029, 30)

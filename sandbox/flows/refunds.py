@@ -8,11 +8,11 @@ from __future__ import annotations
 from sandbox.account import Account
 from sandbox.errors import invalid
 from sandbox.flows.disputes import dispute_of
-from sandbox.flows.instruments import CARDS
+from sandbox.flows.testcards import CARDS
+from sandbox.json_types import JsonObject
 from sandbox.money import amount_text
-from sandbox.objects import returns
+from sandbox.objects import refunds_and_disputes
 from sandbox.objects.payments import balance_transaction
-from sandbox.shapes import JsonObject
 from sandbox.webhooks.events import emit
 
 
@@ -38,7 +38,7 @@ def create_refund(
     paid = account.store.get("charge", charge_id, param="charge")
     amount = _refundable(account, paid, amount)
     fate = _fate(account, paid)
-    made = returns.refund(
+    made = refunds_and_disputes.refund(
         paid,
         amount,
         created=account.clock.timestamp(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox.identifiers import new_id, random_text
-from sandbox.shapes import JsonObject
+from sandbox.json_types import JsonObject
 
 _INVOICE_SETTINGS = ("custom_fields", "default_payment_method", "footer", "rendering_options")
 ADDRESS_FIELDS = ("city", "country", "line1", "line2", "postal_code", "state")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox.identifiers import new_id, random_text
+from sandbox.json_types import JsonObject
 from sandbox.objects.customers import billing_details
-from sandbox.shapes import JsonObject
 
 
 def payment_method(kind: str, details: JsonObject, *, created: int, **fields: Any) -> JsonObject:

@@ -6,8 +6,8 @@ import copy
 from typing import Any
 
 from sandbox.identifiers import new_id
+from sandbox.json_types import JsonObject
 from sandbox.objects.customers import address
-from sandbox.shapes import JsonObject
 
 _UNSET: JsonObject = dict.fromkeys(
     (

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from sandbox.flows.instruments import CARDS
+from sandbox.flows.testcards import CARDS
+from sandbox.json_types import JsonObject
 from sandbox.money import amount_text
-from sandbox.pages.fields import Form
+from sandbox.pages.form_fields import Form
 from sandbox.pages.layout import message_page, render
 from sandbox.pages.markup import Markup, join, tag
 from sandbox.pages.payment_form import CARD, DEBIT, delayed_kind, method_chosen
-from sandbox.shapes import JsonObject
 
 _SUGGESTED = (
     "4242424242424242", "4000000000000002", "4000000000009995", "4000000000000069",

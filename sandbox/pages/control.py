@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from sandbox.json_types import JsonObject
 from sandbox.money import amount_text
+from sandbox.pages.components import button, moment, short, table
 from sandbox.pages.layout import render
 from sandbox.pages.markup import Markup, tag
-from sandbox.pages.parts import button, moment, short, table
-from sandbox.shapes import JsonObject
 from sandbox.webhooks.outbox import Delivery
 from sandbox.webhooks.switches import Switches
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from sandbox.flows.customer import Outcome, Payment
-from sandbox.flows.instruments import passes_luhn
-from sandbox.shapes import JsonObject
+from sandbox.flows.customer_actions import Outcome, Payment
+from sandbox.flows.testcards import passes_luhn
+from sandbox.json_types import JsonObject
 
 CARD = "card"
 DEBIT = "debit"

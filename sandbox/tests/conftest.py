@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import stripe
 
-from sandbox.running import RunningSandbox, running
+from sandbox.testing import RunningSandbox, running
 from sandbox.tests.receiver import Receiver, receiving
 from sandbox.tests.shop import Shop
 

@@ -13,8 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import stripe
 
-from sandbox.running import TEST_SECRET
-from sandbox.shapes import JsonObject
+from sandbox.json_types import JsonObject
+from sandbox.testing import TEST_SECRET
 
 Answers = Callable[[JsonObject, int], int]
 """The event and the how-manieth attempt it is, to a status."""

@@ -8,8 +8,8 @@ import requests
 import stripe
 from stripe.checkout import Session
 
-from sandbox.running import RunningSandbox
-from sandbox.shapes import JsonObject
+from sandbox.json_types import JsonObject
+from sandbox.testing import RunningSandbox
 
 IDS = {"user_id": "7", "conversation_id": "11"}
 GOOD_CARD = {

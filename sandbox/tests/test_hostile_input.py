@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from sandbox.running import RunningSandbox
+from sandbox.testing import RunningSandbox
 
 pytestmark = pytest.mark.http
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import stripe
 
-from sandbox.shapes import JsonObject
+from sandbox.json_types import JsonObject
 from sandbox.tests.shop import Shop
 
 pytestmark = pytest.mark.http

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import stripe
 
-from sandbox.running import RunningSandbox
+from sandbox.testing import RunningSandbox
 from sandbox.tests.shop import IDS, Shop
 
 pytestmark = pytest.mark.http

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 import aiohttp
 
 from sandbox.account import Account
-from sandbox.shapes import JsonObject
+from sandbox.json_types import JsonObject
+from sandbox.webhooks.cli_sessions import Listeners, is_listener
 from sandbox.webhooks.endpoints import active_secrets
 from sandbox.webhooks.events import interested_endpoints, settle_delivery
-from sandbox.webhooks.listeners import Listeners, is_listener
 from sandbox.webhooks.outbox import Delivery
 from sandbox.webhooks.signing import signature_header
 

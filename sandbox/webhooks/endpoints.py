@@ -10,8 +10,8 @@ from pathlib import Path
 
 from sandbox.account import Account
 from sandbox.identifiers import new_signing_secret
-from sandbox.objects.notices import webhook_endpoint
-from sandbox.shapes import JsonObject
+from sandbox.json_types import JsonObject
+from sandbox.objects.events import webhook_endpoint
 
 # The types of the pinned version, as the SDK's own list has them.
 EVENT_TYPES = frozenset((Path(__file__).parent / "event_types.txt").read_text().split())

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sandbox.account import API_VERSION, Account
-from sandbox.objects.notices import event
-from sandbox.shapes import JsonObject
+from sandbox.json_types import JsonObject
+from sandbox.objects.events import event
 
 
 def emit(

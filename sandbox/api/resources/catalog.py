@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from sandbox.api.listing import Collection, list_objects
+from sandbox.api.pagination import Collection, list_objects
 from sandbox.api.routing import Call, get, post
 from sandbox.errors import not_covered
 from sandbox.flows import catalog
+from sandbox.json_types import JsonObject
 from sandbox.objects.customers import ADDRESS_FIELDS, customer
-from sandbox.shapes import JsonObject
 from sandbox.webhooks.events import emit
 
 _PRODUCT_PARAMS = frozenset(

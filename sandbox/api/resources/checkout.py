@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from sandbox.api.listing import Collection, list_fixed, list_objects
+from sandbox.api.pagination import Collection, list_fixed, list_objects
 from sandbox.api.routing import Call, get, post
 from sandbox.errors import invalid
 from sandbox.flows import checkout
-from sandbox.flows.methods import method_for
-from sandbox.flows.ordering import compose_session
+from sandbox.flows.create_session import compose_session
+from sandbox.flows.payment_methods import method_for
 from sandbox.flows.payments import Progress
-from sandbox.shapes import JsonObject
+from sandbox.json_types import JsonObject
 
 _SESSIONS = Collection(
     "checkout.session",

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from sandbox.account import Account
-from sandbox.api.listing import Collection, list_objects
+from sandbox.api.pagination import Collection, list_objects
 from sandbox.api.routing import Call, get, post
 from sandbox.errors import invalid, not_covered, parameter_missing
 from sandbox.flows import payments
 from sandbox.flows.catalog import currency_of
-from sandbox.flows.methods import create_method, method_for
+from sandbox.flows.payment_methods import create_method, method_for
+from sandbox.json_types import JsonObject
 from sandbox.money import amount_text
 from sandbox.objects.customers import ADDRESS_FIELDS
 from sandbox.params import Params
-from sandbox.shapes import JsonObject
 from sandbox.webhooks.events import emit
 
 _INTENT_PARAMS = frozenset(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from sandbox.api.listing import Collection, list_objects
+from sandbox.api.pagination import Collection, list_objects
 from sandbox.api.routing import Call, delete, get, post
 from sandbox.errors import invalid, parameter_missing
+from sandbox.json_types import JsonObject
 from sandbox.params import Params
-from sandbox.shapes import JsonObject
 from sandbox.store import Query
 from sandbox.webhooks.delivery import resend
 from sandbox.webhooks.endpoints import EVENT_TYPES, create_endpoint, roll_secret

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from sandbox.account import Account
 from sandbox.errors import invalid, resource_missing
+from sandbox.json_types import JsonObject
 from sandbox.params import Params
-from sandbox.shapes import JsonObject
 from sandbox.store import Query
 
 _PAGING = frozenset({"limit", "starting_after", "ending_before", "created"})

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from sandbox.api.listing import Collection, list_objects
+from sandbox.api.pagination import Collection, list_objects
 from sandbox.api.routing import Call, get, post
 from sandbox.errors import invalid, parameter_missing
 from sandbox.flows import disputes, refunds
-from sandbox.objects.returns import is_evidence
-from sandbox.shapes import JsonObject
+from sandbox.json_types import JsonObject
+from sandbox.objects.refunds_and_disputes import is_evidence
 from sandbox.webhooks.events import emit
 
 _REFUNDS = Collection("refund", "/v1/refunds", filters=("payment_intent", "charge"))

@@ -11,12 +11,12 @@ from decimal import ROUND_HALF_UP, Decimal
 from sandbox.account import Account
 from sandbox.errors import invalid, not_covered, parameter_missing, parameter_unknown
 from sandbox.flows.catalog import create_price, create_product
-from sandbox.flows.instruments import DELAYED_METHOD_OF_CURRENCY
+from sandbox.flows.testcards import DELAYED_METHOD_OF_CURRENCY
+from sandbox.json_types import JsonObject
 from sandbox.money import amount_text
 from sandbox.objects.catalog import line_item
 from sandbox.objects.sessions import checkout_session
 from sandbox.params import Params
-from sandbox.shapes import JsonObject
 
 _TYPES_REMOVED_IN = "2026-09-30"
 _MINIMUM_AMOUNT = 50

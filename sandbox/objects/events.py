@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 from sandbox.identifiers import new_event_id, new_id
-from sandbox.shapes import JsonObject
+from sandbox.json_types import JsonObject
 
 
 def event(

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import stripe
 
-from sandbox.running import RunningSandbox
-from sandbox.shapes import JsonObject
+from sandbox.json_types import JsonObject
+from sandbox.testing import RunningSandbox
 from sandbox.tests.shop import Shop
 
 pytestmark = pytest.mark.http

@@ -7,13 +7,13 @@ from yarl import URL
 
 from sandbox.account import Account
 from sandbox.errors import ApiError
-from sandbox.flows import customer
-from sandbox.flows.customer import Outcome, return_url
+from sandbox.flows import customer_actions
+from sandbox.flows.customer_actions import Outcome, return_url
 from sandbox.flows.payments import Progress
-from sandbox.pages.authentication import authentication_page
+from sandbox.json_types import JsonObject
 from sandbox.pages.checkout import closed_page, payment_page, unknown_page
-from sandbox.pages.fields import Form
-from sandbox.pages.forms import read_form
+from sandbox.pages.form_data import read_form
+from sandbox.pages.form_fields import Form
 from sandbox.pages.layout import message_page
 from sandbox.pages.payment_form import (
     faults_of,
@@ -22,7 +22,7 @@ from sandbox.pages.payment_form import (
     shown_again,
     typed,
 )
-from sandbox.shapes import JsonObject
+from sandbox.pages.three_d_secure import authentication_page
 from sandbox.webhooks.delivery import Courier
 
 
@@ -67,7 +67,9 @@ class Hosting:
         if faults := faults_of(session, values):
             return self._page(session, Form(shown, faults), status=400)
         try:
-            outcome = customer.pay(self._account, session["id"], payment_from(session, values))
+            outcome = customer_actions.pay(
+                self._account, session["id"], payment_from(session, values)
+            )
         except ApiError as refusal:
             outcome = Outcome("declined", message=refusal.message, param=refusal.param)
         if outcome.status == "declined":
@@ -81,7 +83,7 @@ class Hosting:
         session = self._session(request)
         if session is None:
             return unknown_page()
-        if not customer.awaits_authentication(self._account, session):
+        if not customer_actions.awaits_authentication(self._account, session):
             raise web.HTTPSeeOther(f"/c/pay/{session['id']}")
         return authentication_page(session["amount_total"], session["currency"])
 
@@ -94,7 +96,7 @@ class Hosting:
             return self._over(session)
         passed = (await read_form(request)).get("result") == "complete"
         try:
-            outcome = customer.authenticate(self._account, session["id"], passed=passed)
+            outcome = customer_actions.authenticate(self._account, session["id"], passed=passed)
         except ApiError as refusal:
             outcome = Outcome("declined", message=refusal.message)
         if outcome.status == "declined":
@@ -120,7 +122,7 @@ class Hosting:
         if self._account.store.private(intent_id).get("session"):
             raise web.HTTPSeeOther(f"/c/authenticate/{intent_id}")
         try:
-            outcome = customer.authenticate_intent(self._account, intent_id, passed=passed)
+            outcome = customer_actions.authenticate_intent(self._account, intent_id, passed=passed)
         except ApiError as refusal:
             return message_page("Not possible", refusal.message, status=refusal.status)
         if outcome.redirect is not None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.clock import Clock
-from sandbox.shapes import JsonObject
+from sandbox.json_types import JsonObject
 
 
 @dataclass(frozen=True)

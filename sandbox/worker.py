@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from sandbox.account import Account
 from sandbox.errors import ApiError
-from sandbox.schedule import Job
+from sandbox.jobs import Job
 
 Change = Callable[..., object]
 """A job that only changes the account; it and its removal are one transaction."""

@@ -15,14 +15,14 @@ from aiohttp import web
 
 from sandbox.account import API_VERSION, Account, Cause
 from sandbox.api.expansion import expand
-from sandbox.api.forms import parse_form
 from sandbox.api.idempotency import Answer, Claim, Ledger, claim_for
+from sandbox.api.parsers import parse_form
 from sandbox.api.routing import Call, Router
 from sandbox.errors import ApiError, CardError, invalid
 from sandbox.identifiers import new_id
+from sandbox.json_types import JsonObject
 from sandbox.params import Params
-from sandbox.shapes import JsonObject
-from sandbox.webhooks.listeners import Listeners
+from sandbox.webhooks.cli_sessions import Listeners
 
 _FORM = "application/x-www-form-urlencoded"
 _TEST_KEY = re.compile(r"(sk|rk)_test_\w+", re.ASCII)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from sandbox.account import ACCOUNT_ID, API_VERSION
 from sandbox.api.routing import Call, Route, post
 from sandbox.identifiers import random_text
-from sandbox.shapes import JsonObject
-from sandbox.webhooks.listeners import Listeners
+from sandbox.json_types import JsonObject
+from sandbox.webhooks.cli_sessions import Listeners
 
 
 def routes(listeners: Listeners) -> list[Route]:

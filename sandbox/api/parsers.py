@@ -11,7 +11,7 @@ import re
 from urllib.parse import parse_qsl
 
 from sandbox.errors import ApiError, invalid
-from sandbox.shapes import JsonObject
+from sandbox.json_types import JsonObject
 
 MAX_FIELDS = 2000
 MAX_DEPTH = 8

@@ -10,7 +10,7 @@ import pytest
 import requests
 import stripe
 
-from sandbox.running import RunningSandbox
+from sandbox.testing import RunningSandbox
 from sandbox.tests.receiver import Receiver
 from sandbox.tests.shop import IDS, Shop
 

@@ -18,7 +18,7 @@ from aiohttp import WSMsgType, web
 
 from sandbox.account import Account
 from sandbox.identifiers import new_id, random_text
-from sandbox.shapes import JsonObject
+from sandbox.json_types import JsonObject
 from sandbox.webhooks.events import forget_target
 from sandbox.webhooks.outbox import Delivery
 from sandbox.webhooks.signing import signature_header

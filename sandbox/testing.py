@@ -17,11 +17,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar, Unpack
 
-from sandbox.flows import customer, disputes, refunds
-from sandbox.flows.customer import Outcome, Payment
+from sandbox.flows import customer_actions, disputes, refunds
+from sandbox.flows.customer_actions import Outcome, Payment
+from sandbox.json_types import JsonObject
 from sandbox.options import Options
 from sandbox.server import Sandbox
-from sandbox.shapes import JsonObject
 from sandbox.webhooks.delivery import resend
 from sandbox.webhooks.endpoints import CONFIGURED_ENDPOINT, roll_secret
 from sandbox.webhooks.outbox import Delivery
@@ -156,11 +156,13 @@ class RunningSandbox:
         raise TimeoutError(f"the sandbox is still busy after {timeout} s")
 
     async def _pay(self, session_id: str, payment: Payment) -> Outcome:
-        return await self._acknowledged(customer.pay(self._sandbox.account, session_id, payment))
+        return await self._acknowledged(
+            customer_actions.pay(self._sandbox.account, session_id, payment)
+        )
 
     async def _authenticate(self, session_id: str, passed: bool) -> Outcome:
         return await self._acknowledged(
-            customer.authenticate(self._sandbox.account, session_id, passed=passed)
+            customer_actions.authenticate(self._sandbox.account, session_id, passed=passed)
         )
 
     async def _acknowledged(self, outcome: Outcome) -> Outcome:

@@ -8,9 +8,9 @@ from sandbox.account import Account
 from sandbox.errors import ApiError, CardError
 from sandbox.flows import checkout, payments
 from sandbox.flows.declines import AUTHENTICATION_FAILED
-from sandbox.flows.methods import create_method
+from sandbox.flows.payment_methods import create_method
 from sandbox.flows.payments import Progress
-from sandbox.shapes import JsonObject
+from sandbox.json_types import JsonObject
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from sandbox.account import Account
 from sandbox.errors import ApiError, CardError, invalid, not_covered, parameter_missing
-from sandbox.flows.instruments import (
+from sandbox.flows.testcards import (
     CARD_METHODS,
     CARD_TOKENS,
     CARDS,
@@ -18,9 +18,9 @@ from sandbox.flows.instruments import (
     Card,
     passes_luhn,
 )
+from sandbox.json_types import JsonObject
 from sandbox.objects.customers import billing_details
 from sandbox.objects.payments import payment_method
-from sandbox.shapes import JsonObject
 
 _YEARS_AHEAD = 50
 

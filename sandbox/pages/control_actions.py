@@ -12,10 +12,10 @@ from aiohttp.typedefs import Handler
 from sandbox.account import Account
 from sandbox.errors import ApiError, invalid
 from sandbox.flows import checkout, disputes, refunds
+from sandbox.json_types import JsonObject
 from sandbox.pages.control import EventRow, Overview, PaymentRow, control_page, event_page
-from sandbox.pages.forms import read_form
+from sandbox.pages.form_data import read_form
 from sandbox.pages.layout import message_page
-from sandbox.shapes import JsonObject
 from sandbox.store import Query
 from sandbox.webhooks.delivery import resend
 from sandbox.webhooks.endpoints import roll_secret

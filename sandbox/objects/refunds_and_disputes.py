@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox.identifiers import new_id
-from sandbox.shapes import JsonObject
+from sandbox.json_types import JsonObject
 
 _EVIDENCE_FIELDS = (
     "access_activity_log", "billing_address", "cancellation_policy",
