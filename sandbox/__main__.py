@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from sandbox.database import StateUnusable
+from sandbox.database import StateFileError
 from sandbox.options import Options, prices_from, signing_secret_from
 from sandbox.server import Sandbox
 
@@ -22,11 +22,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments, os.environ)
     try:
         asyncio.run(_serve(options))
-    except StateUnusable as error:
-        return _cannot_start(str(error))
+    except StateFileError as error:
+        return _startup_error(str(error))
     except OSError as error:
         where = options.socket if options.socket and error.filename else f"port {options.port}"
-        return _cannot_start(f"cannot listen on {where}: {_reason(error)}")
+        return _startup_error(f"cannot listen on {where}: {_reason(error)}")
     except KeyboardInterrupt:
         pass
     return 0
@@ -40,24 +40,24 @@ async def _serve(options: Options) -> None:
     sandbox = Sandbox(options)
     try:
         await sandbox.start()
-        _announce(sandbox)
+        _print_startup(sandbox)
         await stopped.wait()
     finally:
         await sandbox.stop()
 
 
-def _announce(sandbox: Sandbox) -> None:
+def _print_startup(sandbox: Sandbox) -> None:
     options = sandbox.account.options
-    _say(f"sandbox: {sandbox.account.base_url} (loopback only, test keys only)")
+    _print(f"sandbox: {sandbox.account.base_url} (loopback only, test keys only)")
     if options.socket is not None:
-        _say(f"sandbox: also on the Unix socket {options.socket}")
+        _print(f"sandbox: also on the Unix socket {options.socket}")
     if options.webhook is not None:
-        _say(f"sandbox: events go to {options.webhook}")
+        _print(f"sandbox: events go to {options.webhook}")
     if sandbox.signing_secret is not None and options.webhook_secret is None:
-        _say(f"sandbox: STRIPE_WEBHOOK_SECRET={sandbox.signing_secret}")
+        _print(f"sandbox: STRIPE_WEBHOOK_SECRET={sandbox.signing_secret}")
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
@@ -101,7 +101,7 @@ def _reason(error: OSError) -> str:
     return os.strerror(error.errno) if error.errno else str(error)
 
 
-def _cannot_start(reason: str) -> int:
+def _startup_error(reason: str) -> int:
     sys.stderr.write(f"sandbox: {reason}\n")
     return 1
 

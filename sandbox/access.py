@@ -23,8 +23,8 @@ from sandbox.identifiers import new_id
 from sandbox.pages.layout import message_page
 
 _LOCAL_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
-_GRACE_SECONDS = 0.5
-_QUIET: dict[str, Any] = {"access_log": None}
+_GRACE_PERIOD = 0.5
+_CONNECTION_OPTIONS: dict[str, Any] = {"access_log": None}
 
 log = logging.getLogger("sandbox")
 
@@ -45,9 +45,13 @@ class Connection(web.RequestHandler):
         if status >= 500:
             if not isinstance(exc, ConnectionError):  # a client that has gone is no failure
                 log.error("%s %s failed", request.method, request.path, exc_info=exc)
-            response = _refusal(ApiError(status, "An unknown error occurred.", kind="api_error"))
+            response = error_response(
+                ApiError(status, "An unknown error occurred.", kind="api_error")
+            )
         else:
-            response = _refusal(ApiError(status, "Invalid request: it could not be read as HTTP."))
+            response = error_response(
+                ApiError(status, "Invalid request: it could not be read as HTTP.")
+            )
         response.force_close()
         return response
 
@@ -56,7 +60,7 @@ class LoopbackRunner(web.AppRunner):
     """Runs the application on connections of our own."""
 
     def __init__(self, application: web.Application) -> None:
-        super().__init__(application, handle_signals=False, shutdown_timeout=_GRACE_SECONDS)
+        super().__init__(application, handle_signals=False, shutdown_timeout=_GRACE_PERIOD)
 
     @property
     def server(self) -> Any:
@@ -65,22 +69,22 @@ class LoopbackRunner(web.AppRunner):
         if server is None:
             return None
         loop = asyncio.get_running_loop()
-        return lambda: Connection(server, loop=loop, **_QUIET)
+        return lambda: Connection(server, loop=loop, **_CONNECTION_OPTIONS)
 
 
 @web.middleware
 async def refuse_other_sites(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Keep other sites' pages, which a browser on this machine may show, from using the sandbox."""
     if not _is_local_host(request):
-        return _refusal(ApiError(403, "The sandbox answers under the name 127.0.0.1 only."))
+        return error_response(ApiError(403, "The sandbox answers under the name 127.0.0.1 only."))
     origin = request.headers.get("Origin")
     if origin is not None and _host_name(origin) not in _LOCAL_NAMES:
-        return _refusal(ApiError(403, "Other sites may not use the sandbox."))
+        return error_response(ApiError(403, "Other sites may not use the sandbox."))
     return await handler(request)
 
 
 @web.middleware
-async def word_refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def render_error_pages(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn what the pages refuse into pages."""
     try:
         return await handler(request)
@@ -100,7 +104,7 @@ async def serve_socket(runner: web.AppRunner, path: Path) -> None:
     await web.UnixSite(runner, path).start()
 
 
-def _refusal(error: ApiError) -> web.Response:
+def error_response(error: ApiError) -> web.Response:
     request_id = new_id("request")
     return web.json_response(
         error.envelope(request_id), status=error.status, headers={"Request-Id": request_id}

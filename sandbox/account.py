@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from sandbox.clock import Clock
 from sandbox.database import transaction
 from sandbox.errors import CardError
-from sandbox.jobs import Schedule
+from sandbox.jobs import JobQueue
 from sandbox.options import Options
 from sandbox.store import Store
 from sandbox.webhooks.outbox import Outbox
@@ -38,13 +38,13 @@ class Account:
     def __init__(self, connection: sqlite3.Connection, options: Options) -> None:
         self.connection = connection
         self.options = options
-        self.clock = Clock(float(self._fact("clock_offset") or 0.0))
+        self.clock = Clock(float(self._setting_value("clock_offset") or 0.0))
         self.store = Store(connection)
-        self.schedule = Schedule(connection, self.clock)
+        self.jobs = JobQueue(connection, self.clock)
         self.outbox = Outbox(connection)
-        self.switches = Switches.from_json(self._fact("switches"))
+        self.switches = Switches.from_json(self._setting_value("switches"))
         self.base_url = f"http://127.0.0.1:{options.port}"
-        self.listeners: set[str] = set()
+        self.cli_sessions: set[str] = set()
         """The `stripe listen` sessions that are to hear of every event."""
         self.cause = Cause()
 
@@ -61,19 +61,19 @@ class Account:
     def advance_clock(self, seconds: float) -> None:
         """Put the clock forward and let what has become due happen."""
         self.clock.advance(seconds)
-        self._keep_fact("clock_offset", repr(self.clock.offset))
-        self.schedule.changed.set()
+        self._set_setting("clock_offset", repr(self.clock.offset))
+        self.jobs.changed.set()
 
     def set_switches(self, switches: Switches) -> None:
         """Change how deliveries and API answers misbehave."""
         self.switches = switches
-        self._keep_fact("switches", switches.to_json())
+        self._set_setting("switches", switches.to_json())
 
-    def _fact(self, name: str) -> str | None:
+    def _setting_value(self, name: str) -> str | None:
         row = self.connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
         return str(row["value"]) if row else None
 
-    def _keep_fact(self, name: str, value: str) -> None:
+    def _set_setting(self, name: str, value: str) -> None:
         self.connection.execute(
             "INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)", (name, value)
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-FURTHEST = 10 * 366 * 86400.0
+MAX_OFFSET = 10 * 366 * 86400.0
 """How many seconds a clock can be ahead at most: dates and cards have to stay in this century."""
 
 
@@ -24,6 +24,6 @@ class Clock:
 
     def advance(self, seconds: float) -> None:
         """Put the clock forward. Raises ValueError for a step back, or too far ahead."""
-        if not 0 <= seconds <= FURTHEST - self.offset:
+        if not 0 <= seconds <= MAX_OFFSET - self.offset:
             raise ValueError("the clock only goes forward, and no more than ten years in all")
         self.offset += seconds

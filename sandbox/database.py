@@ -14,7 +14,7 @@ from pathlib import Path
 _SCHEMA = (Path(__file__).parent / "schema.sql").read_text()
 
 
-class StateUnusable(Exception):
+class StateFileError(Exception):
     """The state file cannot be opened or is not this program's."""
 
 
@@ -31,7 +31,7 @@ def open_database(path: Path | None) -> sqlite3.Connection:
         connection.execute("PRAGMA cache_size=-4096")
         connection.executescript(_SCHEMA)
     except sqlite3.Error as error:
-        raise StateUnusable(f"cannot use {path} as the state file: {error}") from error
+        raise StateFileError(f"cannot use {path} as the state file: {error}") from error
     return connection
 
 

@@ -72,9 +72,9 @@ def parameter_unknown(param: str) -> ApiError:
     return invalid(f"Received unknown parameter: {param}", param=param, code="parameter_unknown")
 
 
-def not_covered(what: str, *, param: str | None = None) -> ApiError:
+def not_supported(what: str, *, param: str | None = None) -> ApiError:
     """Something Stripe has and this sandbox has not; said plainly rather than guessed."""
-    return invalid(f"The payflow sandbox does not cover {what}.", param=param)
+    return invalid(f"The payflow sandbox does not support {what}.", param=param)
 
 
 def resource_missing(kind: str, identifier: str, *, param: str = "id") -> ApiError:

@@ -11,7 +11,7 @@ import string
 _ALPHABET = string.ascii_letters + string.digits
 _RANDOM = random.SystemRandom()
 
-_SHAPES: dict[str, tuple[str, int]] = {
+_FORMATS: dict[str, tuple[str, int]] = {
     "balance_transaction": ("txn_3", 23),
     "charge": ("ch_3", 23),
     "checkout.session": ("cs_test_a1", 56),
@@ -38,7 +38,7 @@ def random_text(length: int) -> str:
 
 def new_id(kind: str) -> str:
     """A fresh id for an object of this kind."""
-    prefix, length = _SHAPES[kind]
+    prefix, length = _FORMATS[kind]
     return prefix + random_text(length)
 
 

@@ -24,7 +24,7 @@ class Job:
     arguments: JsonObject
 
 
-class Schedule:
+class JobQueue:
     """The jobs that are not done yet."""
 
     def __init__(self, connection: sqlite3.Connection, clock: Clock) -> None:
@@ -52,7 +52,7 @@ class Schedule:
         """Forget a job that is done."""
         self._connection.execute("DELETE FROM jobs WHERE id = ?", (job.id,))
 
-    def seconds_to_next(self, *, ignoring: frozenset[int] = frozenset()) -> float | None:
+    def seconds_until_next(self, *, ignoring: frozenset[int] = frozenset()) -> float | None:
         """How long until a job not in `ignoring` is due; None when there is none."""
         held = ",".join(str(identifier) for identifier in ignoring)
         row = self._connection.execute(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_SIGNS = {"usd": "$", "eur": "€", "gbp": "£", "jpy": "¥"}
+_SYMBOLS = {"usd": "$", "eur": "€", "gbp": "£", "jpy": "¥"}
 # Stripe docs: https://docs.stripe.com/currencies#zero-decimal
 _ZERO_DECIMAL = frozenset(
     (
@@ -16,5 +16,5 @@ def amount_text(amount: int, currency: str) -> str:
     """An amount as a customer reads it: $20.00, ¥500, 9.50 CHF."""
     decimals = 0 if currency in _ZERO_DECIMAL else 2
     number = f"{amount / 10**decimals:,.{decimals}f}"
-    sign = _SIGNS.get(currency)
+    sign = _SYMBOLS.get(currency)
     return f"{sign}{number}" if sign else f"{number} {currency.upper()}"

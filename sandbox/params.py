@@ -136,7 +136,7 @@ class Params:
 
     def texts(self, key: str) -> list[str]:
         """A list of texts; empty when absent. A lone text is a list of one."""
-        value = listed(self._values.get(key)) or []
+        value = as_list(self._values.get(key)) or []
         items = [value] if isinstance(value, str) else value
         if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
             raise invalid("Invalid array", param=self.name_of(key))
@@ -157,7 +157,7 @@ class Params:
 
     def children(self, key: str) -> list[Params]:
         """The objects of a list; empty when absent."""
-        value = listed(self._values.get(key)) or []
+        value = as_list(self._values.get(key)) or []
         if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
             raise invalid("Invalid array", param=self.name_of(key))
         return [Params(item, f"{self.name_of(key)}[{i}]") for i, item in enumerate(value)]
@@ -196,7 +196,7 @@ class Params:
             )
 
 
-def listed(value: object) -> object:
+def as_list(value: object) -> object:
     """An object whose names are all numbers as the list it stands for, in their order."""
     if not isinstance(value, dict) or not value or not all(map(_INDEX.fullmatch, value)):
         return value

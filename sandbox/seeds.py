@@ -22,15 +22,15 @@ _AMOUNTS = {
 _AMOUNT_OF_OTHERS = 2500
 
 
-def plant(account: Account, prices: Mapping[str, str]) -> None:
+def create_prices(account: Account, prices: Mapping[str, str]) -> None:
     """Make sure that the known price and each named one exist; what is there stays as it is."""
     with account.change():
         for identifier, tier in {SANDBOX_PRICE: "premium", **prices}.items():
             if account.store.find(identifier) is None:
-                _plant_price(account, identifier, tier)
+                _create_price(account, identifier, tier)
 
 
-def _plant_price(account: Account, identifier: str, tier: str) -> None:
+def _create_price(account: Account, identifier: str, tier: str) -> None:
     now = account.clock.timestamp()
     name = tier.replace("_", " ").replace("-", " ").title()
     product = catalog.product(name, created=now, metadata={"tier": tier})

@@ -46,7 +46,7 @@ class Store:
             (obj["id"], obj["object"], obj["created"], _dump(obj)),
         )
         if private is not None:
-            self.keep_private(obj["id"], private)
+            self.set_private(obj["id"], private)
         return obj
 
     def save(self, obj: JsonObject) -> JsonObject:
@@ -97,14 +97,14 @@ class Store:
         """Every object of a kind, oldest first."""
         yield from self.select(Query(kind), oldest_first=True)
 
-    def keep_private(self, identifier: str, facts: JsonObject) -> None:
+    def set_private(self, identifier: str, facts: JsonObject) -> None:
         """Keep what only the sandbox may know about an object."""
         self._connection.execute(
             "INSERT OR REPLACE INTO private_facts (id, body) VALUES (?, ?)",
             (identifier, _dump(facts)),
         )
 
-    def private(self, identifier: str) -> JsonObject:
+    def get_private(self, identifier: str) -> JsonObject:
         """What only the sandbox knows about an object; empty when nothing."""
         row = self._connection.execute(
             "SELECT body FROM private_facts WHERE id = ?", (identifier,)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypedDict, TypeVar, Unpack
 
 from sandbox.flows import customer_actions, disputes, refunds
-from sandbox.flows.customer_actions import Outcome, Payment
+from sandbox.flows.customer_actions import PaymentMethodData, PaymentResult
 from sandbox.json_types import JsonObject
 from sandbox.options import Options
 from sandbox.server import Sandbox
@@ -30,7 +30,7 @@ from sandbox.webhooks.switches import Switches
 T = TypeVar("T")
 
 TEST_SECRET = "whsec_sandbox_test_secret"  # noqa: S105 (protects nothing)
-_PATIENCE = 30.0
+_TIMEOUT = 30.0
 
 
 class RunningSandbox:
@@ -57,24 +57,24 @@ class RunningSandbox:
         *,
         email: str = "customer@example.com",
         name: str = "Test Customer",
-    ) -> Outcome:
+    ) -> PaymentResult:
         """Pay as on the hosted page: returns when the page would redirect or show the refusal."""
-        payment = Payment("card", {"number": card}, email=email, name=name)
+        payment = PaymentMethodData("card", {"number": card}, email=email, name=name)
         return self._run(self._pay(session_id, payment))
 
-    def pay_by_debit(self, session_id: str, *, succeeds: bool = True) -> Outcome:
+    def pay_by_debit(self, session_id: str, *, succeeds: bool = True) -> PaymentResult:
         """Pay by the delayed method of the session's currency."""
         session = self.object(session_id)
         if session["currency"] == "eur":
             iban = "AT611904300234573201" if succeeds else "AT861904300235473202"
-            payment = Payment("sepa_debit", {"iban": iban}, email="customer@example.com")
+            payment = PaymentMethodData("sepa_debit", {"iban": iban}, email="customer@example.com")
         else:
             number = "000123456789" if succeeds else "000222222227"
             details = {"account_number": number}
-            payment = Payment("us_bank_account", details, email="customer@example.com")
+            payment = PaymentMethodData("us_bank_account", details, email="customer@example.com")
         return self._run(self._pay(session_id, payment))
 
-    def authenticate(self, session_id: str, *, passed: bool = True) -> Outcome:
+    def authenticate(self, session_id: str, *, passed: bool = True) -> PaymentResult:
         """Answer the 3D Secure question."""
         return self._run(self._authenticate(session_id, passed))
 
@@ -150,26 +150,26 @@ class RunningSandbox:
         """Wait until nothing is under way or due within the timeout. Raises TimeoutError."""
         deadline = time.monotonic() + timeout
         while (left := deadline - time.monotonic()) > 0:
-            if self._call(lambda: self._sandbox.runner.is_idle(horizon=left)):
+            if self._call(lambda: self._sandbox.worker.is_idle(horizon=left)):
                 return
             time.sleep(0.005)
         raise TimeoutError(f"the sandbox is still busy after {timeout} s")
 
-    async def _pay(self, session_id: str, payment: Payment) -> Outcome:
-        return await self._acknowledged(
+    async def _pay(self, session_id: str, payment: PaymentMethodData) -> PaymentResult:
+        return await self._wait_acknowledged(
             customer_actions.pay(self._sandbox.account, session_id, payment)
         )
 
-    async def _authenticate(self, session_id: str, passed: bool) -> Outcome:
-        return await self._acknowledged(
+    async def _authenticate(self, session_id: str, passed: bool) -> PaymentResult:
+        return await self._wait_acknowledged(
             customer_actions.authenticate(self._sandbox.account, session_id, passed=passed)
         )
 
-    async def _acknowledged(self, outcome: Outcome) -> Outcome:
-        if outcome.event is not None:
+    async def _wait_acknowledged(self, result: PaymentResult) -> PaymentResult:
+        if result.event is not None:
             timeout = self._sandbox.account.options.ack_timeout
-            await self._sandbox.courier.acknowledged(outcome.event, timeout)
-        return outcome
+            await self._sandbox.sender.wait_acknowledged(result.event, timeout)
+        return result
 
     def _change(self, work: Callable[[], T]) -> T:
         def inside() -> T:
@@ -185,7 +185,7 @@ class RunningSandbox:
         return self._run(inside())
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_PATIENCE)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_TIMEOUT)
 
 
 class Times(TypedDict, total=False):
@@ -199,7 +199,7 @@ class Times(TypedDict, total=False):
     reconnect_delay: int
 
 
-_SHORT = Options(
+_TEST_OPTIONS = Options(
     retry_delays=(0.05, 0.1, 0.2), ack_timeout=5.0, settle_delay=0.02, delayed_method_delay=0.05
 )
 
@@ -217,7 +217,7 @@ def running(
 ) -> Iterator[RunningSandbox]:
     """Run a sandbox for as long as the block lasts; times are short unless they are given."""
     options = replace(
-        replace(_SHORT, **times),
+        replace(_TEST_OPTIONS, **times),
         port=port,
         webhook=webhook,
         webhook_secret=webhook_secret,
@@ -229,18 +229,18 @@ def running(
     thread = threading.Thread(target=loop.run_forever, name="sandbox", daemon=True)
     thread.start()
     try:
-        sandbox = asyncio.run_coroutine_threadsafe(_started(options), loop).result(_PATIENCE)
+        sandbox = asyncio.run_coroutine_threadsafe(_start(options), loop).result(_TIMEOUT)
         try:
             yield RunningSandbox(sandbox, loop)
         finally:
-            asyncio.run_coroutine_threadsafe(sandbox.stop(), loop).result(_PATIENCE)
+            asyncio.run_coroutine_threadsafe(sandbox.stop(), loop).result(_TIMEOUT)
     finally:
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(_PATIENCE)
+        thread.join(_TIMEOUT)
         loop.close()
 
 
-async def _started(options: Options) -> Sandbox:
+async def _start(options: Options) -> Sandbox:
     sandbox = Sandbox(options)
     try:
         await sandbox.start()

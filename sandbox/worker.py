@@ -11,24 +11,27 @@ from sandbox.account import Account
 from sandbox.errors import ApiError
 from sandbox.jobs import Job
 
-Change = Callable[..., object]
+TransactionJob = Callable[..., object]
 """A job that only changes the account; it and its removal are one transaction."""
-Errand = Callable[..., Awaitable[None]]
+NetworkJob = Callable[..., Awaitable[None]]
 """A job that talks to the outside."""
 
 log = logging.getLogger("sandbox")
 
 
-class Runner:
+class Worker:
     """Does what the schedule says."""
 
     def __init__(
-        self, account: Account, changes: Mapping[str, Change], errands: Mapping[str, Errand]
+        self,
+        account: Account,
+        transaction_jobs: Mapping[str, TransactionJob],
+        network_jobs: Mapping[str, NetworkJob],
     ) -> None:
         self._account = account
-        self._changes = changes
-        self._errands = errands
-        self._out: dict[int, asyncio.Task[None]] = {}
+        self._transaction_jobs = transaction_jobs
+        self._network_jobs = network_jobs
+        self._running: dict[int, asyncio.Task[None]] = {}
         self._loop: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -37,60 +40,60 @@ class Runner:
 
     async def stop(self) -> None:
         """Drop what is under way; it is still in the schedule."""
-        tasks = [*self._out.values(), *([self._loop] if self._loop else [])]
+        tasks = [*self._running.values(), *([self._loop] if self._loop else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def is_idle(self, *, horizon: float) -> bool:
         """Whether nothing is under way and nothing falls due within so many seconds."""
-        coming = self._account.schedule.seconds_to_next()
-        return not self._out and (coming is None or coming > horizon)
+        coming = self._account.jobs.seconds_until_next()
+        return not self._running and (coming is None or coming > horizon)
 
     async def _run(self) -> None:
-        schedule = self._account.schedule
+        jobs = self._account.jobs
         while True:
-            schedule.changed.clear()
+            jobs.changed.clear()
             self._run_due()
-            wait = schedule.seconds_to_next(ignoring=frozenset(self._out))
+            wait = jobs.seconds_until_next(ignoring=frozenset(self._running))
             # Not wait_for, which before Python 3.12 can swallow the cancellation that ends this.
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait):
-                    await schedule.changed.wait()
+                    await jobs.changed.wait()
 
     def _run_due(self) -> None:
-        for job in self._account.schedule.due():
-            if job.id in self._out:
+        for job in self._account.jobs.due():
+            if job.id in self._running:
                 continue
-            if job.name in self._changes:
-                self._make(job)
+            if job.name in self._transaction_jobs:
+                self._run_transaction_job(job)
             else:
-                self._send(job)
+                self._start_network_job(job)
 
-    def _make(self, job: Job) -> None:
+    def _run_transaction_job(self, job: Job) -> None:
         try:
             with self._account.change():
-                self._changes[job.name](self._account, **job.arguments)
-                self._account.schedule.finish(job)
-        except ApiError as refusal:
-            log.info("%s: %s", job.name, refusal.message)
+                self._transaction_jobs[job.name](self._account, **job.arguments)
+                self._account.jobs.finish(job)
+        except ApiError as error:
+            log.info("%s: %s", job.name, error.message)
             self._finish(job)
         except Exception:
             log.exception("%s failed and is dropped", job.name)
             self._finish(job)
 
-    def _send(self, job: Job) -> None:
-        task = asyncio.get_running_loop().create_task(self._run_errand(job))
-        self._out[job.id] = task
+    def _start_network_job(self, job: Job) -> None:
+        task = asyncio.get_running_loop().create_task(self._run_network_job(job))
+        self._running[job.id] = task
 
-    async def _run_errand(self, job: Job) -> None:
+    async def _run_network_job(self, job: Job) -> None:
         try:
-            await self._errands[job.name](**job.arguments)
+            await self._network_jobs[job.name](**job.arguments)
         except Exception:
             log.exception("%s failed and is dropped", job.name)
         self._finish(job)
-        del self._out[job.id]
+        del self._running[job.id]
 
     def _finish(self, job: Job) -> None:
         with self._account.change():
-            self._account.schedule.finish(job)
+            self._account.jobs.finish(job)

@@ -14,7 +14,7 @@ from sandbox.errors import invalid
 from sandbox.json_types import JsonObject
 from sandbox.store import Query
 
-_DEEPEST = 4
+_MAX_DEPTH = 4
 
 _REFERENCES: dict[str, frozenset[str]] = {
     "balance_transaction": frozenset({"source"}),
@@ -29,7 +29,7 @@ _REFERENCES: dict[str, frozenset[str]] = {
 }
 
 
-_FREE_FORM = frozenset({"metadata", "shipping"})
+_USER_DATA = frozenset({"metadata", "shipping"})
 """What the caller has written, which may look like an object and is none."""
 
 
@@ -38,9 +38,9 @@ def expand(account: Account, answer: JsonObject, paths: Sequence[str]) -> JsonOb
     for path in paths:
         names = path.split(".")
         depth = len(names) - (names[0] == "data")
-        if depth > _DEEPEST:
+        if depth > _MAX_DEPTH:
             raise invalid(
-                f"You cannot expand more than {_DEEPEST} levels of a property.", param="expand"
+                f"You cannot expand more than {_MAX_DEPTH} levels of a property.", param="expand"
             )
         _expand_in(account, answer, names)
     return answer
@@ -54,7 +54,7 @@ def _expand_in(account: Account, value: Any, names: list[str]) -> None:
             _expand_in(account, each, names)
         return
     name, rest = names[0], names[1:]
-    if not isinstance(value, dict) or name in _FREE_FORM:
+    if not isinstance(value, dict) or name in _USER_DATA:
         raise _cannot_be_expanded(names)
     _include(account, value, name)
     if name not in value:
@@ -77,7 +77,7 @@ def _include(account: Account, obj: JsonObject, name: str) -> None:
 
 
 def _line_items(account: Account, session: JsonObject) -> JsonObject:
-    items = account.store.private(session["id"])["line_items"]
+    items = account.store.get_private(session["id"])["line_items"]
     return envelope(items, f"/v1/checkout/sessions/{session['id']}/line_items")
 
 

@@ -95,8 +95,8 @@ def _narrow_by_time(query: Query, params: Params) -> None:
     bounds = params.child("created")
     bounds.allow_only(_COMPARISONS)
     for name, operator in _COMPARISONS.items():
-        if (moment := bounds.integer(name)) is not None:
-            query.where(f"created {operator} ?", moment)
+        if (timestamp := bounds.integer(name)) is not None:
+            query.where(f"created {operator} ?", timestamp)
 
 
 def _move_to_cursor(account: Account, query: Query, params: Params) -> bool:

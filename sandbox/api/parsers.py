@@ -28,7 +28,7 @@ def parse_form(encoded: str | bytes) -> JsonObject:
         raise _not_a_form() from error
     root: JsonObject = {}
     for name, value in pairs:
-        _place(root, name, value)
+        _insert(root, name, value)
     return root
 
 
@@ -39,7 +39,7 @@ def _not_a_form() -> ApiError:
     )
 
 
-def _place(root: JsonObject, name: str, value: str) -> None:
+def _insert(root: JsonObject, name: str, value: str) -> None:
     match = _NAME.fullmatch(name)
     if match is None:
         raise invalid(f"Invalid parameter name: {name[:100]}")
@@ -48,7 +48,7 @@ def _place(root: JsonObject, name: str, value: str) -> None:
         raise invalid(f"Parameters are nested too deeply: {name[:100]}")
     here = root
     for index, segment in enumerate(path[:-1]):
-        here = _step(here, _position(here, segment, path[index + 1 :]), name)
+        here = _descend(here, _position(here, segment, path[index + 1 :]), name)
     here[_position(here, path[-1], [])] = value
 
 
@@ -63,7 +63,7 @@ def _position(here: JsonObject, segment: str, rest: list[str]) -> str:
     return str(len(here))
 
 
-def _step(here: JsonObject, key: str, name: str) -> JsonObject:
+def _descend(here: JsonObject, key: str, name: str) -> JsonObject:
     inner = here.setdefault(key, {})
     if not isinstance(inner, dict):
         raise invalid(f"Invalid parameter: {name[:100]} is both a value and an object.")

@@ -13,7 +13,7 @@ from sandbox.params import Params
 
 
 @dataclass(frozen=True)
-class Call:
+class ApiRequest:
     """One API request, read and allowed."""
 
     account: Account

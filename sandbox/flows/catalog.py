@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from sandbox.account import Account
-from sandbox.errors import invalid, not_covered, parameter_missing
+from sandbox.errors import invalid, not_supported, parameter_missing
 from sandbox.identifiers import random_text
 from sandbox.json_types import JsonObject
 from sandbox.objects import catalog
 from sandbox.params import Params
 from sandbox.webhooks.events import emit
 
-_LARGEST_UNIT_AMOUNT = 99999999999
+_MAX_UNIT_AMOUNT = 99999999999
 
 
 def create_product(account: Account, params: Params) -> JsonObject:
@@ -90,11 +90,11 @@ def _unit_amount(params: Params) -> int:
     amount = params.integer("unit_amount")
     if amount is None and (written := params.text("unit_amount_decimal")):
         if not written.removesuffix(".0").isdecimal():
-            raise not_covered("fractions of a minor unit", param="unit_amount_decimal")
+            raise not_supported("fractions of a minor unit", param="unit_amount_decimal")
         amount = int(written.removesuffix(".0")[:12])
     if amount is None:
         raise parameter_missing(params.name_of("unit_amount"))
-    if not 0 <= amount <= _LARGEST_UNIT_AMOUNT:
+    if not 0 <= amount <= _MAX_UNIT_AMOUNT:
         raise invalid(
             "Invalid non-negative integer",
             param=params.name_of("unit_amount"),

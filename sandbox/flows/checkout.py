@@ -8,7 +8,7 @@ from __future__ import annotations
 from sandbox.account import Account
 from sandbox.errors import invalid
 from sandbox.flows import payments
-from sandbox.flows.payments import Progress
+from sandbox.flows.payments import ConfirmationStatus
 from sandbox.json_types import JsonObject
 from sandbox.objects.sessions import customer_details
 from sandbox.webhooks.events import emit
@@ -18,7 +18,7 @@ def open_session(account: Account, session: JsonObject, private: JsonObject) -> 
     """Offer a session to the customer until it expires. `private` keeps what it is made of."""
     account.store.add(session, private=private)
     lifetime = session["expires_at"] - account.clock.now()
-    account.schedule.add("expire_session", delay=lifetime, session=session["id"])
+    account.jobs.add("expire_session", delay=lifetime, session=session["id"])
     return session
 
 
@@ -28,21 +28,21 @@ def confirm(
     method: JsonObject | None,
     *,
     authenticated: bool = False,
-) -> Progress:
+) -> ConfirmationStatus:
     """Pay a session. Raises CardError when the bank refuses; the session then stays open."""
     refuse_unless_open(session)
     billing = method["billing_details"] if method else {}
     session["customer_details"] = customer_details(session["customer_email"], billing)
     if session["amount_total"] == 0:
         _complete(account, session, "no_payment_required")
-        return Progress.SUCCEEDED
+        return ConfirmationStatus.SUCCEEDED
     if method is None:
         raise invalid("Missing required param: payment_method.", param="payment_method")
-    intent = _intent_of(account, session)
+    intent = _get_or_create_intent(account, session)
     progress = payments.confirm(account, intent, method, authenticated=authenticated)
-    if progress is Progress.SUCCEEDED:
+    if progress is ConfirmationStatus.SUCCEEDED:
         _complete(account, session, "paid")
-    elif progress is Progress.PROCESSING:
+    elif progress is ConfirmationStatus.PROCESSING:
         _complete(account, session, "unpaid")
     return progress
 
@@ -66,10 +66,10 @@ def fail_authentication(account: Account, session: JsonObject) -> None:
 def settle_debit(account: Account, intent: str) -> None:
     """Let a bank debit come to its end, and tell so for the session it paid."""
     debited = account.store.get("payment_intent", intent)
-    if debited["status"] != Progress.PROCESSING:
+    if debited["status"] != ConfirmationStatus.PROCESSING:
         return
     succeeded = payments.settle_debit(account, debited)
-    session_id = account.store.private(intent).get("session")
+    session_id = account.store.get_private(intent).get("session")
     if session_id is None:
         return
     session = account.store.get("checkout.session", session_id)
@@ -101,12 +101,12 @@ def expire_when_due(account: Account, session: str) -> None:
         expire(account, due)
 
 
-def _intent_of(account: Account, session: JsonObject) -> JsonObject:
+def _get_or_create_intent(account: Account, session: JsonObject) -> JsonObject:
     """The session's payment intent, which comes into being with the first confirmation."""
     if session["payment_intent"]:
         account.store.save(session)
         return account.store.get("payment_intent", session["payment_intent"])
-    asked = account.store.private(session["id"])["payment_intent_data"]
+    asked = account.store.get_private(session["id"])["payment_intent_data"]
     intent = payments.create_intent(
         account,
         session["amount_total"],
@@ -115,7 +115,7 @@ def _intent_of(account: Account, session: JsonObject) -> JsonObject:
         payment_method_types=session["payment_method_types"],
         **asked,
     )
-    account.store.keep_private(intent["id"], {"session": session["id"]})
+    account.store.set_private(intent["id"], {"session": session["id"]})
     session["payment_intent"] = intent["id"]
     account.store.save(session)
     return intent
@@ -124,5 +124,5 @@ def _intent_of(account: Account, session: JsonObject) -> JsonObject:
 def _complete(account: Account, session: JsonObject, payment_status: str) -> None:
     session.update(status="complete", payment_status=payment_status, url=None)
     told = emit(account, "checkout.session.completed", account.store.save(session))
-    private = account.store.private(session["id"])
-    account.store.keep_private(session["id"], {**private, "completed_event": told["id"]})
+    private = account.store.get_private(session["id"])
+    account.store.set_private(session["id"], {**private, "completed_event": told["id"]})

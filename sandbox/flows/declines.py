@@ -111,7 +111,7 @@ def authentication_error(method: JsonObject) -> JsonObject:
     }
 
 
-def bank_refusal(charge_id: str, method: JsonObject) -> JsonObject:
+def bank_decline(charge_id: str, method: JsonObject) -> JsonObject:
     """A failed bank debit as the payment intent shows it."""
     code = "payment_intent_payment_attempt_failed"
     return {

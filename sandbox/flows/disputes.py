@@ -47,7 +47,7 @@ def is_closed(disputed: JsonObject) -> bool:
     return disputed["status"] in _CLOSED
 
 
-def answer(
+def submit_evidence(
     account: Account, disputed: JsonObject, evidence: JsonObject, *, submit: bool
 ) -> JsonObject:
     """Give evidence; submitting it leaves the decision to the bank."""
@@ -62,7 +62,7 @@ def answer(
     emit(account, "charge.dispute.updated", account.store.save(disputed), previous)
     won = _DECIDING_EVIDENCE.get(str(evidence.get("uncategorized_text")))
     if submit and won is not None:
-        account.schedule.add(
+        account.jobs.add(
             "close_dispute", delay=account.options.settle_delay, dispute=disputed["id"], won=won
         )
     return disputed

@@ -37,7 +37,7 @@ def create_refund(
     """Give back an amount, or all that is left. Refuses more than there is."""
     paid = account.store.get("charge", charge_id, param="charge")
     amount = _refundable(account, paid, amount)
-    fate = _fate(account, paid)
+    fate = _refund_behaviour(account, paid)
     made = refunds_and_disputes.refund(
         paid,
         amount,
@@ -46,11 +46,11 @@ def create_refund(
         metadata=metadata,
         status="pending" if fate == "pending" else "succeeded",
     )
-    made["balance_transaction"] = _book(account, made)
+    made["balance_transaction"] = _add_to_balance(account, made)
     account.store.add(made)
     emit(account, "refund.created", made)
     _set_refunded(account, paid, int(paid["amount_refunded"]) + amount)
-    account.schedule.add(
+    account.jobs.add(
         "settle_refund", delay=account.options.settle_delay, refund=made["id"], fate=fate
     )
     return made
@@ -71,7 +71,7 @@ def settle_refund(account: Account, refund: str, fate: str) -> None:
     if made["status"] == "pending":
         previous["status"] = "pending"
         made["status"] = "succeeded"
-    announce_update(account, account.store.save(made), previous)
+    emit_refund_updated(account, account.store.save(made), previous)
 
 
 def fail_refund(account: Account, made: JsonObject) -> None:
@@ -80,7 +80,7 @@ def fail_refund(account: Account, made: JsonObject) -> None:
     made.update(
         status="failed",
         failure_reason="expired_or_canceled_card",
-        failure_balance_transaction=_book(account, made, reverse=True),
+        failure_balance_transaction=_add_to_balance(account, made, reverse=True),
     )
     account.store.save(made)
     paid = account.store.get("charge", made["charge"])
@@ -88,10 +88,10 @@ def fail_refund(account: Account, made: JsonObject) -> None:
     paid["refunded"] = False
     account.store.save(paid)
     emit(account, "refund.failed", made)
-    announce_update(account, made, previous)
+    emit_refund_updated(account, made, previous)
 
 
-def announce_update(account: Account, made: JsonObject, previous: JsonObject) -> None:
+def emit_refund_updated(account: Account, made: JsonObject, previous: JsonObject) -> None:
     """Tell of a changed refund under both of the names Stripe uses."""
     emit(account, "refund.updated", made, previous)
     emit(account, "charge.refund.updated", made, previous)
@@ -115,19 +115,19 @@ def _refundable(account: Account, paid: JsonObject, wanted: int | None) -> int:
     if amount < 1:
         raise invalid("Invalid positive integer", param="amount", code="parameter_invalid_integer")
     if amount > left:
-        raise invalid(_too_much(amount, left, str(paid["currency"])), param="amount")
+        raise invalid(_exceeds_message(amount, left, str(paid["currency"])), param="amount")
     return amount
 
 
-def _too_much(amount: int, left: int, currency: str) -> str:
+def _exceeds_message(amount: int, left: int, currency: str) -> str:
     return (
         f"Refund amount ({amount_text(amount, currency)}) is greater than "
         f"unrefunded amount on charge ({amount_text(left, currency)})"
     )
 
 
-def _fate(account: Account, paid: JsonObject) -> str:
-    number = account.store.private(paid["payment_method"]).get("number", "")
+def _refund_behaviour(account: Account, paid: JsonObject) -> str:
+    number = account.store.get_private(paid["payment_method"]).get("number", "")
     card = CARDS.get(number)
     return card.refund if card else "succeeded"
 
@@ -140,7 +140,7 @@ def _set_refunded(account: Account, paid: JsonObject, total: int) -> None:
     emit(account, "charge.refunded", account.store.save(paid), previous)
 
 
-def _book(account: Account, made: JsonObject, *, reverse: bool = False) -> str:
+def _add_to_balance(account: Account, made: JsonObject, *, reverse: bool = False) -> str:
     booked = balance_transaction(
         "refund_failure" if reverse else "refund",
         amount=int(made["amount"]) if reverse else -int(made["amount"]),

@@ -47,7 +47,7 @@ def payment_intent(amount: int, currency: str, *, created: int, **fields: Any) -
         "confirmation_method": "automatic",
         "created": created,
         "currency": currency,
-        **_NO_PAYMENT_YET,
+        **_UNPAID_FIELDS,
         "payment_method_options": {"card": {"request_three_d_secure": "automatic"}},
         "payment_method_types": ["card"],
         "livemode": False,
@@ -57,7 +57,7 @@ def payment_intent(amount: int, currency: str, *, created: int, **fields: Any) -
     }
 
 
-_NO_PAYMENT_YET: JsonObject = {
+_UNPAID_FIELDS: JsonObject = {
     "customer": None,
     "customer_account": None,
     "description": None,
@@ -99,13 +99,13 @@ def charge(intent: JsonObject, method: JsonObject, *, created: int) -> JsonObjec
         "currency": intent["currency"],
         "customer": intent["customer"],
         "description": intent["description"],
-        **_UNDECIDED,
+        **_PENDING_FIELDS,
         "fraud_details": {},
         "livemode": False,
         "metadata": dict(intent["metadata"]),
         "payment_intent": intent["id"],
         "payment_method": method["id"],
-        "payment_method_details": _paid_with(method, int(intent["amount"])),
+        "payment_method_details": _payment_method_details(method, int(intent["amount"])),
         "receipt_email": intent["receipt_email"],
         "shipping": intent["shipping"],
         "statement_descriptor": intent["statement_descriptor"],
@@ -113,7 +113,7 @@ def charge(intent: JsonObject, method: JsonObject, *, created: int) -> JsonObjec
     }
 
 
-_UNDECIDED: JsonObject = {
+_PENDING_FIELDS: JsonObject = {
     "amount_captured": 0,
     "amount_refunded": 0,
     "application": None,
@@ -141,11 +141,11 @@ _UNDECIDED: JsonObject = {
 }
 
 
-def _paid_with(method: JsonObject, amount: int) -> JsonObject:
+def _payment_method_details(method: JsonObject, amount: int) -> JsonObject:
     kind = str(method["type"])
     if kind != "card":
         return {kind: {**method[kind], "mandate": None}, "type": kind}
-    card = {name: method["card"][name] for name in _CARD_FACTS_ON_CHARGES}
+    card = {name: method["card"][name] for name in _CHARGE_CARD_FIELDS}
     return {
         "card": {
             **card,
@@ -158,7 +158,7 @@ def _paid_with(method: JsonObject, amount: int) -> JsonObject:
     }
 
 
-_CARD_FACTS_ON_CHARGES = (
+_CHARGE_CARD_FIELDS = (
     "brand", "checks", "country", "exp_month", "exp_year", "fingerprint", "funding", "last4",
     "regulated_status", "wallet",
 )  # fmt: skip

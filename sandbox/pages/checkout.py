@@ -36,7 +36,7 @@ def payment_page(
         form.alert(message),
         tag("div", _form(session, form, total), class_="card"),
         _hints(session),
-        _way_back(session),
+        _cancel_link(session),
         status=status,
     )
 
@@ -49,7 +49,7 @@ def closed_page(session: JsonObject, return_to: str) -> web.Response:
     return message_page(
         "Link expired",
         "You were not charged. This payment link is no longer valid.",
-        _way_back(session),
+        _cancel_link(session),
         status=410,
     )
 
@@ -204,7 +204,7 @@ def _grouped(number: str) -> str:
     return " ".join(number[i : i + 4] for i in range(0, len(number), 4))
 
 
-def _way_back(session: JsonObject) -> Markup | None:
+def _cancel_link(session: JsonObject) -> Markup | None:
     if not session["cancel_url"]:
         return None
     return tag("p", tag("a", "← Back without paying", href=session["cancel_url"], id="back"))

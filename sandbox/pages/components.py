@@ -30,12 +30,12 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[Content]]) -> Markup:
     )
 
 
-def moment(timestamp: float) -> Markup:
+def time_tag(timestamp: float) -> Markup:
     """A moment in UTC."""
     when = datetime.fromtimestamp(timestamp, UTC)
     return tag("time", f"{when:%d %b %H:%M:%S}", datetime=f"{when:%Y-%m-%dT%H:%M:%SZ}")
 
 
-def short(identifier: str) -> str:
+def short_id(identifier: str) -> str:
     """An id cut in the middle, when it is long."""
     return identifier if len(identifier) <= 20 else f"{identifier[:11]}…{identifier[-6:]}"

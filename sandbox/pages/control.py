@@ -10,7 +10,7 @@ from aiohttp import web
 
 from sandbox.json_types import JsonObject
 from sandbox.money import amount_text
-from sandbox.pages.components import button, moment, short, table
+from sandbox.pages.components import button, short_id, table, time_tag
 from sandbox.pages.layout import render
 from sandbox.pages.markup import Markup, tag
 from sandbox.webhooks.outbox import Delivery
@@ -56,7 +56,7 @@ def control_page(overview: Overview) -> web.Response:
         "Control",
         tag("h1", "Sandbox control"),
         tag("div", overview.notice, role="status", class_="notice") if overview.notice else None,
-        _facts(overview),
+        _account_card(overview),
         tag("h2", "Payments"),
         _payments(overview.payments),
         tag("h2", "Events"),
@@ -76,7 +76,7 @@ def event_page(row: EventRow) -> web.Response:
         event["type"],
         tag("p", tag("a", "← Control", href="/sandbox")),
         tag("h1", event["type"]),
-        tag("p", tag("code", event["id"]), " at ", moment(event["created"]), class_="quiet"),
+        tag("p", tag("code", event["id"]), " at ", time_tag(event["created"]), class_="quiet"),
         _event_actions(event),
         tag("h2", "Deliveries"),
         _deliveries(row.deliveries),
@@ -86,7 +86,7 @@ def event_page(row: EventRow) -> web.Response:
     )
 
 
-def _facts(overview: Overview) -> Markup:
+def _account_card(overview: Overview) -> Markup:
     endpoints = [
         tag(
             "li",
@@ -112,7 +112,7 @@ def _payments(rows: Sequence[PaymentRow]) -> Markup:
         ("Session", "Amount", "Status", "Actions"),
         [
             (
-                tag("code", short(row.session["id"])),
+                tag("code", short_id(row.session["id"])),
                 amount_text(row.session["amount_total"], row.session["currency"]),
                 tag("span", _payment_status(row), class_="status"),
                 tag("div", *_payment_actions(row), class_="actions"),
@@ -176,9 +176,9 @@ def _events(rows: Sequence[EventRow]) -> Markup:
         ("Time", "Event", "Object", "Deliveries", "Actions"),
         [
             (
-                moment(row.event["created"]),
+                time_tag(row.event["created"]),
                 tag("a", row.event["type"], href=f"/sandbox/events/{row.event['id']}"),
-                tag("code", short(row.event["data"]["object"]["id"])),
+                tag("code", short_id(row.event["data"]["object"]["id"])),
                 _outcome(row),
                 _event_actions(row.event),
             )
@@ -215,7 +215,7 @@ def _deliveries(deliveries: Sequence[Delivery]) -> Markup:
         ("Time", "To", "Attempt", "Result", "Took", "Answer"),
         [
             (
-                moment(each.at),
+                time_tag(each.at),
                 tag("code", each.url),
                 str(each.attempt),
                 tag(
@@ -239,7 +239,7 @@ def _clock(overview: Overview) -> Markup:
     ]
     return tag(
         "div",
-        tag("p", "It is ", moment(overview.now), f" UTC{ahead}. Signatures keep the real time."),
+        tag("p", "It is ", time_tag(overview.now), f" UTC{ahead}. Signatures keep the real time."),
         tag("div", *buttons, class_="actions"),
         class_="card",
     )

@@ -23,14 +23,14 @@ from sandbox.webhooks.switches import Switches
 
 _PAYMENTS_SHOWN = 25
 _EVENTS_SHOWN = 50
-_LONGEST_DELAY = 3600.0
-_FURTHEST_STEP = 366 * 86400.0
+_MAX_DELAY = 3600.0
+_MAX_CLOCK_STEP = 366 * 86400.0
 
 Action = Callable[[web.Request, dict[str, str]], str]
 """Does something and says what it did."""
 
 
-class Controlling:
+class ControlActions:
     """Serves the control page."""
 
     def __init__(self, account: Account) -> None:
@@ -58,7 +58,7 @@ class Controlling:
             web.get("/sandbox", self.show),
             web.get("/sandbox/deliveries", self.deliveries),
             web.get("/sandbox/events/{id}", self.show_event),
-            *(web.post(path, self._acting(action)) for path, action in actions.items()),
+            *(web.post(path, self._action_handler(action)) for path, action in actions.items()),
         ]
 
     async def enter(self, request: web.Request) -> web.StreamResponse:
@@ -82,14 +82,14 @@ class Controlling:
         attempts = self._account.outbox.deliveries(request.query.get("event"))
         return web.json_response({"deliveries": [asdict(attempt) for attempt in attempts]})
 
-    def _acting(self, action: Action) -> Handler:
+    def _action_handler(self, action: Action) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
             form = await read_form(request)
             try:
                 with self._account.change():
                     self._notice = action(request, form)
-            except ApiError as refusal:
-                return message_page("Not possible", refusal.message, status=refusal.status)
+            except ApiError as error:
+                return message_page("Not possible", error.message, status=error.status)
             raise web.HTTPSeeOther("/sandbox")
 
         return handle
@@ -140,7 +140,7 @@ class Controlling:
         return f"The new secret, shown once: {secret}. The old one signs for 24 hours more."
 
     def _advance(self, request: web.Request, form: dict[str, str]) -> str:
-        seconds = _number(form, "seconds", _FURTHEST_STEP)
+        seconds = _number(form, "seconds", _MAX_CLOCK_STEP)
         try:
             self._account.advance_clock(seconds)
         except ValueError as error:
@@ -150,12 +150,12 @@ class Controlling:
     def _switch(self, request: web.Request, form: dict[str, str]) -> str:
         switches = Switches(
             match=form.get("match", "").strip()[:100] or "*",
-            delay=_number(form, "delay", _LONGEST_DELAY),
-            shuffle=_number(form, "shuffle", _LONGEST_DELAY),
+            delay=_number(form, "delay", _MAX_DELAY),
+            shuffle=_number(form, "shuffle", _MAX_DELAY),
             duplicate=form.get("duplicate") == "true",
             drop=form.get("drop") == "true",
             fail_first=int(_number(form, "fail_first", 100)),
-            api_delay=_number(form, "api_delay", _LONGEST_DELAY),
+            api_delay=_number(form, "api_delay", _MAX_DELAY),
             api_error=_status(form),
         )
         self._account.set_switches(switches)

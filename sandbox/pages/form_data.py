@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-_MOST_FIELDS = 100
+_MAX_FIELDS = 100
 _READ = frozenset({"application/x-www-form-urlencoded", "application/octet-stream"})
 
 
@@ -17,9 +17,7 @@ async def read_form(request: web.Request) -> dict[str, str]:
     try:
         # Always UTF-8, whatever charset is claimed: some would make texts that cannot be written.
         text = (await request.read()).decode("ascii")
-        pairs = parse_qsl(
-            text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS
-        )
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS)
     except (ValueError, web.RequestPayloadError) as error:
         raise web.HTTPBadRequest from error
     return dict(pairs)

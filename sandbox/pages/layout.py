@@ -36,7 +36,7 @@ def render(title: str, *content: Content, status: int = 200, width: str = "narro
         tag("title", f"{title} | Sandbox"),
         tag("style", Markup(_STYLE)),
     )
-    body = tag("body", _ribbon(), tag("main", *content, class_=width))
+    body = tag("body", _banner(), tag("main", *content, class_=width))
     document = join(Markup("<!doctype html>"), tag("html", head, body, lang="en"))
     return web.Response(text=document, status=status, content_type="text/html", headers=_HEADERS)
 
@@ -46,7 +46,7 @@ def message_page(title: str, text: str, *content: Content, status: int = 200) ->
     return render(title, tag("h1", title), tag("p", text), *content, status=status)
 
 
-def _ribbon() -> Markup:
+def _banner() -> Markup:
     return tag(
         "p",
         tag("strong", "Sandbox"),

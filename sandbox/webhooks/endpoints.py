@@ -45,7 +45,7 @@ def configure_endpoint(account: Account, url: str | None, secret: str | None) ->
         return create_endpoint(account, url, ["*"], secret=secret, id=CONFIGURED_ENDPOINT)[1]
     account.store.save({**known, "url": url, "status": "enabled"})
     if secret is not None:
-        account.store.keep_private(known["id"], _secrets([(secret, None)]))
+        account.store.set_private(known["id"], _secrets([(secret, None)]))
     return active_secrets(account, known["id"])[-1]
 
 
@@ -55,17 +55,17 @@ def roll_secret(account: Account, endpoint_id: str, *, overlap: float = _OVERLAP
     end = account.clock.now() + overlap
     kept: list[tuple[str, float | None]] = [
         (each["secret"], min(end, each["until"] or end))
-        for each in account.store.private(endpoint_id)["secrets"]
+        for each in account.store.get_private(endpoint_id)["secrets"]
     ]
     fresh = new_signing_secret()
-    account.store.keep_private(endpoint_id, _secrets([*kept, (fresh, None)]))
+    account.store.set_private(endpoint_id, _secrets([*kept, (fresh, None)]))
     return fresh
 
 
 def active_secrets(account: Account, endpoint_id: str) -> list[str]:
     """The secrets that sign now, the newest last."""
     now = account.clock.now()
-    secrets = account.store.private(endpoint_id)["secrets"]
+    secrets = account.store.get_private(endpoint_id)["secrets"]
     return [each["secret"] for each in secrets if each["until"] is None or each["until"] > now]
 
 

@@ -20,17 +20,17 @@ def emit(
         request={"id": cause.request_id, "idempotency_key": cause.idempotency_key},
         previous=previous,
     )
-    targets = [*interested_endpoints(account, kind), *account.listeners]
+    targets = [*subscribed_endpoints(account, kind), *account.cli_sessions]
     happened["pending_webhooks"] = len(targets)
     account.store.add(happened)
     for target in targets:
-        account.outbox.expect(happened["id"], target)
+        account.outbox.add_pending(happened["id"], target)
         for delay in account.switches.send_delays(kind):
-            account.schedule.add("deliver", delay=delay, event=happened["id"], target=target)
+            account.jobs.add("deliver", delay=delay, event=happened["id"], target=target)
     return happened
 
 
-def interested_endpoints(account: Account, kind: str) -> list[str]:
+def subscribed_endpoints(account: Account, kind: str) -> list[str]:
     """The enabled endpoints that ask for events of this type."""
     return [
         endpoint["id"]
@@ -40,23 +40,23 @@ def interested_endpoints(account: Account, kind: str) -> list[str]:
     ]
 
 
-def settle_delivery(account: Account, event_id: str, target: str) -> None:
+def mark_delivered(account: Account, event_id: str, target: str) -> None:
     """Note that a target has accepted an event."""
-    account.outbox.settle(event_id, target)
+    account.outbox.mark_accepted(event_id, target)
     happened = account.store.find(event_id)
     if happened is not None:
-        happened["pending_webhooks"] = account.outbox.outstanding(event_id)
+        happened["pending_webhooks"] = account.outbox.pending_count(event_id)
         account.store.save(happened)
 
 
-def forget_target(account: Account, target: str) -> None:
+def drop_target(account: Account, target: str) -> None:
     """Expect nothing more of a target that is gone."""
-    for event_id in account.outbox.awaited_by(target):
-        settle_delivery(account, event_id, target)
+    for event_id in account.outbox.pending_events(target):
+        mark_delivered(account, event_id, target)
 
 
-def forget_absent_targets(account: Account) -> None:
+def drop_missing_targets(account: Account) -> None:
     """Expect nothing of what ended with the last process: the CLI's sessions, an endpoint."""
-    for target in account.outbox.targets():
+    for target in account.outbox.pending_targets():
         if account.store.find(target) is None:
-            forget_target(account, target)
+            drop_target(account, target)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
-_ANSWER_KEPT = 500
+_MAX_STORED_RESPONSE = 500
 
 
 @dataclass(frozen=True)
@@ -35,41 +35,41 @@ class Outbox:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    def expect(self, event: str, target: str) -> None:
+    def add_pending(self, event: str, target: str) -> None:
         """Note that a target has yet to accept an event."""
         self._connection.execute(
             "INSERT OR IGNORE INTO pending_deliveries (event, target) VALUES (?, ?)",
             (event, target),
         )
 
-    def settle(self, event: str, target: str) -> None:
+    def mark_accepted(self, event: str, target: str) -> None:
         """Note that a target has accepted an event."""
         self._connection.execute(
             "DELETE FROM pending_deliveries WHERE event = ? AND target = ?", (event, target)
         )
 
-    def outstanding(self, event: str) -> int:
+    def pending_count(self, event: str) -> int:
         """How many targets have yet to accept an event."""
         row = self._connection.execute(
             "SELECT count(*) AS n FROM pending_deliveries WHERE event = ?", (event,)
         ).fetchone()
         return int(row["n"])
 
-    def awaited_by(self, target: str) -> list[str]:
+    def pending_events(self, target: str) -> list[str]:
         """The events a target has yet to accept."""
         rows = self._connection.execute(
             "SELECT event FROM pending_deliveries WHERE target = ?", (target,)
         )
         return [row["event"] for row in rows]
 
-    def targets(self) -> list[str]:
+    def pending_targets(self) -> list[str]:
         """The targets that have yet to accept something."""
         rows = self._connection.execute("SELECT DISTINCT target FROM pending_deliveries")
         return [row["target"] for row in rows]
 
     def log(self, delivery: Delivery) -> None:
         """Keep how an attempt went, with the first part of the answer."""
-        answer = delivery.answer[:_ANSWER_KEPT] if delivery.answer is not None else None
+        answer = delivery.answer[:_MAX_STORED_RESPONSE] if delivery.answer is not None else None
         self._connection.execute(
             "INSERT INTO deliveries"
             " (event, type, target, url, attempt, at, status, error, answer, milliseconds)"
