@@ -1,4 +1,4 @@
-"""Decides how the sandbox is started from the command line, what it prints, and how it ends."""
+"""Command line: `python -m sandbox` parses options, serves until SIGINT or SIGTERM."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sandbox.server import Sandbox
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run until told to stop; 1 when it cannot start."""
+    """Serve until a stop signal arrives. Returns 1 if the server cannot start."""
     options = _options(arguments, os.environ)
     try:
         asyncio.run(_serve(options))
@@ -68,10 +68,10 @@ def _options(arguments: Sequence[str] | None, environment: Mapping[str, str]) ->
         description="A local Stripe: Checkout, test cards and signed webhooks, offline.",
         epilog="Listens on 127.0.0.1 only. Accepts only test keys (sk_test_… or rk_test_…).",
     )
-    parser.add_argument("--port", type=_port, default=12111, help="0 picks a free one")
-    parser.add_argument("--webhook", type=_url, help="where signed events are sent")
-    parser.add_argument("--state", type=Path, help="an SQLite file that outlives the process")
-    parser.add_argument("--socket", type=Path, help="a Unix socket to listen on as well")
+    parser.add_argument("--port", type=_port, default=12111, help="0 picks a free port")
+    parser.add_argument("--webhook", type=_url, help="URL that receives every event, signed")
+    parser.add_argument("--state", type=Path, help="SQLite file that keeps the state between runs")
+    parser.add_argument("--socket", type=Path, help="Unix socket to listen on in addition")
     given = parser.parse_args(arguments)
     return replace(
         Options(),
@@ -87,7 +87,7 @@ def _options(arguments: Sequence[str] | None, environment: Mapping[str, str]) ->
 def _port(text: str) -> int:
     number = int(text)
     if not 0 <= number <= 65535:
-        raise argparse.ArgumentTypeError("a port is a number from 0 to 65535")
+        raise argparse.ArgumentTypeError("must be a number from 0 to 65535")
     return number
 
 

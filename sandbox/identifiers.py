@@ -1,6 +1,6 @@
-"""Decides what ids look like: Stripe's prefixes, then random letters and digits.
+"""Random ids with Stripe's prefixes.
 
-The system's generator is used because test runners seed the shared one, which would repeat ids.
+They come from SystemRandom: test runners seed the shared generator, which would repeat ids.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ _FORMATS: dict[str, tuple[str, int]] = {
 
 
 def random_text(length: int) -> str:
-    """Letters and digits that cannot be guessed or repeated by seeding."""
+    """Random letters and digits."""
     return "".join(_RANDOM.choices(_ALPHABET, k=length))
 
 
 def new_id(kind: str) -> str:
-    """A fresh id for an object of this kind."""
+    """A new id for an object of this kind."""
     prefix, length = _FORMATS[kind]
     return prefix + random_text(length)
 
 
 def new_event_id(kind: str) -> str:
-    """A fresh event id; money objects' events start with evt_3, all others with evt_1."""
+    """A new event id: `evt_3…` for payments, refunds and disputes, else `evt_1…`."""
     money = kind in {"payment_intent", "charge", "refund", "dispute"}
     return ("evt_3" if money else "evt_1") + random_text(23)
 
 
 def new_signing_secret() -> str:
-    """A fresh webhook signing secret."""
+    """A new webhook signing secret."""
     return "whsec_" + random_text(32)

@@ -1,4 +1,4 @@
-"""Decides how amounts are written: minor units and a currency in, a price tag out."""
+"""Formats amounts for display."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ZERO_DECIMAL = frozenset(
 
 
 def amount_text(amount: int, currency: str) -> str:
-    """An amount as a customer reads it: $20.00, ¥500, 9.50 CHF."""
+    """Format an amount in minor units: $20.00, ¥500, 9.50 CHF."""
     decimals = 0 if currency in _ZERO_DECIMAL else 2
     number = f"{amount / 10**decimals:,.{decimals}f}"
     sign = _SYMBOLS.get(currency)

@@ -1,4 +1,4 @@
-"""Decides what is on sale when the sandbox starts: one known price, and those an app names."""
+"""Prices created at the start: a built-in one, and those the application is configured with."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _AMOUNT_OF_OTHERS = 2500
 
 
 def create_prices(account: Account, prices: Mapping[str, str]) -> None:
-    """Make sure that the known price and each named one exist; what is there stays as it is."""
+    """Create the built-in price and the given ones, unless they exist."""
     with account.change():
         for identifier, tier in {SANDBOX_PRICE: "premium", **prices}.items():
             if account.store.find(identifier) is None:

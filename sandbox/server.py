@@ -1,4 +1,4 @@
-"""Decides how the parts are put together and served: on loopback only, and on a socket if asked."""
+"""The sandbox as a whole: wires the parts together and serves them on loopback."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from aiohttp import web
 
 from sandbox import seeds
-from sandbox.access import LoopbackRunner, refuse_other_sites, render_error_pages, serve_socket
+from sandbox.access import refuse_other_sites
 from sandbox.account import Account
 from sandbox.api.handler import ApiHandler
 from sandbox.api.resources import (
@@ -24,6 +24,7 @@ from sandbox.database import open_database
 from sandbox.flows import checkout as checkout_flow
 from sandbox.flows import disputes, refunds
 from sandbox.flows import payments as payment_flow
+from sandbox.http_server import LoopbackRunner, render_error_pages, serve_socket
 from sandbox.options import Options
 from sandbox.pages.checkout_actions import CheckoutActions
 from sandbox.pages.control_actions import ControlActions
@@ -38,7 +39,7 @@ _MAX_BODY_SIZE = 2**20
 
 
 class Sandbox:
-    """A running local Stripe."""
+    """A sandbox that can be started and stopped."""
 
     def __init__(self, options: Options) -> None:
         self._connection: sqlite3.Connection = open_database(options.state)
@@ -52,7 +53,7 @@ class Sandbox:
         self.signing_secret: str | None = None
 
     async def start(self) -> None:
-        """Serve. Raises OSError when the port or the socket is taken."""
+        """Start serving. Raises OSError if the port or the socket is in use."""
         options = self.account.options
         await self._web.setup()
         site = web.TCPSite(self._web, _HOST, options.port)
@@ -70,12 +71,12 @@ class Sandbox:
         self.worker.start()
 
     async def stop(self) -> None:
-        """Stop serving; what was not delivered is sent at the next start, if state is kept."""
+        """Stop serving. With a state file, undelivered events are sent after the next start."""
         await self.cli_sessions.close()
         await self.worker.stop()
         await self.sender.close()
         await self._web.cleanup()
-        if self._socket is not None:  # ours, not one that another process was found to hold
+        if self._socket is not None:  # bound by this process
             self._socket.unlink(missing_ok=True)
         self._connection.close()
 

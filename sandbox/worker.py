@@ -1,4 +1,4 @@
-"""Decides when scheduled jobs run: as they fall due, changes in order, errands at the same time."""
+"""The worker: runs due jobs. Database jobs run in order, network jobs concurrently."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from sandbox.errors import ApiError
 from sandbox.jobs import Job
 
 TransactionJob = Callable[..., object]
-"""A job that only changes the account; it and its removal are one transaction."""
+"""A job that only changes the account, in one transaction with its removal from the queue."""
 NetworkJob = Callable[..., Awaitable[None]]
-"""A job that talks to the outside."""
+"""A job that makes network requests."""
 
 log = logging.getLogger("sandbox")
 
 
 class Worker:
-    """Does what the schedule says."""
+    """Runs the jobs in the account's queue."""
 
     def __init__(
         self,
@@ -35,18 +35,18 @@ class Worker:
         self._loop: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to run what is due, now and from now on."""
+        """Start running jobs."""
         self._loop = asyncio.get_running_loop().create_task(self._run())
 
     async def stop(self) -> None:
-        """Drop what is under way; it is still in the schedule."""
+        """Cancel running jobs; they stay in the queue."""
         tasks = [*self._running.values(), *([self._loop] if self._loop else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def is_idle(self, *, horizon: float) -> bool:
-        """Whether nothing is under way and nothing falls due within so many seconds."""
+        """Whether no job is running or due within `horizon` seconds."""
         coming = self._account.jobs.seconds_until_next()
         return not self._running and (coming is None or coming > horizon)
 
@@ -56,7 +56,7 @@ class Worker:
             jobs.changed.clear()
             self._run_due()
             wait = jobs.seconds_until_next(ignoring=frozenset(self._running))
-            # Not wait_for, which before Python 3.12 can swallow the cancellation that ends this.
+            # Not wait_for: before Python 3.12 it can swallow the cancellation from stop().
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     await jobs.changed.wait()

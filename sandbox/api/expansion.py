@@ -1,4 +1,4 @@
-"""Decides which ids can be shown as whole objects, and how deep.
+"""The `expand` parameter: replaces ids by the objects they refer to.
 
 Stripe docs: https://docs.stripe.com/api/expanding_objects (four levels; `data.` for lists).
 """
@@ -30,11 +30,11 @@ _REFERENCES: dict[str, frozenset[str]] = {
 
 
 _USER_DATA = frozenset({"metadata", "shipping"})
-"""What the caller has written, which may look like an object and is none."""
+"""Fields that hold the caller's own data: never expanded, even if they look like objects."""
 
 
-def expand(account: Account, answer: JsonObject, paths: Sequence[str]) -> JsonObject:
-    """The answer with what was asked for shown whole. Raises a 400 for what cannot be."""
+def expand(account: Account, response: JsonObject, paths: Sequence[str]) -> JsonObject:
+    """Expand `paths` in a response, in place. Raises a 400 if a path cannot be expanded."""
     for path in paths:
         names = path.split(".")
         depth = len(names) - (names[0] == "data")
@@ -42,8 +42,8 @@ def expand(account: Account, answer: JsonObject, paths: Sequence[str]) -> JsonOb
             raise invalid(
                 f"You cannot expand more than {_MAX_DEPTH} levels of a property.", param="expand"
             )
-        _expand_in(account, answer, names)
-    return answer
+        _expand_in(account, response, names)
+    return response
 
 
 def _expand_in(account: Account, value: Any, names: list[str]) -> None:
@@ -70,7 +70,7 @@ def _expand_in(account: Account, value: Any, names: list[str]) -> None:
 
 
 def _include(account: Account, obj: JsonObject, name: str) -> None:
-    """Add a list that an object only carries when it is asked for."""
+    """Add a list that an object has only when it is expanded."""
     include = _INCLUDED.get((str(obj.get("object")), name))
     if include is not None and name not in obj:
         obj[name] = include(account, obj)

@@ -1,4 +1,4 @@
-"""Decides how one API request is answered: allowed, read, carried out once, put in words."""
+"""The API's request handler: authentication, parameters, idempotency, dispatch, errors."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ _FORM = "application/x-www-form-urlencoded"
 _TEST_KEY = re.compile(r"(sk|rk)_test_\w+", re.ASCII)
 _VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(\.[a-z]+)?(; [\w=.; ]+)?", re.ASCII)
 _SWITCHED_ERRORS = {
-    401: ("invalid_request_error", "Invalid API Key provided (made to fail by a switch)."),
-    403: ("invalid_request_error", "This key may not do that (made to fail by a switch)."),
-    429: ("invalid_request_error", "Too many requests (made to fail by a switch)."),
+    401: ("invalid_request_error", "Invalid API Key provided (failed by a sandbox switch)."),
+    403: ("invalid_request_error", "This key may not do that (failed by a sandbox switch)."),
+    429: ("invalid_request_error", "Too many requests (failed by a sandbox switch)."),
 }
 
 log = logging.getLogger("sandbox")
@@ -43,7 +43,7 @@ log = logging.getLogger("sandbox")
 
 @dataclass
 class RequestContext:
-    """A request being answered: what is known of it so far."""
+    """State of one request, used for the response's headers and the request log."""
 
     method: str
     path: str
@@ -51,10 +51,10 @@ class RequestContext:
     version: str = API_VERSION
     idempotent_request: IdempotentRequest | None = None
     replayed: str | None = None
-    """The request id of the first answer, when this one repeats it."""
+    """Request id of the original response, if this one is replayed."""
 
     def headers(self, status: int) -> dict[str, str]:
-        """What Stripe says beside the body."""
+        """The response headers."""
         headers = {"Request-Id": self.request_id, "Stripe-Version": self.version}
         if self.idempotent_request is not None:
             headers["Idempotency-Key"] = self.idempotent_request.key
@@ -68,7 +68,7 @@ class RequestContext:
 
 
 class ApiHandler:
-    """Answers everything under /v1."""
+    """Handles every API request."""
 
     def __init__(self, account: Account, router: Router, cli_sessions: CliSessions) -> None:
         self._account = account
@@ -77,7 +77,7 @@ class ApiHandler:
         self._idempotency = IdempotencyStore(account)
 
     async def handle(self, request: web.Request) -> web.Response:
-        """Answer one request; whatever goes wrong is worded as Stripe's error."""
+        """Handle one request. Every failure becomes an error object as Stripe's API returns it."""
         context = RequestContext(request.method, request.path)
         try:
             status, body = await self._respond(request, context)
@@ -87,7 +87,7 @@ class ApiHandler:
             too_large = ApiError(413, "The request body is too large.")
             status, body = 413, too_large.envelope(context.request_id)
         except ConnectionError:
-            raise  # the client has gone, and nobody is there to be told
+            raise  # the client has disconnected
         except (web.HTTPBadRequest, web.RequestPayloadError):
             unreadable = invalid("The request body could not be read.")
             status, body = 400, unreadable.envelope(context.request_id)
@@ -128,7 +128,7 @@ class ApiHandler:
             await asyncio.sleep(switches.api_delay)
         if status := switches.api_error:
             kind, message = _SWITCHED_ERRORS.get(
-                status, ("api_error", "An error occurred (made to fail by a switch).")
+                status, ("api_error", "An error occurred (failed by a sandbox switch).")
             )
             raise ApiError(status, message, kind=kind)
 
@@ -136,7 +136,8 @@ class ApiHandler:
         self, context: RequestContext, work: Callable[[], JsonObject]
     ) -> tuple[int, JsonObject]:
         key = context.idempotent_request.key if context.idempotent_request else None
-        # One transaction with the answer, so that a stop in between cannot have it done twice.
+        # The response is stored in the same transaction as the change: after a crash, a retry
+        # finds either both or neither.
         with self._account.change(Cause(context.request_id, key)):
             try:
                 status, body = 200, work()
@@ -195,7 +196,7 @@ def _masked(key: str) -> str:
 
 
 def _version(headers: Mapping[str, str]) -> str:
-    """The version asked for; empty when none is, as Stripe's CLI does."""
+    """The requested API version; empty if the header is missing, as with Stripe's CLI."""
     version = headers.get("Stripe-Version", "")
     if version and not _VERSION.fullmatch(version):
         raise invalid(f"Invalid Stripe API version: {version[:40]}")

@@ -1,7 +1,7 @@
-"""Decides what a repeated `Idempotency-Key` gets: the first answer again, or a refusal.
+"""Idempotency keys: stored responses, replayed when a request is repeated.
 
-Stripe docs: https://docs.stripe.com/api/idempotent_requests. Answers are kept for 24 hours, and
-only those of requests that were carried out: a refused parameter does not use up a key.
+Stripe docs: https://docs.stripe.com/api/idempotent_requests. Responses are stored for 24 hours, and
+only for requests that were executed: a request with invalid parameters does not use up its key.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _RETENTION = 24 * 3600
 
 @dataclass(frozen=True)
 class IdempotentRequest:
-    """A request that is carried out under a key."""
+    """A request with an idempotency key; `fingerprint` is a hash of its URL and body."""
 
     scope: str
     key: str
@@ -31,7 +31,7 @@ class IdempotentRequest:
 
 @dataclass(frozen=True)
 class StoredResponse:
-    """What a request was answered, and under which request id."""
+    """The response to the first request with a key."""
 
     request_id: str
     status: int
@@ -39,7 +39,7 @@ class StoredResponse:
 
 
 def idempotent_request(api_key: str, key: str, url: str, body: bytes) -> IdempotentRequest:
-    """What makes two requests the same. Raises for a key that is too long or no text."""
+    """Identify a request for comparison. Raises a 400 if the key is too long or not printable."""
     if not key.isprintable():
         raise ApiError(400, "Idempotency keys have to be text.", kind="idempotency_error")
     if len(key) > _MAX_KEY_LENGTH:
@@ -54,7 +54,7 @@ def idempotent_request(api_key: str, key: str, url: str, body: bytes) -> Idempot
 
 
 class IdempotencyStore:
-    """The keys that were used and what came of them."""
+    """Used keys and their responses."""
 
     def __init__(self, account: Account) -> None:
         self._account = account
@@ -62,7 +62,7 @@ class IdempotencyStore:
 
     @contextmanager
     def lock(self, request: IdempotentRequest | None) -> Iterator[None]:
-        """Carry out a request that no other may repeat meanwhile. Raises the 409."""
+        """Lock the key while the request runs. Raises a 409 if it is locked."""
         if request is None:
             yield
             return
@@ -76,7 +76,7 @@ class IdempotencyStore:
             self._in_flight.discard(slot)
 
     def find_response(self, request: IdempotentRequest | None) -> StoredResponse | None:
-        """The answer to the same request, if it was given. Raises when it was another request."""
+        """The stored response, if any. Raises a 400 if the key was used for a different request."""
         if request is None:
             return None
         row = self._account.connection.execute(
@@ -91,7 +91,7 @@ class IdempotencyStore:
         return StoredResponse(row["request"], row["status"], json.loads(row["body"]))
 
     def save(self, request: IdempotentRequest | None, response: StoredResponse) -> None:
-        """Keep the answer to a request that was carried out, for repeats."""
+        """Store the response of an executed request."""
         if request is None:
             return
         self._account.connection.execute(

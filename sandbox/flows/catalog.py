@@ -1,4 +1,4 @@
-"""Decides how products, prices and coupons come into being."""
+"""Creates products, prices and coupons."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MAX_UNIT_AMOUNT = 99999999999
 
 
 def create_product(account: Account, params: Params) -> JsonObject:
-    """Record something that is sold."""
+    """Create a product."""
     made = catalog.product(
         params.required("name"),
         created=account.clock.timestamp(),
@@ -35,7 +35,7 @@ def create_product(account: Account, params: Params) -> JsonObject:
 def create_price(
     account: Account, params: Params, product_id: str, *, active: bool = True
 ) -> JsonObject:
-    """Record what a unit of a product costs."""
+    """Create a price of a product."""
     recurring = _recurrence(params.child("recurring")) if params.mapping("recurring") else None
     product = account.store.get("product", product_id, param=params.name_of("product"))
     made = catalog.price(
@@ -57,7 +57,7 @@ def create_price(
 
 
 def create_coupon(account: Account, params: Params) -> JsonObject:
-    """Record a discount by percentage or by amount."""
+    """Create a coupon: a discount by percentage or amount."""
     percent, amount = params.text("percent_off"), params.positive("amount_off")
     if (percent is None) == (amount is None):
         raise invalid("You must specify either `amount_off` or `percent_off`.")
@@ -79,7 +79,7 @@ def create_coupon(account: Account, params: Params) -> JsonObject:
 
 
 def currency_of(params: Params) -> str:
-    """The currency that is asked for, in lower case."""
+    """The `currency` parameter, in lower case."""
     currency = params.required("currency").lower()
     if len(currency) != 3 or not currency.isascii() or not currency.isalpha():
         raise invalid(f"Invalid currency: {currency[:20]}.", param=params.name_of("currency"))

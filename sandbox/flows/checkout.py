@@ -1,4 +1,4 @@
-"""Decides how a Checkout Session ends: paid, unpaid for now, free of charge, or expired.
+"""Life cycle of a Checkout Session: opened, paid, pending (delayed method), free or expired.
 
 Stripe docs: https://docs.stripe.com/payments/checkout/how-checkout-works
 """
@@ -15,7 +15,7 @@ from sandbox.webhooks.events import emit
 
 
 def open_session(account: Account, session: JsonObject, private: JsonObject) -> JsonObject:
-    """Offer a session to the customer until it expires. `private` keeps what it is made of."""
+    """Store a new session and schedule its expiry."""
     account.store.add(session, private=private)
     lifetime = session["expires_at"] - account.clock.now()
     account.jobs.add("expire_session", delay=lifetime, session=session["id"])
@@ -29,7 +29,7 @@ def confirm(
     *,
     authenticated: bool = False,
 ) -> ConfirmationStatus:
-    """Pay a session. Raises CardError when the bank refuses; the session then stays open."""
+    """Pay a session. Raises CardError if the card is declined; the session then stays open."""
     refuse_unless_open(session)
     billing = method["billing_details"] if method else {}
     session["customer_details"] = customer_details(session["customer_email"], billing)
@@ -48,7 +48,7 @@ def confirm(
 
 
 def refuse_unless_open(session: JsonObject) -> None:
-    """Raises Stripe's refusal when a session is complete or expired."""
+    """Raise Stripe's error if a session is complete or expired."""
     if session["status"] != "open":
         raise invalid(
             f"This Checkout Session has a status of {session['status']} and can no longer be paid.",
@@ -57,14 +57,14 @@ def refuse_unless_open(session: JsonObject) -> None:
 
 
 def fail_authentication(account: Account, session: JsonObject) -> None:
-    """Record that the customer did not pass 3D Secure; the session stays open."""
+    """Record a failed 3D Secure check; the session stays open."""
     intent = account.store.get("payment_intent", session["payment_intent"])
     method = account.store.get("payment_method", intent["payment_method"])
     payments.fail_authentication(account, intent, method)
 
 
 def settle_debit(account: Account, intent: str) -> None:
-    """Let a bank debit come to its end, and tell so for the session it paid."""
+    """Complete or fail a pending bank debit, and update its session."""
     debited = account.store.get("payment_intent", intent)
     if debited["status"] != ConfirmationStatus.PROCESSING:
         return
@@ -79,7 +79,7 @@ def settle_debit(account: Account, intent: str) -> None:
 
 
 def expire(account: Account, session: JsonObject) -> JsonObject:
-    """End an open session, and the payment that was begun in it."""
+    """Expire an open session and cancel its payment intent."""
     if session["status"] != "open":
         raise invalid(
             'Only Checkout Sessions with a status in ["open"] can be expired. '
@@ -95,14 +95,14 @@ def expire(account: Account, session: JsonObject) -> JsonObject:
 
 
 def expire_when_due(account: Account, session: str) -> None:
-    """End a session whose time is over, if it is still open."""
+    """Expire a session at its `expires_at`, if it is still open."""
     due = account.store.get("checkout.session", session)
     if due["status"] == "open":
         expire(account, due)
 
 
 def _get_or_create_intent(account: Account, session: JsonObject) -> JsonObject:
-    """The session's payment intent, which comes into being with the first confirmation."""
+    """The session's payment intent, created at the first confirmation."""
     if session["payment_intent"]:
         account.store.save(session)
         return account.store.get("payment_intent", session["payment_intent"])
@@ -123,6 +123,6 @@ def _get_or_create_intent(account: Account, session: JsonObject) -> JsonObject:
 
 def _complete(account: Account, session: JsonObject, payment_status: str) -> None:
     session.update(status="complete", payment_status=payment_status, url=None)
-    told = emit(account, "checkout.session.completed", account.store.save(session))
+    completed = emit(account, "checkout.session.completed", account.store.save(session))
     private = account.store.get_private(session["id"])
-    account.store.set_private(session["id"], {**private, "completed_event": told["id"]})
+    account.store.set_private(session["id"], {**private, "completed_event": completed["id"]})

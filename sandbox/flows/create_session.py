@@ -1,4 +1,4 @@
-"""Decides what a new Checkout Session is made of, and refuses what Stripe would refuse.
+"""Builds a new Checkout Session from request parameters and validates them.
 
 Stripe docs: https://docs.stripe.com/api/checkout/sessions/create
 """
@@ -58,7 +58,7 @@ _INTENT_TEXTS = (
 
 @dataclass(frozen=True)
 class Totals:
-    """What a session's items come to."""
+    """Amounts of a session."""
 
     currency: str
     subtotal: int
@@ -68,7 +68,7 @@ class Totals:
 def build_session(
     account: Account, params: Params, *, version: str
 ) -> tuple[JsonObject, JsonObject]:
-    """The new session and its private facts, neither of them kept yet."""
+    """Build a session and its private data. Neither is stored yet."""
     _refuse_unknown(params, version)
     _refuse_unsupported(params)
     items = _line_items(account, params)
@@ -114,7 +114,7 @@ def _refuse_unsupported(params: Params) -> None:
 
 
 def _copied_fields(params: Params) -> JsonObject:
-    """What a session only repeats."""
+    """Parameters that are copied to the session unchanged."""
     reference = params.text("client_reference_id")
     if reference is not None and len(reference) > 200:
         raise invalid("Invalid string: must be at most 200 characters", param="client_reference_id")

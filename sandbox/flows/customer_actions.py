@@ -1,4 +1,4 @@
-"""Decides what a customer can do on the payment page: pay, pass 3D Secure or fail it."""
+"""Customer actions on the hosted pages: pay, pass or fail 3D Secure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sandbox.json_types import JsonObject
 
 @dataclass(frozen=True)
 class PaymentMethodData:
-    """How the customer means to pay: a kind of method and its details."""
+    """A payment method type, its details and the billing contact."""
 
     kind: str
     details: JsonObject
@@ -25,22 +25,22 @@ class PaymentMethodData:
 
 @dataclass(frozen=True)
 class PaymentResult:
-    """What came of an attempt to pay."""
+    """Result of an attempt to pay."""
 
     status: str
     """`succeeded`, `processing` (a delayed method), `requires_action` (3DS) or `declined`."""
     message: str | None = None
-    """What the customer is told when it was declined."""
+    """Message for the customer, if declined."""
     param: str | None = None
-    """Which detail was at fault."""
+    """The invalid parameter, if any."""
     redirect: str | None = None
-    """Where the customer goes when it was accepted."""
+    """URL to redirect the customer to."""
     event: str | None = None
-    """The completion event, whose acknowledgement Checkout waits for."""
+    """Id of `checkout.session.completed`; Checkout redirects after its delivery."""
 
 
 def pay(account: Account, session_id: str, data: PaymentMethodData) -> PaymentResult:
-    """Try to pay a session; a refusal is an outcome, not an exception."""
+    """Try to pay a session. A decline is a result, not an exception."""
     session = account.store.get("checkout.session", session_id, param="session")
     try:
         checkout.refuse_unless_open(session)
@@ -52,7 +52,7 @@ def pay(account: Account, session_id: str, data: PaymentMethodData) -> PaymentRe
 
 
 def authenticate(account: Account, session_id: str, *, passed: bool) -> PaymentResult:
-    """Answer the 3D Secure question of a session that is waiting for it."""
+    """Pass or fail the 3D Secure check of a session that waits for it."""
     session = account.store.get("checkout.session", session_id, param="session")
     checkout.refuse_unless_open(session)
     intent = _waiting_intent(account, session)
@@ -70,7 +70,7 @@ def authenticate(account: Account, session_id: str, *, passed: bool) -> PaymentR
 
 
 def authenticate_intent(account: Account, intent_id: str, *, passed: bool) -> PaymentResult:
-    """Answer the 3D Secure question of a payment intent that no session has made."""
+    """Pass or fail the 3D Secure check of a payment intent created without a session."""
     intent = account.store.get("payment_intent", intent_id, param="intent")
     if intent["status"] != ConfirmationStatus.REQUIRES_ACTION:
         raise ApiError(400, "This PaymentIntent is not waiting for authentication.")
@@ -88,13 +88,13 @@ def authenticate_intent(account: Account, intent_id: str, *, passed: bool) -> Pa
 
 
 def awaits_authentication(account: Account, session: JsonObject) -> bool:
-    """Whether a session's customer has been sent to 3D Secure."""
+    """Whether a session waits for 3D Secure."""
     intent = account.store.find(session["payment_intent"] or "")
     return intent is not None and intent["status"] == ConfirmationStatus.REQUIRES_ACTION
 
 
 def return_url(session: JsonObject) -> str:
-    """Where a customer who has paid goes."""
+    """The session's `success_url` with its id filled in."""
     return str(session["success_url"]).replace("{CHECKOUT_SESSION_ID}", session["id"])
 
 

@@ -1,4 +1,4 @@
-"""Decides how a dispute runs: opened, answered with evidence, closed as won, lost or inquiry.
+"""Life cycle of a dispute or inquiry: opened, evidence submitted, closed as won or lost.
 
 Stripe docs: https://docs.stripe.com/disputes/how-disputes-work and
 https://docs.stripe.com/testing#disputes (the evidence texts that decide a test dispute).
@@ -20,7 +20,7 @@ _CLOSED = frozenset({"won", "lost", "warning_closed"})
 
 
 def open_dispute(account: Account, charge_id: str, *, reason: str, status: str) -> JsonObject:
-    """Question a payment; the money leaves at once unless it is only an inquiry."""
+    """Open a dispute of a charge. Funds are withdrawn immediately, except for an inquiry."""
     paid = account.store.get("charge", charge_id, param="charge")
     if paid["status"] != "succeeded" or paid["disputed"]:
         raise invalid(f"Charge {charge_id} cannot be disputed.", param="charge")
@@ -38,19 +38,19 @@ def open_dispute(account: Account, charge_id: str, *, reason: str, status: str) 
 
 
 def is_inquiry(disputed: JsonObject) -> bool:
-    """Whether a dispute is only a question so far; no money has moved."""
+    """Whether a dispute is an inquiry, which withdraws no funds."""
     return str(disputed["status"]).startswith("warning_")
 
 
 def is_closed(disputed: JsonObject) -> bool:
-    """Whether a dispute has been decided."""
+    """Whether a dispute is closed."""
     return disputed["status"] in _CLOSED
 
 
 def submit_evidence(
     account: Account, disputed: JsonObject, evidence: JsonObject, *, submit: bool
 ) -> JsonObject:
-    """Give evidence; submitting it leaves the decision to the bank."""
+    """Add evidence. If submitted, the dispute goes under review."""
     refuse_closed(disputed)
     previous = {"evidence": {name: disputed["evidence"].get(name) for name in evidence}}
     disputed["evidence"].update(evidence)
@@ -69,7 +69,7 @@ def submit_evidence(
 
 
 def close(account: Account, disputed: JsonObject, *, won: bool) -> JsonObject:
-    """Decide a dispute: won gives the money back, an inquiry just ends."""
+    """Close a dispute. If won, the funds are reinstated."""
     refuse_closed(disputed)
     previous = {"status": disputed["status"]}
     inquiry = is_inquiry(disputed)
@@ -83,18 +83,18 @@ def close(account: Account, disputed: JsonObject, *, won: bool) -> JsonObject:
 
 
 def close_when_decided(account: Account, dispute: str, won: bool) -> None:
-    """Decide a dispute once the bank has read the evidence."""
+    """Close a dispute after its review, if it is still open."""
     close(account, account.store.get("dispute", dispute), won=won)
 
 
 def refuse_closed(disputed: JsonObject) -> None:
-    """Raises Stripe's refusal when a dispute has been decided already."""
+    """Raise Stripe's error if a dispute is closed."""
     if is_closed(disputed):
         raise invalid("This dispute is already closed.")
 
 
 def dispute_of(account: Account, charge_id: str) -> JsonObject | None:
-    """The dispute over a charge."""
+    """The dispute of a charge, if any."""
     query = Query("dispute")
     query.where_equal("charge", charge_id)
     found = account.store.select(query, limit=1)

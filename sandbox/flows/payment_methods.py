@@ -1,4 +1,4 @@
-"""Decides which payment methods can be made, and refuses what Stripe would refuse at once."""
+"""Creates and validates payment methods: cards, SEPA debit, US bank accounts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _YEARS_AHEAD = 50
 def create_payment_method(
     account: Account, kind: str, details: JsonObject, billing: JsonObject | None = None
 ) -> JsonObject:
-    """Make a payment method from a card, a card token or a bank account. Raises CardError."""
+    """Create a payment method from a card, a card token or a bank account. Raises CardError."""
     if kind == "card":
         shown, number = _read_card(account, details)
     elif kind == "sepa_debit":
@@ -47,19 +47,19 @@ def create_payment_method(
 
 
 def resolve_payment_method(account: Account, reference: str) -> JsonObject:
-    """The payment method a parameter names; `pm_card_…` makes one. Raises `resource_missing`."""
+    """Look up a payment method; `pm_card_…` creates one. Raises `resource_missing`."""
     if number := CARD_METHODS.get(reference):
         return create_payment_method(account, "card", {"number": number})
     return account.store.get("payment_method", reference, param="payment_method")
 
 
 def test_card(account: Account, method: JsonObject) -> Card:
-    """The test card behind a payment method."""
+    """The test card of a payment method."""
     return CARDS[account.store.get_private(method["id"])["number"]]
 
 
 def test_bank_account(account: Account, method: JsonObject) -> BankAccount:
-    """The test account behind a delayed payment method."""
+    """The test bank account of a payment method."""
     return DELAYED_METHODS[method["type"]][account.store.get_private(method["id"])["number"]]
 
 

@@ -1,4 +1,4 @@
-"""Decides how a payment intent goes from confirmation to its end, with the events of each step.
+"""Life cycle of a payment intent: confirmed, authenticated, charged, declined, canceled.
 
 Stripe docs: https://docs.stripe.com/payments/paymentintents/lifecycle
 """
@@ -26,7 +26,7 @@ _CARD_FEE = (0.029, 30)
 
 
 class ConfirmationStatus(StrEnum):
-    """How far a confirmation came; a refusal is an exception instead."""
+    """Status of a payment intent after its confirmation; a decline raises CardError instead."""
 
     SUCCEEDED = "succeeded"
     PROCESSING = "processing"
@@ -34,7 +34,7 @@ class ConfirmationStatus(StrEnum):
 
 
 def create_intent(account: Account, amount: int, currency: str, **fields: object) -> JsonObject:
-    """Record the intention to collect an amount."""
+    """Create a payment intent."""
     intent = objects.payment_intent(amount, currency, created=account.clock.timestamp(), **fields)
     account.store.add(intent)
     emit(account, "payment_intent.created", intent)
@@ -44,7 +44,7 @@ def create_intent(account: Account, amount: int, currency: str, **fields: object
 def confirm(
     account: Account, intent: JsonObject, method: JsonObject, *, authenticated: bool = False
 ) -> ConfirmationStatus:
-    """Try to collect. Raises CardError when the bank refuses, with everything recorded."""
+    """Charge the payment method. Raises CardError on a decline, after recording it."""
     if method["type"] != "card":
         return _start_debit(account, intent, method)
     card = test_card(account, method)
@@ -59,12 +59,12 @@ def confirm(
 
 
 def fail_authentication(account: Account, intent: JsonObject, method: JsonObject) -> None:
-    """Record that the cardholder did not pass 3D Secure; there is no charge."""
+    """Record a failed 3D Secure check; there is no charge."""
     _fail(account, intent, authentication_error(method))
 
 
 def settle_debit(account: Account, intent: JsonObject) -> bool:
-    """Decide a bank debit that was processing: whether the money came."""
+    """Complete or fail a bank debit. Returns whether it succeeded."""
     method = account.store.get("payment_method", intent["payment_method"])
     debited = account.store.get("charge", intent["latest_charge"])
     if test_bank_account(account, method).succeeds:
@@ -82,7 +82,7 @@ def settle_debit(account: Account, intent: JsonObject) -> bool:
 
 
 def cancel(account: Account, intent: JsonObject, reason: str | None) -> None:
-    """Give up a payment intent that has not succeeded."""
+    """Cancel a payment intent."""
     intent.update(
         status="canceled",
         canceled_at=account.clock.timestamp(),
@@ -93,7 +93,7 @@ def cancel(account: Account, intent: JsonObject, reason: str | None) -> None:
 
 
 def add_charge_to_balance(account: Account, charge: str) -> None:
-    """Put a successful charge on the balance, some seconds after it: `charge.updated`."""
+    """Add a charge's balance transaction; Stripe does so a moment later, with `charge.updated`."""
     paid = account.store.get("charge", charge)
     rate, fixed = _CARD_FEE
     booked = objects.balance_transaction(

@@ -1,4 +1,4 @@
-"""Decides how money goes back: refunds, whole or in parts, at once, later, or failing afterwards.
+"""Life cycle of a refund: full or partial, immediate, pending or failing later.
 
 Stripe docs: https://docs.stripe.com/refunds and https://docs.stripe.com/testing#refunds
 """
@@ -17,7 +17,7 @@ from sandbox.webhooks.events import emit
 
 
 def charge_to_refund(account: Account, intent: JsonObject) -> str:
-    """The charge of a payment intent that has succeeded."""
+    """The id of a payment intent's successful charge. Raises a 400 if there is none."""
     if intent["status"] != "succeeded" or not intent["latest_charge"]:
         raise invalid(
             f"This PaymentIntent ({intent['id']}) does not have a successful charge to refund.",
@@ -34,7 +34,7 @@ def create_refund(
     reason: str | None,
     metadata: JsonObject,
 ) -> JsonObject:
-    """Give back an amount, or all that is left. Refuses more than there is."""
+    """Refund an amount, or the rest of the charge. Raises a 400 beyond that."""
     paid = account.store.get("charge", charge_id, param="charge")
     amount = _refundable(account, paid, amount)
     fate = _refund_behaviour(account, paid)
@@ -57,7 +57,7 @@ def create_refund(
 
 
 def settle_refund(account: Account, refund: str, fate: str) -> None:
-    """Let a refund reach the bank, or come back from it."""
+    """Complete or fail a refund, some seconds after its creation."""
     made = account.store.get("refund", refund)
     if fate == "failed":
         fail_refund(account, made)
@@ -75,7 +75,7 @@ def settle_refund(account: Account, refund: str, fate: str) -> None:
 
 
 def fail_refund(account: Account, made: JsonObject) -> None:
-    """Undo a refund the bank has sent back: the charge holds the money again."""
+    """Fail a refund: the amount returns to the charge."""
     previous = {"status": made["status"]}
     made.update(
         status="failed",
@@ -92,7 +92,7 @@ def fail_refund(account: Account, made: JsonObject) -> None:
 
 
 def emit_refund_updated(account: Account, made: JsonObject, previous: JsonObject) -> None:
-    """Tell of a changed refund under both of the names Stripe uses."""
+    """Emit both events that Stripe sends for an updated refund."""
     emit(account, "refund.updated", made, previous)
     emit(account, "charge.refund.updated", made, previous)
 

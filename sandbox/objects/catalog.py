@@ -1,4 +1,4 @@
-"""Decides how products, prices, coupons and line items look."""
+"""Builders of products, prices, coupons and line items."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sandbox.json_types import JsonObject
 
 
 def product(name: str, *, created: int, **fields: Any) -> JsonObject:
-    """Something that is sold."""
+    """A product."""
     return {
         "id": new_id("product"),
         "object": "product",
@@ -37,7 +37,7 @@ def product(name: str, *, created: int, **fields: Any) -> JsonObject:
 def price(
     product_id: str, *, currency: str, unit_amount: int, created: int, **fields: Any
 ) -> JsonObject:
-    """What one unit of a product costs, once."""
+    """A price of a product, one-time unless `recurring` is given."""
     return {
         "id": new_id("price"),
         "object": "price",
@@ -63,7 +63,7 @@ def price(
 
 
 def coupon(identifier: str, *, created: int, **fields: Any) -> JsonObject:
-    """A discount by percentage or by amount."""
+    """A coupon, by percentage or amount."""
     return {
         "id": identifier,
         "object": "coupon",
@@ -85,7 +85,7 @@ def coupon(identifier: str, *, created: int, **fields: Any) -> JsonObject:
 
 
 def line_item(of: JsonObject, *, description: str, quantity: int) -> JsonObject:
-    """So many units of a price in a Checkout Session."""
+    """A line item of a Checkout Session."""
     amount = int(of["unit_amount"]) * quantity
     return {
         "id": new_id("item"),

@@ -1,4 +1,4 @@
-"""Decides how a customer and a customer's billing details look."""
+"""Builders of customers, addresses and billing details."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ ADDRESS_FIELDS = ("city", "country", "line1", "line2", "postal_code", "state")
 
 
 def address(given: JsonObject | None = None) -> JsonObject:
-    """An address with every field, None where nothing was given."""
+    """An address with all fields; missing ones are None."""
     return {name: (given or {}).get(name) for name in ADDRESS_FIELDS}
 
 
 def billing_details(given: JsonObject | None = None) -> JsonObject:
-    """Who pays, as payment methods and charges carry it."""
+    """Billing details of a payment method or charge."""
     details = given or {}
     return {
         "address": address(details.get("address")),
@@ -29,7 +29,7 @@ def billing_details(given: JsonObject | None = None) -> JsonObject:
 
 
 def customer(*, created: int, **fields: Any) -> JsonObject:
-    """Somebody the account knows."""
+    """A customer."""
     return {
         "id": new_id("customer"),
         "object": "customer",

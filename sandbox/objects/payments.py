@@ -1,4 +1,4 @@
-"""Decides how payment methods, payment intents, charges and balance transactions look."""
+"""Builders of payment methods, payment intents, charges and balance transactions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sandbox.objects.customers import billing_details
 
 
 def payment_method(kind: str, details: JsonObject, *, created: int, **fields: Any) -> JsonObject:
-    """How somebody pays; `details` is the part that is named after the kind."""
+    """A payment method; `details` is the field named after its type."""
     return {
         "id": new_id("payment_method"),
         "object": "payment_method",
@@ -28,7 +28,7 @@ def payment_method(kind: str, details: JsonObject, *, created: int, **fields: An
 
 
 def payment_intent(amount: int, currency: str, *, created: int, **fields: Any) -> JsonObject:
-    """The intention to collect an amount, with no method yet."""
+    """A payment intent without a payment method."""
     identifier = new_id("payment_intent")
     return {
         "id": identifier,
@@ -83,9 +83,9 @@ _UNPAID_FIELDS: JsonObject = {
 
 
 def charge(intent: JsonObject, method: JsonObject, *, created: int) -> JsonObject:
-    """One attempt to collect a payment intent's amount; pending until it is decided.
+    """A pending charge of a payment intent.
 
-    The intent's metadata and description are copied once, now, as Stripe does.
+    The intent's metadata and description are copied when the charge is created, as Stripe does.
     """
     identifier = new_id("charge")
     if method["type"] != "card":
@@ -180,7 +180,7 @@ _CARD_PROCESSING: JsonObject = {
 def balance_transaction(
     kind: str, *, amount: int, fee: int, currency: str, source: str, created: int, category: str
 ) -> JsonObject:
-    """What a payment, a refund or a dispute did to the account's balance."""
+    """A balance transaction of a payment, refund or dispute."""
     return {
         "id": new_id("balance_transaction"),
         "object": "balance_transaction",

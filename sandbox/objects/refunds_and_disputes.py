@@ -1,4 +1,4 @@
-"""Decides how money that goes back looks: refunds and disputes."""
+"""Builders of refunds and disputes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _EVIDENCE_FIELDS = (
 
 
 def refund(charge: JsonObject, amount: int, *, created: int, **fields: Any) -> JsonObject:
-    """An amount of a charge that goes back to the customer."""
+    """A refund of a charge."""
     method = str(charge["payment_method_details"]["type"])
     return {
         "id": new_id("refund"),
@@ -57,7 +57,7 @@ def _destination(method: str) -> JsonObject:
 
 
 def dispute(charge: JsonObject, *, reason: str, status: str, created: int) -> JsonObject:
-    """A payment the cardholder questions; statuses `warning_…` are inquiries."""
+    """A dispute of a charge; `warning_…` statuses are inquiries."""
     inquiry = status.startswith("warning_")
     return {
         "id": new_id("dispute"),
@@ -87,7 +87,7 @@ def dispute(charge: JsonObject, *, reason: str, status: str, created: int) -> Js
 
 
 def _disputed_card(charge: JsonObject, *, inquiry: bool) -> JsonObject | None:
-    """What is known of the card; None for a bank debit."""
+    """Card details of a dispute; None for a bank debit."""
     if charge["payment_method_details"]["type"] != "card":
         return None
     network = charge["payment_method_details"]["card"]["network"]
@@ -101,5 +101,5 @@ def _disputed_card(charge: JsonObject, *, inquiry: bool) -> JsonObject | None:
 
 
 def is_evidence(name: str) -> bool:
-    """Whether a dispute's evidence has a field of this name."""
+    """Whether dispute evidence has this field."""
     return name in _EVIDENCE_FIELDS

@@ -1,4 +1,4 @@
-"""Decides how the hosted payment page reads: what is bought, how to pay, and what went wrong."""
+"""HTML of the hosted payment page: order summary, payment form, errors."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def payment_page(
 
 
 def closed_page(session: JsonObject, return_to: str) -> web.Response:
-    """The page of a session that is over."""
+    """The page of a complete or expired session."""
     if session["status"] == "complete":
         link = tag("p", tag("a", "Return to the shop", href=return_to))
         return message_page("All done", "This payment is complete.", link)
@@ -58,8 +58,8 @@ def unknown_page() -> web.Response:
     """The page of a session that does not exist."""
     return message_page(
         "Page not found",
-        "There is no such payment page. Sessions are forgotten when the sandbox stops, "
-        "unless it keeps them in a state file.",
+        "There is no such payment page. Sessions are deleted when the sandbox stops, "
+        "unless it runs with a state file.",
         status=404,
     )
 

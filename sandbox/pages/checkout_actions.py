@@ -1,4 +1,4 @@
-"""Decides how the hosted pages behave: show, pay, authenticate, wait for the webhook, redirect."""
+"""HTTP handlers of the hosted pages: show, pay, authenticate, wait for the webhook, redirect."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from sandbox.webhooks.delivery import WebhookSender
 
 
 class CheckoutActions:
-    """Serves the pages a customer sees."""
+    """Handles the payment, 3D Secure and receipt pages."""
 
     def __init__(self, account: Account, sender: WebhookSender) -> None:
         self._account = account
         self._sender = sender
 
     def routes(self) -> list[web.RouteDef]:
-        """Where the pages are."""
+        """The routes."""
         return [
             web.get("/c/pay/{id}", self.show),
             web.post("/c/pay/{id}", self.pay),
@@ -56,7 +56,7 @@ class CheckoutActions:
         return self._page(session, Form(values=values))
 
     async def pay(self, request: web.Request) -> web.StreamResponse:
-        """POST: an attempt to pay."""
+        """POST: pay."""
         session = self._session(request)
         if session is None:
             return unknown_page()
@@ -88,7 +88,7 @@ class CheckoutActions:
         return authentication_page(session["amount_total"], session["currency"])
 
     async def authenticate(self, request: web.Request) -> web.StreamResponse:
-        """POST: the answer to the 3D Secure question."""
+        """POST: complete or fail 3D Secure."""
         session = self._session(request)
         if session is None:
             return unknown_page()
@@ -105,7 +105,7 @@ class CheckoutActions:
         return await self._redirect_when_acknowledged(result)
 
     async def show_intent_authentication(self, request: web.Request) -> web.StreamResponse:
-        """GET: the 3D Secure page of a payment intent; a session's has its own."""
+        """GET: the 3D Secure page of a payment intent created without a session."""
         intent = self._account.store.find(request.match_info["id"])
         if intent is None or intent["object"] != "payment_intent":
             return message_page("Page not found", "There is no such payment.", status=404)
@@ -116,7 +116,7 @@ class CheckoutActions:
         return authentication_page(intent["amount"], intent["currency"])
 
     async def authenticate_intent(self, request: web.Request) -> web.StreamResponse:
-        """POST: the answer for a payment intent."""
+        """POST: complete or fail 3D Secure of a payment intent."""
         intent_id = request.match_info["id"]
         passed = (await read_form(request)).get("result") == "complete"
         if self._account.store.get_private(intent_id).get("session"):
@@ -139,13 +139,13 @@ class CheckoutActions:
         return message_page("Receipt", f"Charge {charge['id']} was paid. No money moved.")
 
     async def _redirect_when_acknowledged(self, result: PaymentResult) -> web.StreamResponse:
-        """Send the customer back once the application knows, or after ten seconds."""
+        """Redirect to the application after the webhook's delivery, or after `ack_timeout`."""
         if result.event is not None:
             await self._sender.wait_acknowledged(result.event, self._account.options.ack_timeout)
         raise web.HTTPSeeOther(result.redirect or "/")
 
     def _closed(self, session: JsonObject) -> web.StreamResponse:
-        """A second click after the payment leads where the first one did."""
+        """Respond for a closed session: a repeated submit redirects as the first one did."""
         if session["status"] == "complete":
             raise web.HTTPSeeOther(return_url(session))
         return closed_page(session, return_url(session))

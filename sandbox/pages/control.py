@@ -1,4 +1,4 @@
-"""Decides how the control page reads: payments, events and deliveries, clock, switches."""
+"""HTML of the control page: payments, events, deliveries, clock, switches."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _STEPS = {"1 minute": 60, "30 minutes": 1800, "1 day": 86400, "4 days": 345600}
 
 @dataclass(frozen=True)
 class PaymentRow:
-    """A session with what has become of its payment."""
+    """A session with its charge and dispute."""
 
     session: JsonObject
     charge: JsonObject | None
@@ -30,7 +30,7 @@ class PaymentRow:
 
 @dataclass(frozen=True)
 class EventRow:
-    """An event with the attempts to deliver it."""
+    """An event with its delivery attempts."""
 
     event: JsonObject
     deliveries: Sequence[Delivery]
@@ -38,7 +38,7 @@ class EventRow:
 
 @dataclass(frozen=True)
 class Overview:
-    """Everything the control page shows."""
+    """Data of the control page."""
 
     base_url: str
     now: float
@@ -51,7 +51,7 @@ class Overview:
 
 
 def control_page(overview: Overview) -> web.Response:
-    """The whole page."""
+    """Render the control page."""
     return render(
         "Control",
         tag("h1", "Sandbox control"),
@@ -63,14 +63,14 @@ def control_page(overview: Overview) -> web.Response:
         _events(overview.events),
         tag("h2", "Clock"),
         _clock(overview),
-        tag("h2", "Make it misbehave"),
+        tag("h2", "Fault switches"),
         _switches(overview.switches),
         width="wide",
     )
 
 
 def event_page(row: EventRow) -> web.Response:
-    """One event: how its deliveries went, and its payload."""
+    """Render an event's page: deliveries and payload."""
     event = row.event
     return render(
         event["type"],
@@ -239,7 +239,7 @@ def _clock(overview: Overview) -> Markup:
     ]
     return tag(
         "div",
-        tag("p", "It is ", time_tag(overview.now), f" UTC{ahead}. Signatures keep the real time."),
+        tag("p", "It is ", time_tag(overview.now), f" UTC{ahead}. Signatures use the real time."),
         tag("div", *buttons, class_="actions"),
         class_="card",
     )
@@ -252,10 +252,10 @@ def _switches(switches: Switches) -> Markup:
             "div",
             _setting("match", "For events like", switches.match),
             _setting("delay", "Delay, seconds", f"{switches.delay:g}"),
-            _setting("shuffle", "Shuffle within, seconds", f"{switches.shuffle:g}"),
+            _setting("shuffle", "Random delay up to, seconds", f"{switches.shuffle:g}"),
             _setting("fail_first", "Fail the first attempts", str(switches.fail_first)),
-            _setting("api_delay", "Delay API answers, seconds", f"{switches.api_delay:g}"),
-            _setting("api_error", "Answer the API with status", str(switches.api_error)),
+            _setting("api_delay", "Delay API responses, seconds", f"{switches.api_delay:g}"),
+            _setting("api_error", "Fail API requests with status", str(switches.api_error)),
             _check("duplicate", "Deliver twice", on=switches.duplicate),
             _check("drop", "Drop", on=switches.drop),
             class_="switches",

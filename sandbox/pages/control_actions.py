@@ -1,4 +1,4 @@
-"""Decides what the control page can do: money back, time forward, deliveries again or amiss."""
+"""HTTP handlers of the control page: expire, refund, dispute, resend, clock, switches."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ _MAX_DELAY = 3600.0
 _MAX_CLOCK_STEP = 366 * 86400.0
 
 Action = Callable[[web.Request, dict[str, str]], str]
-"""Does something and says what it did."""
+"""Performs an action and returns the notice to show."""
 
 
 class ControlActions:
-    """Serves the control page."""
+    """Handles the control page and its forms."""
 
     def __init__(self, account: Account) -> None:
         self._account = account
         self._notice: str | None = None
-        """What the last button did, told by the page that follows."""
+        """Notice of the last action, shown once by the next page."""
 
     def routes(self) -> list[web.RouteDef]:
-        """Where the page and its buttons are."""
+        """The routes."""
         actions: dict[str, Action] = {
             "/sandbox/sessions/{id}/expire": self._expire,
             "/sandbox/sessions/{id}/refund": self._refund,
@@ -62,7 +62,7 @@ class ControlActions:
         ]
 
     async def enter(self, request: web.Request) -> web.StreamResponse:
-        """GET /: the control page is the front page."""
+        """GET /: redirect to the control page."""
         raise web.HTTPFound("/sandbox")
 
     async def show(self, request: web.Request) -> web.StreamResponse:
@@ -78,7 +78,7 @@ class ControlActions:
         return event_page(self._event_row(event))
 
     async def deliveries(self, request: web.Request) -> web.StreamResponse:
-        """GET /sandbox/deliveries: every attempt as JSON, for scripts."""
+        """GET /sandbox/deliveries: every delivery attempt, as JSON."""
         attempts = self._account.outbox.deliveries(request.query.get("event"))
         return web.json_response({"deliveries": [asdict(attempt) for attempt in attempts]})
 
@@ -101,7 +101,7 @@ class ControlActions:
     def _refund(self, request: web.Request, form: dict[str, str]) -> str:
         amount = form.get("amount", "")
         if amount and not re.fullmatch(r"\d{1,12}", amount, re.ASCII):
-            raise invalid("The amount is a whole number of minor units.")
+            raise invalid("The amount must be a whole number of minor units.")
         charge = self._charge_of(self._session(request))
         made = refunds.create_refund(
             self._account,
@@ -133,19 +133,19 @@ class ControlActions:
         copies = 2 if request.path.endswith("/twice") else 1
         for _ in range(copies):
             resend(self._account, event)
-        return f"{event['type']} is sent again{' twice, at once' if copies == 2 else ''}."
+        return f"{event['type']} is sent again{' twice' if copies == 2 else ''}."
 
     def _roll(self, request: web.Request, form: dict[str, str]) -> str:
         secret = roll_secret(self._account, request.match_info["id"])
-        return f"The new secret, shown once: {secret}. The old one signs for 24 hours more."
+        return f"The new secret, shown once: {secret}. The old one stays valid for 24 hours."
 
     def _advance(self, request: web.Request, form: dict[str, str]) -> str:
         seconds = _number(form, "seconds", _MAX_CLOCK_STEP)
         try:
             self._account.advance_clock(seconds)
         except ValueError as error:
-            raise invalid(f"Not that far: {error}.") from error
-        return f"The clock is {seconds:,.0f} seconds further."
+            raise invalid(f"The clock was not moved: {error}.") from error
+        return f"The clock moved forward by {seconds:,.0f} seconds."
 
     def _switch(self, request: web.Request, form: dict[str, str]) -> str:
         switches = Switches(
@@ -203,12 +203,12 @@ def _number(form: dict[str, str], name: str, most: float) -> float:
     except ValueError:
         number = -1.0
     if not 0 <= number <= most:
-        raise invalid(f"{name} is a number from 0 to {most:g}.")
+        raise invalid(f"{name} must be a number from 0 to {most:g}.")
     return number
 
 
 def _status(form: dict[str, str]) -> int:
     status = int(_number(form, "api_error", 599))
     if status and status < 400:
-        raise invalid("The API's error is a status from 400 to 599, or 0.")
+        raise invalid("The API error must be a status from 400 to 599, or 0.")
     return status

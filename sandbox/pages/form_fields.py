@@ -1,4 +1,4 @@
-"""Decides how a form field is labelled, explained and marked as wrong, to eyes and ears."""
+"""Accessible form fields: label, hint, error message."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from sandbox.pages.markup import Markup, tag
 
 @dataclass(frozen=True)
 class Form:
-    """What was typed, and what is wrong with it."""
+    """Submitted values and their errors."""
 
     values: dict[str, str] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
-    """Field name to sentence, in the order of the page."""
+    """Field name to message, in the order of the page."""
 
     def text_field(
         self, name: str, label: str, *, hint: str | None = None, **attributes: str | bool | None
     ) -> Markup:
-        """A labelled input; the first one that is wrong takes the focus."""
+        """A labelled input. The first invalid field gets the focus."""
         error = self.errors.get(name)
         parts = (f"{name}-hint" if hint else "", f"{name}-fault" if error else "")
         control = tag(
@@ -40,7 +40,7 @@ class Form:
         )
 
     def alert(self, message: str | None) -> Markup | None:
-        """What went wrong, said at once by screen readers."""
+        """The error summary, announced by screen readers."""
         sentences = [message] if message else list(self.errors.values())
         if not sentences:
             return None

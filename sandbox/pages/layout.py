@@ -1,4 +1,4 @@
-"""Decides how every page looks and what it may load: one inline style sheet and nothing else."""
+"""Page layout and security headers. A page loads nothing but its inline style sheet."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode(
 
 _HEADERS = {
     "Cache-Control": "no-store",
-    # No form-action: browsers apply it to redirects too, and paying ends on another site.
+    # No form-action: browsers apply it to redirects too, and paying redirects to another site.
     "Content-Security-Policy": (
         f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; img-src data:; "
         "base-uri 'none'; frame-ancestors 'none'"
     ),
-    # Not no-referrer: browsers would hide their Origin from our own forms' posts as well.
+    # Not no-referrer: browsers would send `Origin: null` with our own forms.
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
 
 
 def render(title: str, *content: Content, status: int = 200, width: str = "narrow") -> web.Response:
-    """A whole page."""
+    """Render an HTML page."""
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
@@ -42,7 +42,7 @@ def render(title: str, *content: Content, status: int = 200, width: str = "narro
 
 
 def message_page(title: str, text: str, *content: Content, status: int = 200) -> web.Response:
-    """A page that says one thing."""
+    """Render a page with a heading and one paragraph."""
     return render(title, tag("h1", title), tag("p", text), *content, status=status)
 
 

@@ -1,7 +1,7 @@
-"""Decides what a customer types to pay, and in which words a slip is pointed out.
+"""Validation of the payment form.
 
-The sentences are those of Stripe's own form. Fields are checked here, on the server, so that the
-page works without JavaScript.
+The messages are those of Stripe's own form. Validation runs on the server, so the page works
+without JavaScript.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ _MAX_LENGTH = 200
 
 
 def clean(form: Mapping[str, str]) -> dict[str, str]:
-    """What was typed, trimmed; overlong texts count as nothing."""
+    """Strip the values; drop empty and overlong ones."""
     texts = {name: value.strip() for name, value in form.items()}
     return {name: text for name, text in texts.items() if text and len(text) <= _MAX_LENGTH}
 
 
 def redisplayed(values: dict[str, str]) -> dict[str, str]:
-    """What may be filled in when the page comes back: never the security code."""
+    """The values to fill in again: all but the security code."""
     return {name: text for name, text in values.items() if name not in _NOT_REDISPLAYED}
 
 
 def validate(session: JsonObject, values: dict[str, str]) -> dict[str, str]:
-    """What is wrong with what was typed, in the order of the page."""
+    """Errors by field, in the order of the page."""
     errors = {"email": _email_error(values.get("email", ""))}
     if session["amount_total"]:
         chosen = _debit_errors if method_chosen(session, values) == DEBIT else _card_errors
@@ -49,7 +49,7 @@ def validate(session: JsonObject, values: dict[str, str]) -> dict[str, str]:
 
 
 def payment_from(session: JsonObject, values: dict[str, str]) -> PaymentMethodData:
-    """How the customer means to pay."""
+    """The payment method data of a valid form."""
     email, name = values.get("email"), values.get("billingName")
     if method_chosen(session, values) == DEBIT:
         kind = delayed_kind(session) or "sepa_debit"
@@ -70,7 +70,7 @@ def payment_from(session: JsonObject, values: dict[str, str]) -> PaymentMethodDa
 
 
 def method_chosen(session: JsonObject, values: dict[str, str]) -> str:
-    """By card, unless a bank debit is offered and chosen."""
+    """The chosen method: card, unless a bank debit is offered and chosen."""
     methods = session["payment_method_types"]
     if delayed_kind(session) is None:
         return CARD
@@ -79,7 +79,7 @@ def method_chosen(session: JsonObject, values: dict[str, str]) -> str:
 
 
 def delayed_kind(session: JsonObject) -> str | None:
-    """The delayed method a session offers."""
+    """The session's bank debit type, if it offers one."""
     for kind in ("sepa_debit", "us_bank_account"):
         if kind in session["payment_method_types"]:
             return kind
@@ -87,7 +87,7 @@ def delayed_kind(session: JsonObject) -> str | None:
 
 
 def decline_errors(result: PaymentResult) -> dict[str, str]:
-    """A refusal as the fault of a field, where one is to blame."""
+    """A decline as an error of the field it concerns."""
     name = _FIELD_OF_PARAM.get(result.param or "", "cardNumber")
     return {name: result.message or "Your card was declined."}
 

@@ -1,4 +1,4 @@
-"""An application as Stripe sees it: verifies what it is sent with the SDK, and answers as told."""
+"""A webhook receiver: verifies events with the SDK and responds as configured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a shop does with Stripe: sessions, paid ones, and the page a customer fills in."""
+"""Test client of a shop: creates sessions, pays them, submits the payment form."""
 
 from __future__ import annotations
 

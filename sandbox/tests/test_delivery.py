@@ -1,4 +1,4 @@
-"""How events travel: signed, retried, logged, acknowledged, and made to misbehave."""
+"""Webhook delivery: signatures, retries, log, acknowledgement, fault switches."""
 
 from __future__ import annotations
 

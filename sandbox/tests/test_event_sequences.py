@@ -1,4 +1,4 @@
-"""What happens in what order: each way a payment can go, told by the events that arrive."""
+"""The sequence of events for each payment result."""
 
 from __future__ import annotations
 

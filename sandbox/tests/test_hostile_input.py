@@ -1,4 +1,4 @@
-"""Whatever is sent, the answer is one of Stripe's errors and the server goes on."""
+"""Hostile input: every response is one of Stripe's errors and the server keeps running."""
 
 from __future__ import annotations
 

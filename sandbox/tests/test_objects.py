@@ -1,4 +1,4 @@
-"""The objects' fields against the SDK's own classes: none missing, none that it does not know."""
+"""The objects' fields equal those of the SDK's classes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How parameters are understood and kept, seen through Stripe's own SDK."""
+"""Request parameters, sent by Stripe's SDK."""
 
 from __future__ import annotations
 

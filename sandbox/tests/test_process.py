@@ -1,4 +1,4 @@
-"""The process itself: what it prints, how it starts, stops and remembers."""
+"""The process: output, start, stop, state file."""
 
 from __future__ import annotations
 

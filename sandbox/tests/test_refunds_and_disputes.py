@@ -1,4 +1,4 @@
-"""How money goes back: refunds and disputes, told by the events of each."""
+"""Refunds and disputes, with the events of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The protocol of `stripe listen` and `logs tail`, spoken by hand; e2e has the real CLI."""
+"""The protocol of `stripe listen` and `logs tail`; e2e tests the real CLI."""
 
 from __future__ import annotations
 

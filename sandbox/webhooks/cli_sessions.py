@@ -1,8 +1,8 @@
-"""Decides how `stripe listen` and `stripe logs tail` are served: Stripe's CLI protocol, 1.52.0.
+"""Websocket sessions of `stripe listen` and `stripe logs tail`, as spoken by Stripe's CLI 1.52.0.
 
-Established by running that CLI: it opens a session over HTTP, connects a websocket that names it,
-gets signed events as frames and answers each with what the application said. It reconnects with
-the same id, so what has not been answered is sent again.
+Observed by running that CLI: it opens a session over HTTP and connects a websocket with its id. It
+receives signed events as frames and returns the application's response to each. It reconnects
+with the same id; events without a response are then sent again.
 """
 
 from __future__ import annotations
@@ -35,31 +35,31 @@ log = logging.getLogger("sandbox")
 
 @dataclass
 class CliSession:
-    """One session of the CLI, connected or about to reconnect."""
+    """A CLI session, connected or between connections."""
 
     feature: str
     socket: web.WebSocketResponse | None = None
 
 
 def is_cli_session(target: str) -> bool:
-    """Whether a delivery goes to the CLI rather than to an endpoint."""
+    """Whether a delivery target is a CLI session rather than an endpoint."""
     return target.startswith(_PREFIX)
 
 
 class CliSessions:
-    """The sessions of the CLI."""
+    """All CLI sessions."""
 
     def __init__(self, account: Account) -> None:
         self._account = account
-        # The configured secret, so that an application set up for the endpoint accepts what the
-        # CLI forwards; else one that never changes, so that it can stand in its settings.
+        # The configured secret, so that the application accepts forwarded events too; otherwise
+        # a constant one, so that it can be kept in the application's settings.
         self.secret = account.options.webhook_secret or _DEFAULT_SECRET
         self._sessions: dict[str, CliSession] = {}
         self._removal_timers: dict[str, asyncio.TimerHandle] = {}
         self.on_accepted: Callable[[str, str], None] = lambda event, target: None
 
     def open_session(self, features: list[str]) -> tuple[str, str]:
-        """A new session: its id, and the feature it is for."""
+        """Open a session. Returns its id and its feature."""
         feature = _REQUEST_LOGS if _REQUEST_LOGS in features else "webhooks"
         identifier = new_id("stripecli_session")
         self._sessions[identifier] = CliSession(feature)
@@ -83,7 +83,7 @@ class CliSessions:
         return socket
 
     async def send_event(self, target: str, payload: bytes) -> None:
-        """Send an event; when the listener is away it gets it on its return."""
+        """Send an event. A disconnected session receives it when it reconnects."""
         cli_session = self._sessions.get(target)
         if cli_session is None or cli_session.socket is None or cli_session.socket.closed:
             return
@@ -104,7 +104,7 @@ class CliSessions:
         await _send(cli_session.socket, frame)
 
     async def send_log_entry(self, entry: JsonObject) -> None:
-        """Tell `stripe logs tail` of an API request."""
+        """Send an API request's log entry to `stripe logs tail`."""
         frame = {
             "type": "request_log_event",
             "event_payload": json.dumps(entry),
@@ -116,14 +116,14 @@ class CliSessions:
 
     @property
     def wants_logs(self) -> bool:
-        """Whether anybody follows the API's requests."""
+        """Whether `stripe logs tail` is connected."""
         return any(
             each.feature == _REQUEST_LOGS and each.socket is not None
             for each in self._sessions.values()
         )
 
     async def close(self) -> None:
-        """Say goodbye to everyone."""
+        """Close all connections."""
         for timer in self._removal_timers.values():
             timer.cancel()
         for cli_session in list(self._sessions.values()):
@@ -147,7 +147,7 @@ class CliSessions:
         self, identifier: str, cli_session: CliSession, socket: web.WebSocketResponse
     ) -> None:
         if cli_session.socket is not socket:
-            return  # it has reconnected already
+            return  # it has already reconnected
         cli_session.socket = None
         loop = asyncio.get_running_loop()
         self._removal_timers[identifier] = loop.call_later(_GRACE_PERIOD, self._remove, identifier)
@@ -196,14 +196,14 @@ class CliSessions:
 
 
 async def _send(socket: web.WebSocketResponse, frame: JsonObject) -> None:
-    """Write to a listener; one that does not read must not hold up who writes."""
+    """Send a frame with a timeout: a client that does not read must not block the sender."""
     try:
         async with asyncio.timeout(_SEND_TIMEOUT):
             await socket.send_json(frame)
     except (ConnectionError, TimeoutError):
-        log.info("a listener went away while it was being written to")
+        log.info("a CLI session disconnected during a write")
 
 
 def _text(value: object) -> str:
-    """What a listener says, as a text that can be kept: JSON can spell what UTF-8 cannot."""
+    """Convert to storable text: JSON can contain lone surrogates, which UTF-8 cannot encode."""
     return "" if value is None else str(value).encode(errors="replace").decode()

@@ -1,7 +1,7 @@
-"""Decides how an event reaches a target: signed per attempt, repeated until a 2xx, all logged.
+"""Webhook delivery: each attempt is signed and logged, and failed attempts are retried.
 
-Stripe docs: https://docs.stripe.com/webhooks#retries. Deliveries run at the same time and arrive in
-any order. What is sent by hand is sent once.
+Stripe docs: https://docs.stripe.com/webhooks#retries. Deliveries run concurrently and arrive in any
+order. A manual resend is not retried.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MAX_RESPONSE_READ = 2000
 
 @dataclass(frozen=True)
 class AttemptResult:
-    """What came back from an endpoint."""
+    """Result of one delivery attempt."""
 
     status: int | None = None
     answer: str | None = None
@@ -38,12 +38,12 @@ class AttemptResult:
 
 
 def payload_of(event: JsonObject) -> bytes:
-    """An event's bytes as they are signed and sent."""
+    """The request body of an event."""
     return json.dumps(event, indent=2, ensure_ascii=False).encode()
 
 
 def resend(account: Account, event: JsonObject, targets: Sequence[str] | None = None) -> None:
-    """Send an event once more by hand, to these targets or to all that ask for its type."""
+    """Resend an event once, to the given targets or to all subscribers."""
     if targets is None:
         targets = [*subscribed_endpoints(account, event["type"]), *sorted(account.cli_sessions)]
     for target in targets:
@@ -51,7 +51,7 @@ def resend(account: Account, event: JsonObject, targets: Sequence[str] | None = 
 
 
 class WebhookSender:
-    """Carries events to their targets."""
+    """Sends events to endpoints and to Stripe's CLI."""
 
     def __init__(self, account: Account, cli_sessions: CliSessions) -> None:
         self._account = account
@@ -61,14 +61,14 @@ class WebhookSender:
         self._waiting: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close all connections."""
         if self._client is not None:
             await self._client.close()
 
     async def deliver(
         self, *, event: str, target: str, attempt: int = 1, manual: bool = False
     ) -> None:
-        """Make one attempt, and schedule the next one when it fails."""
+        """Make one delivery attempt and schedule a retry if it fails."""
         found = self._account.store.find(event)
         if found is None:
             return
@@ -84,13 +84,13 @@ class WebhookSender:
         self._record(found, endpoint, attempt, result, milliseconds, manual=manual)
 
     def mark_accepted(self, event: str, target: str) -> None:
-        """Note that a target has accepted an event, and wake whoever waited for it."""
+        """Record that a target accepted an event; wake `wait_acknowledged`."""
         mark_delivered(self._account, event, target)
         if event in self._waiting and not self._account.outbox.pending_count(event):
             self._waiting[event].set()
 
     async def wait_acknowledged(self, event: str, timeout: float) -> bool:
-        """Wait until every target has accepted an event; False when time runs out."""
+        """Wait until every target has accepted an event. Returns False on timeout."""
         if not self._account.outbox.pending_count(event):
             return True
         try:
@@ -106,7 +106,7 @@ class WebhookSender:
         self, event: JsonObject, endpoint: JsonObject, attempt: int
     ) -> AttemptResult:
         if self._account.switches.fails(event["type"], attempt):
-            return AttemptResult(error="made to fail by a switch")
+            return AttemptResult(error="failed by a switch")
         body = payload_of(event)
         secrets = active_secrets(self._account, endpoint["id"])
         async with self._slots:
@@ -137,7 +137,7 @@ class WebhookSender:
     def _session(self) -> aiohttp.ClientSession:
         if self._client is None:
             connector = aiohttp.TCPConnector(limit=_MAX_CONCURRENT)
-            # No cookies: nothing an application answers may come back to it with the next event.
+            # No cookies: Stripe does not return an application's cookies either.
             self._client = aiohttp.ClientSession(
                 connector=connector, cookie_jar=aiohttp.DummyCookieJar()
             )

@@ -1,4 +1,4 @@
-"""Decides what an event is told to whom: recorded with its change, then scheduled for delivery."""
+"""Emits events: stores them in the current transaction and schedules their delivery."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sandbox.objects.events import event
 def emit(
     account: Account, kind: str, obj: JsonObject, previous: JsonObject | None = None
 ) -> JsonObject:
-    """Record that something happened to an object and have it delivered to everyone concerned."""
+    """Store an event of an object and schedule its delivery to every subscriber."""
     cause = account.cause
     happened = event(
         kind,
@@ -31,7 +31,7 @@ def emit(
 
 
 def subscribed_endpoints(account: Account, kind: str) -> list[str]:
-    """The enabled endpoints that ask for events of this type."""
+    """Ids of the enabled endpoints that subscribe to this event type."""
     return [
         endpoint["id"]
         for endpoint in account.store.all("webhook_endpoint")
@@ -41,7 +41,7 @@ def subscribed_endpoints(account: Account, kind: str) -> list[str]:
 
 
 def mark_delivered(account: Account, event_id: str, target: str) -> None:
-    """Note that a target has accepted an event."""
+    """Record that a target accepted an event."""
     account.outbox.mark_accepted(event_id, target)
     happened = account.store.find(event_id)
     if happened is not None:
@@ -50,13 +50,13 @@ def mark_delivered(account: Account, event_id: str, target: str) -> None:
 
 
 def drop_target(account: Account, target: str) -> None:
-    """Expect nothing more of a target that is gone."""
+    """Drop the pending deliveries of a target that no longer exists."""
     for event_id in account.outbox.pending_events(target):
         mark_delivered(account, event_id, target)
 
 
 def drop_missing_targets(account: Account) -> None:
-    """Expect nothing of what ended with the last process: the CLI's sessions, an endpoint."""
+    """Drop pending deliveries to targets of an earlier process: CLI sessions, removed endpoints."""
     for target in account.outbox.pending_targets():
         if account.store.find(target) is None:
             drop_target(account, target)

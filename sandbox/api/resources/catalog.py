@@ -1,4 +1,4 @@
-"""Decides what products, prices, coupons and customers answer."""
+"""API routes of products, prices, coupons and customers."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def create_product(request: ApiRequest) -> JsonObject:
 
 
 def update_product(request: ApiRequest, identifier: str) -> JsonObject:
-    """POST /v1/products/{}: its texts, activity and metadata."""
+    """POST /v1/products/{}: name, description, URL, `active` and metadata."""
     request.params.allow_only({"name", "active", "description", "metadata", "tax_code", "url"})
     return _update(request, "product", identifier, ("name", "description", "tax_code", "url"))
 
@@ -63,7 +63,7 @@ def create_price(request: ApiRequest) -> JsonObject:
 
 
 def update_price(request: ApiRequest, identifier: str) -> JsonObject:
-    """POST /v1/prices/{}: nickname, activity and metadata."""
+    """POST /v1/prices/{}: nickname, `active` and metadata."""
     request.params.allow_only({"active", "nickname", "metadata", "lookup_key"})
     return _update(request, "price", identifier, ("nickname", "lookup_key"))
 

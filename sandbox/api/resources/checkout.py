@@ -1,4 +1,4 @@
-"""Decides what Checkout Sessions answer, and the private payment pages that Stripe's CLI uses."""
+"""API routes of Checkout Sessions, and of the undocumented payment pages that Stripe's CLI uses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decides what payment methods, payment intents, charges and balance transactions answer."""
+"""API routes of payment methods, payment intents, charges and balance transactions."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def create_payment_method(request: ApiRequest) -> JsonObject:
 
 
 def create_intent(request: ApiRequest) -> JsonObject:
-    """POST /v1/payment_intents, with `confirm` at once or later."""
+    """POST /v1/payment_intents, optionally confirmed in the same request."""
     params = request.params
     params.allow_only(_INTENT_PARAMS)
     if params.text("capture_method") == "manual":
@@ -131,7 +131,7 @@ def _intent(request: ApiRequest, identifier: str) -> JsonObject:
 
 
 def _save_return_url(request: ApiRequest, intent: JsonObject) -> None:
-    """Where the customer goes after 3D Secure."""
+    """Store the URL that the customer returns to after 3D Secure."""
     if url := request.params.url("return_url"):
         request.account.store.set_private(intent["id"], {"return_url": url})
 
@@ -144,7 +144,7 @@ def _billing(asked: Params) -> JsonObject:
 def _refuse_sessions_intent(
     request: ApiRequest, intent: JsonObject, verb: str, instead: str
 ) -> None:
-    """A session's payment is the session's alone, or it could be paid twice."""
+    """Only a session may confirm or cancel its payment intent; else it could be paid twice."""
     if request.account.store.get_private(intent["id"]).get("session"):
         raise invalid(
             f"You cannot {verb} a PaymentIntent created by a Checkout Session; {instead}.",

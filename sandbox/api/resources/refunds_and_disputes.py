@@ -1,4 +1,4 @@
-"""Decides what refunds and disputes answer."""
+"""API routes of refunds and disputes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def update_refund(request: ApiRequest, identifier: str) -> JsonObject:
 
 
 def update_dispute(request: ApiRequest, identifier: str) -> JsonObject:
-    """POST /v1/disputes/{}: give evidence, submitted unless told otherwise."""
+    """POST /v1/disputes/{}: add evidence; it is submitted unless `submit=false`."""
     params = request.params
     params.allow_only({"evidence", "metadata", "submit"})
     dispute = request.account.store.get("dispute", identifier)

@@ -1,4 +1,4 @@
-"""Decides what Stripe's CLI is told when it asks for a session to listen on."""
+"""API route that opens a session for `stripe listen` and `stripe logs tail`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sandbox.webhooks.cli_sessions import CliSessions
 
 
 def routes(cli_sessions: CliSessions) -> list[Route]:
-    """The CLI's private routes."""
+    """The undocumented routes of Stripe's CLI."""
 
     def create_session(request: ApiRequest) -> JsonObject:
         identifier, feature = cli_sessions.open_session(request.params.texts("websocket_features"))

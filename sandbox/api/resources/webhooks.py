@@ -1,4 +1,4 @@
-"""Decides what events and webhook endpoints answer."""
+"""API routes of events and webhook endpoints."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ENDPOINTS = Collection("webhook_endpoint", "/v1/webhook_endpoints")
 
 
 def list_events(request: ApiRequest) -> JsonObject:
-    """GET /v1/events: the last thirty days, by type, by outcome of delivery, by time."""
+    """GET /v1/events: the last 30 days, filtered by type, delivery success and time."""
     query = Query("event")
     query.where("created > ?", request.account.clock.timestamp() - _EVENT_RETENTION)
     _narrow_by_type(query, request.params)
@@ -45,7 +45,7 @@ def retry_event(request: ApiRequest, identifier: str) -> JsonObject:
 
 
 def create_webhook_endpoint(request: ApiRequest) -> JsonObject:
-    """POST /v1/webhook_endpoints: the answer is the only one that has the secret."""
+    """POST /v1/webhook_endpoints: only this response contains the secret."""
     request.params.allow_only(
         {"url", "enabled_events", "api_version", "description", "metadata", "connect"}
     )
@@ -61,7 +61,7 @@ def create_webhook_endpoint(request: ApiRequest) -> JsonObject:
 
 
 def update_webhook_endpoint(request: ApiRequest, identifier: str) -> JsonObject:
-    """POST /v1/webhook_endpoints/{}: where, what for, and whether at all."""
+    """POST /v1/webhook_endpoints/{}: URL, event types, status, description and metadata."""
     params = request.params
     params.allow_only({"url", "enabled_events", "disabled", "description", "metadata"})
     endpoint = request.account.store.get("webhook_endpoint", identifier)
@@ -78,7 +78,7 @@ def update_webhook_endpoint(request: ApiRequest, identifier: str) -> JsonObject:
 
 
 def roll_webhook_endpoint(request: ApiRequest, identifier: str) -> JsonObject:
-    """POST /v1/webhook_endpoints/{}/roll_secret: a new secret, told once; the old one lingers."""
+    """POST /v1/webhook_endpoints/{}/roll_secret: a new secret; the old one stays valid."""
     hours = request.params.integer("expires_in_hours")
     overlap = 24 * 3600.0 if hours is None else 3600.0 * max(0, min(hours, 24))
     secret = roll_secret(request.account, identifier, overlap=overlap)
@@ -100,7 +100,7 @@ def _narrow_by_type(query: Query, params: Params) -> None:
     if len(types) > _MAX_TYPES:
         raise invalid(f"You can filter by up to {_MAX_TYPES} event types.", param="types")
     if pattern:
-        # Only * is special at Stripe; GLOB knows more.
+        # Stripe knows only the wildcard *; escape the others that GLOB has.
         glob = pattern.replace("[", "[[]").replace("?", "[?]")
         query.where("json_extract(body, '$.type') GLOB ?", glob)
     if types:
