@@ -1,9 +1,9 @@
-"""Measures the local Stripe: how fast it starts, how many sessions a second it creates, its memory.
+"""Benchmark of the sandbox: start time, sessions created per second, memory.
 
     .venv/bin/python -m benchmarks.sandbox [--sessions 10000] [--state]
 
-The server is held to one core and the clients keep to the others, where there are others. Requests
-go over loopback as an SDK sends them: one kept-alive connection for each client.
+The server is pinned to one core and the clients to the others, if there are any. Requests go over
+loopback as an SDK sends them, with one keep-alive connection per client.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ import requests
 from devtools.running import DIRECTORY
 from e2e.stack import Stack
 from e2e.stripe_cli import CannotInstall, StripeCli, install
-from sandbox.running import RunningSandbox, running
+from sandbox.testing import RunningSandbox, running
 from sandbox.tests.receiver import Receiver, receiving
 
 SUCCEEDED = "Trigger succeeded!"

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from e2e.conftest import PHONE
 from e2e.test_pages import fits, has_no_barriers
-from sandbox.running import RunningSandbox, running
+from sandbox.testing import RunningSandbox, running
 from sandbox.tests.receiver import Receiver, receiving
 from sandbox.tests.shop import Shop
 

@@ -1,4 +1,4 @@
-"""A local Stripe: Checkout, test cards and signed webhooks, offline, for development and tests.
+"""A local Stripe emulator for development and tests: Checkout, test cards, signed webhooks.
 
-It imports nothing of the application, and the application knows it only by `STRIPE_API_BASE`.
+It imports nothing from the application; the application reaches it through `STRIPE_API_BASE`.
 """

@@ -1,4 +1,4 @@
-"""Decides how the sandbox is started from the command line, what it prints, and how it ends."""
+"""Command line: `python -m sandbox` parses options, serves until SIGINT or SIGTERM."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from sandbox.database import StateUnusable
+from sandbox.database import StateFileError
 from sandbox.options import Options, prices_from, signing_secret_from
 from sandbox.server import Sandbox
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run until told to stop; 1 when it cannot start."""
+    """Serve until a stop signal arrives. Returns 1 if the server cannot start."""
     options = _options(arguments, os.environ)
     try:
         asyncio.run(_serve(options))
-    except StateUnusable as error:
-        return _cannot_start(str(error))
+    except StateFileError as error:
+        return _startup_error(str(error))
     except OSError as error:
         where = options.socket if options.socket and error.filename else f"port {options.port}"
-        return _cannot_start(f"cannot listen on {where}: {_reason(error)}")
+        return _startup_error(f"cannot listen on {where}: {_reason(error)}")
     except KeyboardInterrupt:
         pass
     return 0
@@ -40,24 +40,24 @@ async def _serve(options: Options) -> None:
     sandbox = Sandbox(options)
     try:
         await sandbox.start()
-        _announce(sandbox)
+        _print_startup(sandbox)
         await stopped.wait()
     finally:
         await sandbox.stop()
 
 
-def _announce(sandbox: Sandbox) -> None:
+def _print_startup(sandbox: Sandbox) -> None:
     options = sandbox.account.options
-    _say(f"sandbox: {sandbox.account.base_url} (loopback only, test keys only)")
+    _print(f"sandbox: {sandbox.account.base_url} (loopback only, test keys only)")
     if options.socket is not None:
-        _say(f"sandbox: also on the Unix socket {options.socket}")
+        _print(f"sandbox: also on the Unix socket {options.socket}")
     if options.webhook is not None:
-        _say(f"sandbox: events go to {options.webhook}")
+        _print(f"sandbox: events go to {options.webhook}")
     if sandbox.signing_secret is not None and options.webhook_secret is None:
-        _say(f"sandbox: STRIPE_WEBHOOK_SECRET={sandbox.signing_secret}")
+        _print(f"sandbox: STRIPE_WEBHOOK_SECRET={sandbox.signing_secret}")
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
@@ -68,10 +68,10 @@ def _options(arguments: Sequence[str] | None, environment: Mapping[str, str]) ->
         description="A local Stripe: Checkout, test cards and signed webhooks, offline.",
         epilog="Listens on 127.0.0.1 only. Accepts only test keys (sk_test_… or rk_test_…).",
     )
-    parser.add_argument("--port", type=_port, default=12111, help="0 picks a free one")
-    parser.add_argument("--webhook", type=_url, help="where signed events are sent")
-    parser.add_argument("--state", type=Path, help="an SQLite file that outlives the process")
-    parser.add_argument("--socket", type=Path, help="a Unix socket to listen on as well")
+    parser.add_argument("--port", type=_port, default=12111, help="0 picks a free port")
+    parser.add_argument("--webhook", type=_url, help="URL that receives every event, signed")
+    parser.add_argument("--state", type=Path, help="SQLite file that keeps the state between runs")
+    parser.add_argument("--socket", type=Path, help="Unix socket to listen on in addition")
     given = parser.parse_args(arguments)
     return replace(
         Options(),
@@ -87,7 +87,7 @@ def _options(arguments: Sequence[str] | None, environment: Mapping[str, str]) ->
 def _port(text: str) -> int:
     number = int(text)
     if not 0 <= number <= 65535:
-        raise argparse.ArgumentTypeError("a port is a number from 0 to 65535")
+        raise argparse.ArgumentTypeError("must be a number from 0 to 65535")
     return number
 
 
@@ -101,7 +101,7 @@ def _reason(error: OSError) -> str:
     return os.strerror(error.errno) if error.errno else str(error)
 
 
-def _cannot_start(reason: str) -> int:
+def _startup_error(reason: str) -> int:
     sys.stderr.write(f"sandbox: {reason}\n")
     return 1
 

@@ -1,7 +1,7 @@
-"""Decides what one Stripe account is: its objects, clock, schedule and settings, changed as a unit.
+"""One Stripe account: its objects, clock, job queue, outbox and switches.
 
-Every change runs inside `Account.change`: all of it is kept, or none. What was announced and
-scheduled on the way is in the same transaction, so nothing is sent for a change that was undone.
+Every change runs inside `Account.change`, which is one transaction. It includes the events and
+jobs that the change creates, so nothing is sent for a change that was rolled back.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from sandbox.clock import Clock
 from sandbox.database import transaction
 from sandbox.errors import CardError
+from sandbox.jobs import JobQueue
 from sandbox.options import Options
-from sandbox.schedule import Schedule
 from sandbox.store import Store
 from sandbox.webhooks.outbox import Outbox
 from sandbox.webhooks.switches import Switches
@@ -26,7 +26,7 @@ ACCOUNT_ID = "acct_1PayflowSandbox"
 
 @dataclass(frozen=True)
 class Cause:
-    """The API request behind a change, as events name it; empty for what the customer does."""
+    """The API request behind a change, shown in `event.request`; empty for customer actions."""
 
     request_id: str | None = None
     idempotency_key: str | None = None
@@ -38,19 +38,19 @@ class Account:
     def __init__(self, connection: sqlite3.Connection, options: Options) -> None:
         self.connection = connection
         self.options = options
-        self.clock = Clock(float(self._fact("clock_offset") or 0.0))
+        self.clock = Clock(float(self._setting_value("clock_offset") or 0.0))
         self.store = Store(connection)
-        self.schedule = Schedule(connection, self.clock)
+        self.jobs = JobQueue(connection, self.clock)
         self.outbox = Outbox(connection)
-        self.switches = Switches.from_json(self._fact("switches"))
+        self.switches = Switches.from_json(self._setting_value("switches"))
         self.base_url = f"http://127.0.0.1:{options.port}"
-        self.listeners: set[str] = set()
-        """The `stripe listen` sessions that are to hear of every event."""
+        self.cli_sessions: set[str] = set()
+        """Ids of the `stripe listen` sessions; each receives every event."""
         self.cause = Cause()
 
     @contextmanager
     def change(self, cause: Cause = Cause()) -> Iterator[None]:
-        """Make a change on behalf of `cause`; a declined payment's traces are kept."""
+        """Run a change in one transaction. A CardError commits, to keep the failed charge."""
         self.cause = cause
         try:
             with transaction(self.connection, keep_on=CardError):
@@ -59,21 +59,21 @@ class Account:
             self.cause = Cause()
 
     def advance_clock(self, seconds: float) -> None:
-        """Put the clock forward and let what has become due happen."""
+        """Move the clock forward and wake the worker, as jobs may be due."""
         self.clock.advance(seconds)
-        self._keep_fact("clock_offset", repr(self.clock.offset))
-        self.schedule.changed.set()
+        self._set_setting("clock_offset", repr(self.clock.offset))
+        self.jobs.changed.set()
 
     def set_switches(self, switches: Switches) -> None:
-        """Change how deliveries and API answers misbehave."""
+        """Set and store the fault switches."""
         self.switches = switches
-        self._keep_fact("switches", switches.to_json())
+        self._set_setting("switches", switches.to_json())
 
-    def _fact(self, name: str) -> str | None:
+    def _setting_value(self, name: str) -> str | None:
         row = self.connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
         return str(row["value"]) if row else None
 
-    def _keep_fact(self, name: str, value: str) -> None:
+    def _set_setting(self, name: str, value: str) -> None:
         self.connection.execute(
             "INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)", (name, value)
         )

@@ -1,7 +1,7 @@
-"""Decides where state lives: one SQLite database, a file when it is to outlive the process.
+"""The SQLite database that holds the state, in a file or temporary.
 
-Without a file SQLite keeps a private temporary database that spills to disk, so that ten thousand
-sessions cost little memory, and vanishes when it is closed.
+A temporary database spills to disk, so that ten thousand sessions need little memory. SQLite
+deletes it when it is closed.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from pathlib import Path
 _SCHEMA = (Path(__file__).parent / "schema.sql").read_text()
 
 
-class StateUnusable(Exception):
-    """The state file cannot be opened or is not this program's."""
+class StateFileError(Exception):
+    """The state file cannot be opened or is not an SQLite database."""
 
 
 def open_database(path: Path | None) -> sqlite3.Connection:
@@ -26,12 +26,12 @@ def open_database(path: Path | None) -> sqlite3.Connection:
         )
         connection.row_factory = sqlite3.Row
         connection.execute(f"PRAGMA journal_mode={'WAL' if path else 'MEMORY'}")
-        # A stopped or killed process loses nothing; only a power cut may.
+        # Killing the process loses nothing; a power failure may.
         connection.execute("PRAGMA synchronous=OFF")
         connection.execute("PRAGMA cache_size=-4096")
         connection.executescript(_SCHEMA)
     except sqlite3.Error as error:
-        raise StateUnusable(f"cannot use {path} as the state file: {error}") from error
+        raise StateFileError(f"cannot use {path} as the state file: {error}") from error
     return connection
 
 
@@ -39,7 +39,7 @@ def open_database(path: Path | None) -> sqlite3.Connection:
 def transaction(
     connection: sqlite3.Connection, *, keep_on: type[Exception] | None = None
 ) -> Iterator[None]:
-    """All or nothing; an exception of type `keep_on` commits on its way."""
+    """Run a transaction. An exception rolls it back, unless it is of type `keep_on`."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield

@@ -1,4 +1,4 @@
-"""Decides how a refusal is worded: Stripe's error types, codes and sentences.
+"""API errors: Stripe's types, codes and messages.
 
 Stripe docs: https://docs.stripe.com/api/errors and https://docs.stripe.com/error-codes
 """
@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox.shapes import JsonObject
+from sandbox.json_types import JsonObject
 
 
 class ApiError(Exception):
-    """A refusal as Stripe's API words it."""
+    """An error response of Stripe's API."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class ApiError(Exception):
         self.details = details
 
     def envelope(self, request_id: str) -> JsonObject:
-        """The answer's body."""
+        """The response body."""
         error = {
             "code": self.code,
             "doc_url": doc_url(self.code) if self.code else None,
@@ -46,39 +46,39 @@ class ApiError(Exception):
 
 
 class CardError(ApiError):
-    """A payment that was refused; what was recorded on the way (charge, events) stays."""
+    """A declined payment. The failed charge and its events are kept."""
 
     def __init__(self, message: str, code: str, **details: Any) -> None:
         super().__init__(402, message, kind="card_error", code=code, **details)
 
 
 def doc_url(code: str) -> str:
-    """Where Stripe explains an error code."""
+    """The page of Stripe's documentation about an error code."""
     return f"https://stripe.com/docs/error-codes/{code.replace('_', '-')}"
 
 
 def invalid(message: str, *, param: str | None = None, code: str | None = None) -> ApiError:
-    """A request that cannot be carried out as it stands."""
+    """A 400 `invalid_request_error`."""
     return ApiError(400, message, param=param, code=code)
 
 
 def parameter_missing(param: str) -> ApiError:
-    """A required parameter that was not sent."""
+    """A required parameter is missing."""
     return invalid(f"Missing required param: {param}.", param=param, code="parameter_missing")
 
 
 def parameter_unknown(param: str) -> ApiError:
-    """A parameter the route does not have."""
+    """The route does not have this parameter."""
     return invalid(f"Received unknown parameter: {param}", param=param, code="parameter_unknown")
 
 
-def not_covered(what: str, *, param: str | None = None) -> ApiError:
-    """Something Stripe has and this sandbox has not; said plainly rather than guessed."""
-    return invalid(f"The payflow sandbox does not cover {what}.", param=param)
+def not_supported(what: str, *, param: str | None = None) -> ApiError:
+    """Stripe supports it, the sandbox does not."""
+    return invalid(f"The payflow sandbox does not support {what}.", param=param)
 
 
 def resource_missing(kind: str, identifier: str, *, param: str = "id") -> ApiError:
-    """No such object: 404 when the path names it, 400 when a parameter does."""
+    """No such object: 404 if the id is in the path, 400 if it is in a parameter."""
     name = kind if kind == "checkout.session" else kind.replace("_", " ")
     return ApiError(
         404 if param in {"id", "intent", "session"} else 400,

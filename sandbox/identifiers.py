@@ -1,6 +1,6 @@
-"""Decides what ids look like: Stripe's prefixes, then random letters and digits.
+"""Random ids with Stripe's prefixes.
 
-The system's generator is used because test runners seed the shared one, which would repeat ids.
+They come from SystemRandom: test runners seed the shared generator, which would repeat ids.
 """
 
 from __future__ import annotations
@@ -11,18 +11,20 @@ import string
 _ALPHABET = string.ascii_letters + string.digits
 _RANDOM = random.SystemRandom()
 
-_SHAPES: dict[str, tuple[str, int]] = {
+_FORMATS: dict[str, tuple[str, int]] = {
     "balance_transaction": ("txn_3", 23),
     "charge": ("ch_3", 23),
     "checkout.session": ("cs_test_a1", 56),
     "customer": ("cus_", 14),
     "coupon": ("", 8),
+    "discount": ("di_1", 23),
     "dispute": ("du_1", 23),
     "item": ("li_1", 23),
     "payment_intent": ("pi_3", 23),
     "payment_method": ("pm_1", 23),
     "price": ("price_1", 23),
     "product": ("prod_", 14),
+    "promotion_code": ("promo_1", 23),
     "refund": ("re_3", 23),
     "request": ("req_", 14),
     "request_log": ("resp_", 14),
@@ -32,22 +34,22 @@ _SHAPES: dict[str, tuple[str, int]] = {
 
 
 def random_text(length: int) -> str:
-    """Letters and digits that cannot be guessed or repeated by seeding."""
+    """Random letters and digits."""
     return "".join(_RANDOM.choices(_ALPHABET, k=length))
 
 
 def new_id(kind: str) -> str:
-    """A fresh id for an object of this kind."""
-    prefix, length = _SHAPES[kind]
+    """A new id for an object of this kind."""
+    prefix, length = _FORMATS[kind]
     return prefix + random_text(length)
 
 
 def new_event_id(kind: str) -> str:
-    """A fresh event id; money objects' events start with evt_3, all others with evt_1."""
+    """A new event id: `evt_3…` for payments, refunds and disputes, else `evt_1…`."""
     money = kind in {"payment_intent", "charge", "refund", "dispute"}
     return ("evt_3" if money else "evt_1") + random_text(23)
 
 
 def new_signing_secret() -> str:
-    """A fresh webhook signing secret."""
+    """A new webhook signing secret."""
     return "whsec_" + random_text(32)

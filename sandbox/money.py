@@ -1,8 +1,8 @@
-"""Decides how amounts are written: minor units and a currency in, a price tag out."""
+"""Formats amounts for display."""
 
 from __future__ import annotations
 
-_SIGNS = {"usd": "$", "eur": "€", "gbp": "£", "jpy": "¥"}
+_SYMBOLS = {"usd": "$", "eur": "€", "gbp": "£", "jpy": "¥"}
 # Stripe docs: https://docs.stripe.com/currencies#zero-decimal
 _ZERO_DECIMAL = frozenset(
     (
@@ -13,8 +13,8 @@ _ZERO_DECIMAL = frozenset(
 
 
 def amount_text(amount: int, currency: str) -> str:
-    """An amount as a customer reads it: $20.00, ¥500, 9.50 CHF."""
+    """Format an amount in minor units: $20.00, ¥500, 9.50 CHF."""
     decimals = 0 if currency in _ZERO_DECIMAL else 2
     number = f"{amount / 10**decimals:,.{decimals}f}"
-    sign = _SIGNS.get(currency)
+    sign = _SYMBOLS.get(currency)
     return f"{sign}{number}" if sign else f"{number} {currency.upper()}"

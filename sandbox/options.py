@@ -1,4 +1,4 @@
-"""Decides what can be set when the sandbox starts, and what holds when nothing is said."""
+"""Start options and their defaults."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SANDBOX_PRICE = "price_sandbox_premium"
 
 @dataclass(frozen=True)
 class Options:
-    """How one sandbox runs. Times are seconds."""
+    """Start options. Times are in seconds."""
 
     port: int = 12111
     webhook: str | None = None
@@ -19,22 +19,22 @@ class Options:
     state: Path | None = None
     socket: Path | None = None
     prices: Mapping[str, str] = field(default_factory=dict)
-    """Price id to tier name, beside the price that is always there."""
+    """Price id to tier name, in addition to the built-in price."""
     retry_delays: tuple[float, ...] = (2.0, 4.0, 8.0, 30.0, 120.0, 600.0, 3600.0)
-    """Waits before the second, third, … attempt to deliver; after the last one it gives up."""
+    """Delay before the second, third, … delivery attempt. After the last one there are no more."""
     delivery_timeout: float = 10.0
     ack_timeout: float = 10.0
-    """How long Checkout waits for the acknowledgement of the payment before it redirects."""
+    """How long Checkout waits for a 2xx to `checkout.session.completed` before it redirects."""
     settle_delay: float = 1.5
-    """From a card payment to its `charge.updated`, from a refund to its `refund.updated`."""
+    """Delay from a card payment to `charge.updated`, and from a refund to `refund.updated`."""
     delayed_method_delay: float = 5.0
-    """From the confirmation of a bank debit to its success or failure."""
+    """Delay from the confirmation of a bank debit to its success or failure."""
     reconnect_delay: int = 600
-    """After how long `stripe listen` is asked to start a fresh connection."""
+    """Interval after which `stripe listen` reconnects."""
 
 
 def prices_from(environment: Mapping[str, str]) -> dict[str, str]:
-    """The price ids an application is configured with, and the tiers they are for."""
+    """Price ids and tiers from `STRIPE_PRODUCT_PRICE_ID` and `STRIPE_PRICES`."""
     prices: dict[str, str] = {}
     if premium := environment.get("STRIPE_PRODUCT_PRICE_ID", "").strip():
         prices[premium] = "premium"
@@ -46,6 +46,6 @@ def prices_from(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def signing_secret_from(environment: Mapping[str, str]) -> str | None:
-    """The first of the comma-separated secrets, which is the one to sign with."""
+    """The first secret of the comma-separated `STRIPE_WEBHOOK_SECRET`."""
     first = environment.get("STRIPE_WEBHOOK_SECRET", "").split(",")[0].strip()
     return first or None

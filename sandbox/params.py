@@ -1,4 +1,4 @@
-"""Decides how a parameter's value is read, and how a wrong one is refused.
+"""Typed access to request parameters, with Stripe's errors for invalid values.
 
 Stripe docs: https://docs.stripe.com/error-codes and https://docs.stripe.com/api/metadata (limits).
 """
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from yarl import URL
 
 from sandbox.errors import invalid, parameter_missing, parameter_unknown
-from sandbox.shapes import JsonObject
+from sandbox.json_types import JsonObject
 
 _LONGEST_TEXT = 5000
 _METADATA_KEYS = 50
@@ -28,7 +28,7 @@ class Params:
         self._path = path
 
     def name_of(self, key: str) -> str:
-        """The whole name of a parameter, as errors show it."""
+        """The full name of a parameter, for errors."""
         return f"{self._path}[{key}]" if self._path else key
 
     def has(self, key: str) -> bool:
@@ -40,18 +40,18 @@ class Params:
         return isinstance(self._values.get(key), dict)
 
     def without(self, *keys: str) -> Params:
-        """The same parameters but for these."""
+        """A copy without these parameters."""
         kept = {name: value for name, value in self._values.items() if name not in keys}
         return Params(kept, self._path)
 
     def allow_only(self, allowed: Iterable[str]) -> None:
-        """Refuse parameters the route does not have."""
+        """Raise `parameter_unknown` for any other parameter."""
         for key in self._values:
             if key not in allowed:
                 raise parameter_unknown(self.name_of(key))
 
     def text(self, key: str) -> str | None:
-        """A text; None when absent or empty."""
+        """A string; None if absent or empty."""
         value = self._values.get(key)
         if value is None or value == "":
             return None
@@ -65,18 +65,25 @@ class Params:
         return value
 
     def required(self, key: str) -> str:
-        """A text that has to be there."""
+        """A required string."""
         value = self.text(key)
         if value is None:
             raise parameter_missing(self.name_of(key))
         return value
 
+    def required_object(self, key: str) -> JsonObject:
+        """A required object, as sent."""
+        value = self.mapping(key)
+        if value is None:
+            raise parameter_missing(self.name_of(key))
+        return value
+
     def each_text(self, names: Iterable[str]) -> dict[str, str | None]:
-        """Several texts by name; None for what is absent or empty."""
+        """Several strings by name; None if absent or empty."""
         return {name: self.text(name) for name in names}
 
     def url(self, key: str) -> str | None:
-        """An absolute http(s) URL that a browser can be sent to; None when absent or empty."""
+        """An absolute http(s) URL; None if absent or empty."""
         value = self.text(key)
         if value is None:
             return None
@@ -89,7 +96,7 @@ class Params:
         return value
 
     def integer(self, key: str) -> int | None:
-        """A whole number of at most 15 digits; None when absent."""
+        """An integer of at most 15 digits; None if absent."""
         value = self.text(key)
         if value is None:
             return None
@@ -102,7 +109,7 @@ class Params:
         return int(value)
 
     def positive(self, key: str) -> int | None:
-        """A whole number above zero; None when absent."""
+        """A positive integer; None if absent."""
         value = self.integer(key)
         if value is not None and value < 1:
             raise invalid(
@@ -113,7 +120,7 @@ class Params:
         return value
 
     def boolean(self, key: str, *, default: bool = False) -> bool:
-        """A truth value; the default when absent."""
+        """A boolean; the default if absent."""
         value = self.text(key)
         if value is None:
             return default
@@ -122,7 +129,7 @@ class Params:
         return value in {"true", "1"}
 
     def one_of(self, key: str, choices: Iterable[str], *, default: str) -> str:
-        """A text out of a few; the default when absent."""
+        """One of the given strings; the default if absent."""
         value = self.text(key) or default
         known = list(choices)
         if value not in known:
@@ -135,15 +142,15 @@ class Params:
         return value
 
     def texts(self, key: str) -> list[str]:
-        """A list of texts; empty when absent. A lone text is a list of one."""
-        value = listed(self._values.get(key)) or []
+        """A list of strings; empty if absent. A single string is a list of one."""
+        value = as_list(self._values.get(key)) or []
         items = [value] if isinstance(value, str) else value
         if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
             raise invalid("Invalid array", param=self.name_of(key))
         return items
 
     def mapping(self, key: str) -> JsonObject | None:
-        """An object as it was sent; None when absent or empty."""
+        """An object as sent; None if absent or empty."""
         value = self._values.get(key)
         if value is None or value == "":
             return None
@@ -152,22 +159,22 @@ class Params:
         return value
 
     def child(self, key: str) -> Params:
-        """The parameters inside an object; none when it is absent."""
+        """The parameters of a nested object; empty if absent."""
         return Params(self.mapping(key) or {}, self.name_of(key))
 
     def children(self, key: str) -> list[Params]:
-        """The objects of a list; empty when absent."""
-        value = listed(self._values.get(key)) or []
+        """The objects in a list; empty if absent."""
+        value = as_list(self._values.get(key)) or []
         if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
             raise invalid("Invalid array", param=self.name_of(key))
         return [Params(item, f"{self.name_of(key)}[{i}]") for i, item in enumerate(value)]
 
     def metadata(self, key: str = "metadata") -> dict[str, str]:
-        """New metadata within Stripe's limits; keys without a value are left out."""
+        """New metadata within Stripe's limits; keys with empty values are dropped."""
         return self.merged_metadata({}, key)
 
     def merged_metadata(self, current: JsonObject, key: str = "metadata") -> dict[str, str]:
-        """Metadata after a change: given keys replace, empty values remove, "" removes all."""
+        """Updated metadata: given keys replace, an empty value removes its key, "" removes all."""
         if self._values.get(key) == "":
             return {}
         given = self.mapping(key) or {}
@@ -196,8 +203,8 @@ class Params:
             )
 
 
-def listed(value: object) -> object:
-    """An object whose names are all numbers as the list it stands for, in their order."""
+def as_list(value: object) -> object:
+    """Convert an object with numeric keys to a list, ordered by key."""
     if not isinstance(value, dict) or not value or not all(map(_INDEX.fullmatch, value)):
         return value
     return [value[name] for name in sorted(value, key=int)]

@@ -1,4 +1,4 @@
-"""Decides what is on sale when the sandbox starts: one known price, and those an app names."""
+"""Prices created at the start: a built-in one, and those the application is configured with."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _AMOUNTS = {
 _AMOUNT_OF_OTHERS = 2500
 
 
-def plant(account: Account, prices: Mapping[str, str]) -> None:
-    """Make sure that the known price and each named one exist; what is there stays as it is."""
+def create_prices(account: Account, prices: Mapping[str, str]) -> None:
+    """Create the built-in price and the given ones, unless they exist."""
     with account.change():
         for identifier, tier in {SANDBOX_PRICE: "premium", **prices}.items():
             if account.store.find(identifier) is None:
-                _plant_price(account, identifier, tier)
+                _create_price(account, identifier, tier)
 
 
-def _plant_price(account: Account, identifier: str, tier: str) -> None:
+def _create_price(account: Account, identifier: str, tier: str) -> None:
     now = account.clock.timestamp()
     name = tier.replace("_", " ").replace("-", " ").title()
     product = catalog.product(name, created=now, metadata={"tier": tier})

@@ -1,4 +1,4 @@
-"""Decides how the parts are put together and served: on loopback only, and on a socket if asked."""
+"""The sandbox as a whole: wires the parts together and serves them on loopback."""
 
 from __future__ import annotations
 
@@ -8,44 +8,53 @@ from pathlib import Path
 from aiohttp import web
 
 from sandbox import seeds
+from sandbox.access import refuse_other_sites
 from sandbox.account import Account
-from sandbox.api.answering import Api
-from sandbox.api.resources import catalog, checkout, payments, returns, stripecli, webhooks
+from sandbox.api.handler import ApiHandler
+from sandbox.api.resources import (
+    catalog,
+    checkout,
+    payments,
+    promotion_codes,
+    refunds_and_disputes,
+    stripe_cli,
+    webhooks,
+)
 from sandbox.api.routing import Router
 from sandbox.database import open_database
 from sandbox.flows import checkout as checkout_flow
 from sandbox.flows import disputes, refunds
 from sandbox.flows import payments as payment_flow
+from sandbox.http_server import LoopbackRunner, render_error_pages, serve_socket
 from sandbox.options import Options
-from sandbox.pages.controlling import Controlling
-from sandbox.pages.hosting import Hosting
-from sandbox.runner import Change, Runner
-from sandbox.serving import LoopbackRunner, refuse_other_sites, serve_socket, word_refusals
-from sandbox.webhooks.delivery import Courier
+from sandbox.pages.checkout_actions import CheckoutActions
+from sandbox.pages.control_actions import ControlActions
+from sandbox.webhooks.cli_sessions import CliSessions
+from sandbox.webhooks.delivery import WebhookSender
 from sandbox.webhooks.endpoints import configure_endpoint
-from sandbox.webhooks.events import forget_absent_targets
-from sandbox.webhooks.listeners import Listeners
+from sandbox.webhooks.events import drop_missing_targets
+from sandbox.worker import TransactionJob, Worker
 
 _HOST = "127.0.0.1"
-_LARGEST_BODY = 2**20
+_MAX_BODY_SIZE = 2**20
 
 
 class Sandbox:
-    """A running local Stripe."""
+    """A sandbox that can be started and stopped."""
 
     def __init__(self, options: Options) -> None:
         self._connection: sqlite3.Connection = open_database(options.state)
         self.account = Account(self._connection, options)
-        self.listeners = Listeners(self.account)
-        self.courier = Courier(self.account, self.listeners)
-        self.listeners.on_accepted = self.courier.settle
-        self.runner = Runner(self.account, _CHANGES, {"deliver": self.courier.deliver})
+        self.cli_sessions = CliSessions(self.account)
+        self.sender = WebhookSender(self.account, self.cli_sessions)
+        self.cli_sessions.on_accepted = self.sender.mark_accepted
+        self.worker = Worker(self.account, _TRANSACTION_JOBS, {"deliver": self.sender.deliver})
         self._web = LoopbackRunner(self._application())
         self._socket: Path | None = None
         self.signing_secret: str | None = None
 
     async def start(self) -> None:
-        """Serve. Raises OSError when the port or the socket is taken."""
+        """Start serving. Raises OSError if the port or the socket is in use."""
         options = self.account.options
         await self._web.setup()
         site = web.TCPSite(self._web, _HOST, options.port)
@@ -58,44 +67,45 @@ class Sandbox:
             self.signing_secret = configure_endpoint(
                 self.account, options.webhook, options.webhook_secret
             )
-            forget_absent_targets(self.account)
-        seeds.plant(self.account, options.prices)
-        self.runner.start()
+            drop_missing_targets(self.account)
+        seeds.create_prices(self.account, options.prices)
+        self.worker.start()
 
     async def stop(self) -> None:
-        """Stop serving; what was not delivered is sent at the next start, if state is kept."""
-        await self.listeners.close()
-        await self.runner.stop()
-        await self.courier.close()
+        """Stop serving. With a state file, undelivered events are sent after the next start."""
+        await self.cli_sessions.close()
+        await self.worker.stop()
+        await self.sender.close()
         await self._web.cleanup()
-        if self._socket is not None:  # ours, not one that another process was found to hold
+        if self._socket is not None:  # bound by this process
             self._socket.unlink(missing_ok=True)
         self._connection.close()
 
     def _application(self) -> web.Application:
         application = web.Application(
-            client_max_size=_LARGEST_BODY, middlewares=[refuse_other_sites, word_refusals]
+            client_max_size=_MAX_BODY_SIZE, middlewares=[refuse_other_sites, render_error_pages]
         )
         router = Router(
             [
                 *checkout.ROUTES,
                 *payments.ROUTES,
                 *webhooks.ROUTES,
-                *returns.ROUTES,
+                *refunds_and_disputes.ROUTES,
                 *catalog.ROUTES,
-                *stripecli.routes(self.listeners),
+                *promotion_codes.ROUTES,
+                *stripe_cli.routes(self.cli_sessions),
             ]
         )
-        api = Api(self.account, router, self.listeners)
-        application.add_routes(Hosting(self.account, self.courier).routes())
-        application.add_routes(Controlling(self.account).routes())
-        application.router.add_get("/subscribe/{account}", self.listeners.serve)
+        api = ApiHandler(self.account, router, self.cli_sessions)
+        application.add_routes(CheckoutActions(self.account, self.sender).routes())
+        application.add_routes(ControlActions(self.account).routes())
+        application.router.add_get("/subscribe/{account}", self.cli_sessions.serve)
         application.router.add_route("*", "/{path:(?!sandbox(/|$)|c/|subscribe/).*}", api.handle)
         return application
 
 
-_CHANGES: dict[str, Change] = {
-    "book_charge": payment_flow.book_charge,
+_TRANSACTION_JOBS: dict[str, TransactionJob] = {
+    "add_charge_to_balance": payment_flow.add_charge_to_balance,
     "close_dispute": disputes.close_when_decided,
     "expire_session": checkout_flow.expire_when_due,
     "settle_debit": checkout_flow.settle_debit,
@@ -103,5 +113,5 @@ _CHANGES: dict[str, Change] = {
 }
 
 
-def _bound_port(runner: web.AppRunner) -> int:
-    return int(runner.addresses[0][1])
+def _bound_port(worker: web.AppRunner) -> int:
+    return int(worker.addresses[0][1])

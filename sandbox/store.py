@@ -1,6 +1,6 @@
-"""Decides how objects are kept and found: JSON rows, newest last, with private facts beside them.
+"""The object store: Stripe's objects as JSON rows, each with optional private data.
 
-An object is loaded afresh each time, so changing it has no effect until it is saved.
+Every read returns a new copy; changes to it take effect with `save`.
 """
 
 from __future__ import annotations
@@ -12,57 +12,57 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from sandbox.errors import resource_missing
-from sandbox.shapes import JsonObject
+from sandbox.json_types import JsonObject
 
 
 @dataclass
 class Query:
-    """Which objects of one kind are wanted; the empty query is all of them, newest first."""
+    """A query for objects of one kind, newest first. Without conditions it selects all."""
 
     kind: str
     conditions: list[str] = field(default_factory=list)
     values: list[object] = field(default_factory=list)
 
     def where(self, condition: str, *values: object) -> None:
-        """Narrow by an SQL condition over `objects`."""
+        """Add an SQL condition on `objects`."""
         self.conditions.append(condition)
         self.values.extend(values)
 
     def where_equal(self, name: str, value: str) -> None:
-        """Narrow to objects whose top-level field has this value."""
+        """Select objects whose top-level field has this value."""
         self.where(f"json_extract(body, '$.{name}') = ?", value)
 
 
 class Store:
-    """The account's objects."""
+    """Stores the account's objects."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
     def add(self, obj: JsonObject, private: JsonObject | None = None) -> JsonObject:
-        """Keep a new object, and what only the sandbox may know about it."""
+        """Insert an object and its private data, which the API never shows."""
         self._connection.execute(
             "INSERT INTO objects (id, kind, created, body) VALUES (?, ?, ?, ?)",
             (obj["id"], obj["object"], obj["created"], _dump(obj)),
         )
         if private is not None:
-            self.keep_private(obj["id"], private)
+            self.set_private(obj["id"], private)
         return obj
 
     def save(self, obj: JsonObject) -> JsonObject:
-        """Keep an object's new state."""
+        """Update an object."""
         self._connection.execute(
             "UPDATE objects SET body = ? WHERE id = ?", (_dump(obj), obj["id"])
         )
         return obj
 
     def remove(self, identifier: str) -> None:
-        """Forget an object and its private facts."""
+        """Delete an object and its private data."""
         self._connection.execute("DELETE FROM objects WHERE id = ?", (identifier,))
         self._connection.execute("DELETE FROM private_facts WHERE id = ?", (identifier,))
 
     def find(self, identifier: str) -> JsonObject | None:
-        """The object with this id, of whatever kind."""
+        """The object with this id, of any kind."""
         row = self._connection.execute(
             "SELECT body FROM objects WHERE id = ?", (identifier,)
         ).fetchone()
@@ -76,7 +76,7 @@ class Store:
         return obj
 
     def position(self, kind: str, identifier: str) -> int | None:
-        """Where an object stands in the order of creation, for paging."""
+        """An object's sequence number, for pagination."""
         row = self._connection.execute(
             "SELECT seq FROM objects WHERE id = ? AND kind = ?", (identifier, kind)
         ).fetchone()
@@ -85,8 +85,8 @@ class Store:
     def select(
         self, query: Query, *, limit: int | None = None, oldest_first: bool = False
     ) -> list[JsonObject]:
-        """The objects a query describes."""
-        # Conditions are written in this package; what users send is always bound.
+        """The objects that match a query."""
+        # Conditions come from this package only; values from requests are always bound.
         conditions = " AND ".join(["kind = ?", *query.conditions])
         direction = "ASC" if oldest_first else "DESC"
         sql = f"SELECT body FROM objects WHERE {conditions} ORDER BY seq {direction} LIMIT ?"  # noqa: S608
@@ -97,15 +97,15 @@ class Store:
         """Every object of a kind, oldest first."""
         yield from self.select(Query(kind), oldest_first=True)
 
-    def keep_private(self, identifier: str, facts: JsonObject) -> None:
-        """Keep what only the sandbox may know about an object."""
+    def set_private(self, identifier: str, facts: JsonObject) -> None:
+        """Set an object's private data."""
         self._connection.execute(
             "INSERT OR REPLACE INTO private_facts (id, body) VALUES (?, ?)",
             (identifier, _dump(facts)),
         )
 
-    def private(self, identifier: str) -> JsonObject:
-        """What only the sandbox knows about an object; empty when nothing."""
+    def get_private(self, identifier: str) -> JsonObject:
+        """An object's private data; empty if it has none."""
         row = self._connection.execute(
             "SELECT body FROM private_facts WHERE id = ?", (identifier,)
         ).fetchone()

@@ -8,7 +8,7 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from devtools.ports import free_port
-from sandbox.running import RunningSandbox, running
+from sandbox.testing import RunningSandbox, running
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from billing.models import Order, OrderStatus, StripeEvent
 from billing.tests.test_commands import everything, run
 from conversations.models import Conversation, PaymentStatus
 from conversations.tests.factories import ConversationFactory
-from sandbox.running import RunningSandbox
+from sandbox.testing import RunningSandbox
 
 pytestmark = [pytest.mark.django_db, pytest.mark.http]
 

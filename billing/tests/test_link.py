@@ -23,7 +23,7 @@ from billing.models import Order
 from billing.tests.stripe_events import completed, deliver
 from conftest import bearer
 from conversations.models import Conversation, PaymentStatus
-from sandbox.running import RunningSandbox, running
+from sandbox.testing import RunningSandbox, running
 
 pytestmark = [pytest.mark.django_db, pytest.mark.http]
 

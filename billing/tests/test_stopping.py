@@ -28,7 +28,7 @@ from conversations.tests.factories import ConversationFactory
 from devtools.pytest_postgres import database_url
 from devtools.service import ROOT
 from devtools.settings_for_tests import SETTINGS
-from sandbox.running import RunningSandbox
+from sandbox.testing import RunningSandbox
 
 pytestmark = [pytest.mark.http, pytest.mark.django_db(transaction=True)]
 

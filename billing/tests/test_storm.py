@@ -36,7 +36,7 @@ from billing.tests.storm_servers import (
 )
 from billing.tests.test_commands import everything
 from conversations.tests.factories import ConversationFactory
-from sandbox.running import RunningSandbox
+from sandbox.testing import RunningSandbox
 
 pytestmark = [pytest.mark.postgres, pytest.mark.http, pytest.mark.timeout(900)]
 

@@ -15,7 +15,7 @@ from accounts.tokens import issue_access
 from apikeys.models import ApiKey
 from billing.models import EventStatus, Order, StripeEvent
 from conversations.models import Conversation
-from sandbox.running import RunningSandbox, running
+from sandbox.testing import RunningSandbox, running
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.http]
 

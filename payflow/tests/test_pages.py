@@ -16,7 +16,7 @@ from billing.models import Order
 from billing.tests import stripe_events as stripe
 from conversations.models import Conversation
 from conversations.tests.factories import ConversationFactory
-from sandbox.running import RunningSandbox, running
+from sandbox.testing import RunningSandbox, running
 
 pytestmark = pytest.mark.django_db
 

@@ -1,1 +1,1 @@
-"""Stripe's HTTP API: how requests are read, answered and refused."""
+"""Stripe's HTTP API: routing, authentication, parameters, idempotency, pagination, resources."""

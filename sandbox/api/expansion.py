@@ -1,4 +1,4 @@
-"""Decides which ids can be shown as whole objects, and how deep.
+"""The `expand` parameter: replaces ids by the objects they refer to.
 
 Stripe docs: https://docs.stripe.com/api/expanding_objects (four levels; `data.` for lists).
 """
@@ -9,41 +9,43 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from sandbox.account import Account
-from sandbox.api.listing import envelope
+from sandbox.api.pagination import envelope
 from sandbox.errors import invalid
-from sandbox.shapes import JsonObject
+from sandbox.json_types import JsonObject
 from sandbox.store import Query
 
-_DEEPEST = 4
+_MAX_DEPTH = 4
 
 _REFERENCES: dict[str, frozenset[str]] = {
     "balance_transaction": frozenset({"source"}),
     "charge": frozenset({"balance_transaction", "customer", "payment_intent"}),
     "checkout.session": frozenset({"customer", "payment_intent"}),
+    "discount": frozenset({"customer", "promotion_code"}),
     "dispute": frozenset({"charge", "payment_intent"}),
     "payment_intent": frozenset({"customer", "latest_charge", "payment_method"}),
     "payment_method": frozenset({"customer"}),
     "price": frozenset({"product"}),
     "product": frozenset({"default_price"}),
+    "promotion_code": frozenset({"customer"}),
     "refund": frozenset({"balance_transaction", "charge", "payment_intent"}),
 }
 
 
-_FREE_FORM = frozenset({"metadata", "shipping"})
-"""What the caller has written, which may look like an object and is none."""
+_USER_DATA = frozenset({"metadata", "shipping"})
+"""Fields that hold the caller's own data: never expanded, even if they look like objects."""
 
 
-def expand(account: Account, answer: JsonObject, paths: Sequence[str]) -> JsonObject:
-    """The answer with what was asked for shown whole. Raises a 400 for what cannot be."""
+def expand(account: Account, response: JsonObject, paths: Sequence[str]) -> JsonObject:
+    """Expand `paths` in a response, in place. Raises a 400 if a path cannot be expanded."""
     for path in paths:
         names = path.split(".")
         depth = len(names) - (names[0] == "data")
-        if depth > _DEEPEST:
+        if depth > _MAX_DEPTH:
             raise invalid(
-                f"You cannot expand more than {_DEEPEST} levels of a property.", param="expand"
+                f"You cannot expand more than {_MAX_DEPTH} levels of a property.", param="expand"
             )
-        _expand_in(account, answer, names)
-    return answer
+        _expand_in(account, response, names)
+    return response
 
 
 def _expand_in(account: Account, value: Any, names: list[str]) -> None:
@@ -54,14 +56,16 @@ def _expand_in(account: Account, value: Any, names: list[str]) -> None:
             _expand_in(account, each, names)
         return
     name, rest = names[0], names[1:]
-    if not isinstance(value, dict) or name in _FREE_FORM:
+    if not isinstance(value, dict) or name in _USER_DATA:
         raise _cannot_be_expanded(names)
     _include(account, value, name)
     if name not in value:
         raise _cannot_be_expanded(names)
     inner = value[name]
     if isinstance(inner, str):
-        if name not in _REFERENCES.get(str(value.get("object")), ()):
+        if name not in _REFERENCES.get(str(value.get("object")), ()) and not _is_coupon(
+            value, name
+        ):
             raise _cannot_be_expanded(names)
         value[name] = account.store.find(inner) or inner
     elif inner is not None and not isinstance(inner, dict | list):
@@ -69,15 +73,20 @@ def _expand_in(account: Account, value: Any, names: list[str]) -> None:
     _expand_in(account, value[name], rest)
 
 
+def _is_coupon(value: JsonObject, name: str) -> bool:
+    """Whether this is the coupon of a discount or promotion code, which lies in a nested object."""
+    return name == "coupon" and value.get("type") == "coupon"
+
+
 def _include(account: Account, obj: JsonObject, name: str) -> None:
-    """Add a list that an object only carries when it is asked for."""
+    """Add a list that an object has only when it is expanded."""
     include = _INCLUDED.get((str(obj.get("object")), name))
     if include is not None and name not in obj:
         obj[name] = include(account, obj)
 
 
 def _line_items(account: Account, session: JsonObject) -> JsonObject:
-    items = account.store.private(session["id"])["line_items"]
+    items = account.store.get_private(session["id"])["line_items"]
     return envelope(items, f"/v1/checkout/sessions/{session['id']}/line_items")
 
 

@@ -1,7 +1,7 @@
-"""Decides what a repeated `Idempotency-Key` gets: the first answer again, or a refusal.
+"""Idempotency keys: stored responses, replayed when a request is repeated.
 
-Stripe docs: https://docs.stripe.com/api/idempotent_requests. Answers are kept for 24 hours, and
-only those of requests that were carried out: a refused parameter does not use up a key.
+Stripe docs: https://docs.stripe.com/api/idempotent_requests. Responses are stored for 24 hours, and
+only for requests that were executed: a request with invalid parameters does not use up its key.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from dataclasses import dataclass
 
 from sandbox.account import Account
 from sandbox.errors import ApiError
-from sandbox.shapes import JsonObject
+from sandbox.json_types import JsonObject
 
-_LONGEST_KEY = 255
-_KEPT_SECONDS = 24 * 3600
+_MAX_KEY_LENGTH = 255
+_RETENTION = 24 * 3600
 
 
 @dataclass(frozen=True)
-class Claim:
-    """A request that is carried out under a key."""
+class IdempotentRequest:
+    """A request with an idempotency key; `fingerprint` is a hash of its URL and body."""
 
     scope: str
     key: str
@@ -30,80 +30,80 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a request was answered, and under which request id."""
+class StoredResponse:
+    """The response to the first request with a key."""
 
     request_id: str
     status: int
     body: JsonObject
 
 
-def claim_for(api_key: str, key: str, url: str, body: bytes) -> Claim:
-    """What makes two requests the same. Raises for a key that is too long or no text."""
+def idempotent_request(api_key: str, key: str, url: str, body: bytes) -> IdempotentRequest:
+    """Identify a request for comparison. Raises a 400 if the key is too long or not printable."""
     if not key.isprintable():
         raise ApiError(400, "Idempotency keys have to be text.", kind="idempotency_error")
-    if len(key) > _LONGEST_KEY:
+    if len(key) > _MAX_KEY_LENGTH:
         raise ApiError(
             400,
-            f"Idempotency keys can be at most {_LONGEST_KEY} characters long.",
+            f"Idempotency keys can be at most {_MAX_KEY_LENGTH} characters long.",
             kind="idempotency_error",
         )
     content = hashlib.sha256(b"\0".join([url.encode(), body]))
     scope = hashlib.sha256(api_key.encode()).hexdigest()
-    return Claim(scope, key, content.hexdigest())
+    return IdempotentRequest(scope, key, content.hexdigest())
 
 
-class Ledger:
-    """The keys that were used and what came of them."""
+class IdempotencyStore:
+    """Used keys and their responses."""
 
     def __init__(self, account: Account) -> None:
         self._account = account
         self._in_flight: set[tuple[str, str]] = set()
 
     @contextmanager
-    def claimed(self, claim: Claim | None) -> Iterator[None]:
-        """Carry out a request that no other may repeat meanwhile. Raises the 409."""
-        if claim is None:
+    def lock(self, request: IdempotentRequest | None) -> Iterator[None]:
+        """Lock the key while the request runs. Raises a 409 if it is locked."""
+        if request is None:
             yield
             return
-        slot = (claim.scope, claim.key)
+        slot = (request.scope, request.key)
         if slot in self._in_flight:
-            raise _in_use(claim.key)
+            raise _in_use(request.key)
         self._in_flight.add(slot)
         try:
             yield
         finally:
             self._in_flight.discard(slot)
 
-    def recall(self, claim: Claim | None) -> Answer | None:
-        """The answer to the same request, if it was given. Raises when it was another request."""
-        if claim is None:
+    def find_response(self, request: IdempotentRequest | None) -> StoredResponse | None:
+        """The stored response, if any. Raises a 400 if the key was used for a different request."""
+        if request is None:
             return None
         row = self._account.connection.execute(
             "SELECT fingerprint, request, status, body FROM idempotency"
             " WHERE scope = ? AND key = ? AND at > ?",
-            (claim.scope, claim.key, self._account.clock.timestamp() - _KEPT_SECONDS),
+            (request.scope, request.key, self._account.clock.timestamp() - _RETENTION),
         ).fetchone()
         if row is None:
             return None
-        if row["fingerprint"] != claim.fingerprint:
-            raise _mismatch(claim.key)
-        return Answer(row["request"], row["status"], json.loads(row["body"]))
+        if row["fingerprint"] != request.fingerprint:
+            raise _mismatch(request.key)
+        return StoredResponse(row["request"], row["status"], json.loads(row["body"]))
 
-    def keep(self, claim: Claim | None, answer: Answer) -> None:
-        """Keep the answer to a request that was carried out, for repeats."""
-        if claim is None:
+    def save(self, request: IdempotentRequest | None, response: StoredResponse) -> None:
+        """Store the response of an executed request."""
+        if request is None:
             return
         self._account.connection.execute(
             "INSERT OR REPLACE INTO idempotency"
             " (scope, key, fingerprint, request, status, body, at) VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
-                claim.scope,
-                claim.key,
-                claim.fingerprint,
-                answer.request_id,
-                answer.status,
-                json.dumps(answer.body),
+                request.scope,
+                request.key,
+                request.fingerprint,
+                response.request_id,
+                response.status,
+                json.dumps(response.body),
                 self._account.clock.timestamp(),
             ),
         )

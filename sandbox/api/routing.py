@@ -1,4 +1,4 @@
-"""Decides which function answers a request: a table of methods and paths, as Stripe spells them."""
+"""Routing table of the API: methods and paths to functions."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from sandbox.account import Account
 from sandbox.errors import ApiError
+from sandbox.json_types import JsonObject
 from sandbox.params import Params
-from sandbox.shapes import JsonObject
 
 
 @dataclass(frozen=True)
-class Call:
-    """One API request, read and allowed."""
+class ApiRequest:
+    """An authenticated API request with its parameters."""
 
     account: Account
     params: Params
@@ -22,12 +22,12 @@ class Call:
 
 
 Endpoint = Callable[..., JsonObject]
-"""Takes the call and the ids in the path, gives the answer's body."""
+"""Takes the request and the ids in the path, returns the response body."""
 
 
 @dataclass(frozen=True)
 class Route:
-    """A method, a path with `{}` for each id, and the function that answers."""
+    """A method, a path with `{}` for each id, and the function that handles it."""
 
     method: str
     path: str
@@ -35,17 +35,17 @@ class Route:
 
 
 def get(path: str, endpoint: Endpoint) -> Route:
-    """A route that reads."""
+    """A GET route."""
     return Route("GET", path, endpoint)
 
 
 def post(path: str, endpoint: Endpoint) -> Route:
-    """A route that changes."""
+    """A POST route."""
     return Route("POST", path, endpoint)
 
 
 def delete(path: str, endpoint: Endpoint) -> Route:
-    """A route that removes."""
+    """A DELETE route."""
     return Route("DELETE", path, endpoint)
 
 
@@ -56,7 +56,7 @@ class Router:
         self._routes = [(route, _pattern(route.path)) for route in routes]
 
     def find(self, method: str, path: str) -> tuple[Endpoint, tuple[str, ...]]:
-        """The function and the ids. Raises Stripe's 404 for an unknown path or method."""
+        """The function and the path's ids. Raises Stripe's 404 for an unknown route."""
         for route, pattern in self._routes:
             if route.method == method and (match := pattern.fullmatch(path)):
                 return route.endpoint, match.groups()

@@ -1,1 +1,1 @@
-"""What happens to money: payments, checkout, refunds and disputes, with the events of each."""
+"""State changes of Checkout Sessions, payments, refunds and disputes, with their events."""

@@ -1,20 +1,20 @@
-"""Decides how products, prices and coupons come into being."""
+"""Creates products, prices and coupons."""
 
 from __future__ import annotations
 
 from sandbox.account import Account
-from sandbox.errors import invalid, not_covered, parameter_missing
+from sandbox.errors import invalid, not_supported, parameter_missing
 from sandbox.identifiers import random_text
+from sandbox.json_types import JsonObject
 from sandbox.objects import catalog
 from sandbox.params import Params
-from sandbox.shapes import JsonObject
 from sandbox.webhooks.events import emit
 
-_LARGEST_UNIT_AMOUNT = 99999999999
+_MAX_UNIT_AMOUNT = 99999999999
 
 
 def create_product(account: Account, params: Params) -> JsonObject:
-    """Record something that is sold."""
+    """Create a product."""
     made = catalog.product(
         params.required("name"),
         created=account.clock.timestamp(),
@@ -35,7 +35,7 @@ def create_product(account: Account, params: Params) -> JsonObject:
 def create_price(
     account: Account, params: Params, product_id: str, *, active: bool = True
 ) -> JsonObject:
-    """Record what a unit of a product costs."""
+    """Create a price of a product."""
     recurring = _recurrence(params.child("recurring")) if params.mapping("recurring") else None
     product = account.store.get("product", product_id, param=params.name_of("product"))
     made = catalog.price(
@@ -57,7 +57,7 @@ def create_price(
 
 
 def create_coupon(account: Account, params: Params) -> JsonObject:
-    """Record a discount by percentage or by amount."""
+    """Create a coupon: a discount by percentage or amount."""
     percent, amount = params.text("percent_off"), params.positive("amount_off")
     if (percent is None) == (amount is None):
         raise invalid("You must specify either `amount_off` or `percent_off`.")
@@ -79,7 +79,7 @@ def create_coupon(account: Account, params: Params) -> JsonObject:
 
 
 def currency_of(params: Params) -> str:
-    """The currency that is asked for, in lower case."""
+    """The `currency` parameter, in lower case."""
     currency = params.required("currency").lower()
     if len(currency) != 3 or not currency.isascii() or not currency.isalpha():
         raise invalid(f"Invalid currency: {currency[:20]}.", param=params.name_of("currency"))
@@ -90,11 +90,11 @@ def _unit_amount(params: Params) -> int:
     amount = params.integer("unit_amount")
     if amount is None and (written := params.text("unit_amount_decimal")):
         if not written.removesuffix(".0").isdecimal():
-            raise not_covered("fractions of a minor unit", param="unit_amount_decimal")
+            raise not_supported("fractions of a minor unit", param="unit_amount_decimal")
         amount = int(written.removesuffix(".0")[:12])
     if amount is None:
         raise parameter_missing(params.name_of("unit_amount"))
-    if not 0 <= amount <= _LARGEST_UNIT_AMOUNT:
+    if not 0 <= amount <= _MAX_UNIT_AMOUNT:
         raise invalid(
             "Invalid non-negative integer",
             param=params.name_of("unit_amount"),

@@ -1,4 +1,4 @@
-"""Decides how a Checkout Session ends: paid, unpaid for now, free of charge, or expired.
+"""Life cycle of a Checkout Session: opened, paid, pending (delayed method), free or expired.
 
 Stripe docs: https://docs.stripe.com/payments/checkout/how-checkout-works
 """
@@ -8,17 +8,17 @@ from __future__ import annotations
 from sandbox.account import Account
 from sandbox.errors import invalid
 from sandbox.flows import payments
-from sandbox.flows.payments import Progress
+from sandbox.flows.payments import ConfirmationStatus
+from sandbox.json_types import JsonObject
 from sandbox.objects.sessions import customer_details
-from sandbox.shapes import JsonObject
 from sandbox.webhooks.events import emit
 
 
 def open_session(account: Account, session: JsonObject, private: JsonObject) -> JsonObject:
-    """Offer a session to the customer until it expires. `private` keeps what it is made of."""
+    """Store a new session and schedule its expiry."""
     account.store.add(session, private=private)
     lifetime = session["expires_at"] - account.clock.now()
-    account.schedule.add("expire_session", delay=lifetime, session=session["id"])
+    account.jobs.add("expire_session", delay=lifetime, session=session["id"])
     return session
 
 
@@ -28,27 +28,27 @@ def confirm(
     method: JsonObject | None,
     *,
     authenticated: bool = False,
-) -> Progress:
-    """Pay a session. Raises CardError when the bank refuses; the session then stays open."""
+) -> ConfirmationStatus:
+    """Pay a session. Raises CardError if the card is declined; the session then stays open."""
     refuse_unless_open(session)
     billing = method["billing_details"] if method else {}
     session["customer_details"] = customer_details(session["customer_email"], billing)
     if session["amount_total"] == 0:
         _complete(account, session, "no_payment_required")
-        return Progress.SUCCEEDED
+        return ConfirmationStatus.SUCCEEDED
     if method is None:
         raise invalid("Missing required param: payment_method.", param="payment_method")
-    intent = _intent_of(account, session)
+    intent = _get_or_create_intent(account, session)
     progress = payments.confirm(account, intent, method, authenticated=authenticated)
-    if progress is Progress.SUCCEEDED:
+    if progress is ConfirmationStatus.SUCCEEDED:
         _complete(account, session, "paid")
-    elif progress is Progress.PROCESSING:
+    elif progress is ConfirmationStatus.PROCESSING:
         _complete(account, session, "unpaid")
     return progress
 
 
 def refuse_unless_open(session: JsonObject) -> None:
-    """Raises Stripe's refusal when a session is complete or expired."""
+    """Raise Stripe's error if a session is complete or expired."""
     if session["status"] != "open":
         raise invalid(
             f"This Checkout Session has a status of {session['status']} and can no longer be paid.",
@@ -57,19 +57,19 @@ def refuse_unless_open(session: JsonObject) -> None:
 
 
 def fail_authentication(account: Account, session: JsonObject) -> None:
-    """Record that the customer did not pass 3D Secure; the session stays open."""
+    """Record a failed 3D Secure check; the session stays open."""
     intent = account.store.get("payment_intent", session["payment_intent"])
     method = account.store.get("payment_method", intent["payment_method"])
     payments.fail_authentication(account, intent, method)
 
 
 def settle_debit(account: Account, intent: str) -> None:
-    """Let a bank debit come to its end, and tell so for the session it paid."""
+    """Complete or fail a pending bank debit, and update its session."""
     debited = account.store.get("payment_intent", intent)
-    if debited["status"] != Progress.PROCESSING:
+    if debited["status"] != ConfirmationStatus.PROCESSING:
         return
     succeeded = payments.settle_debit(account, debited)
-    session_id = account.store.private(intent).get("session")
+    session_id = account.store.get_private(intent).get("session")
     if session_id is None:
         return
     session = account.store.get("checkout.session", session_id)
@@ -79,7 +79,7 @@ def settle_debit(account: Account, intent: str) -> None:
 
 
 def expire(account: Account, session: JsonObject) -> JsonObject:
-    """End an open session, and the payment that was begun in it."""
+    """Expire an open session and cancel its payment intent."""
     if session["status"] != "open":
         raise invalid(
             'Only Checkout Sessions with a status in ["open"] can be expired. '
@@ -95,18 +95,18 @@ def expire(account: Account, session: JsonObject) -> JsonObject:
 
 
 def expire_when_due(account: Account, session: str) -> None:
-    """End a session whose time is over, if it is still open."""
+    """Expire a session at its `expires_at`, if it is still open."""
     due = account.store.get("checkout.session", session)
     if due["status"] == "open":
         expire(account, due)
 
 
-def _intent_of(account: Account, session: JsonObject) -> JsonObject:
-    """The session's payment intent, which comes into being with the first confirmation."""
+def _get_or_create_intent(account: Account, session: JsonObject) -> JsonObject:
+    """The session's payment intent, created at the first confirmation."""
     if session["payment_intent"]:
         account.store.save(session)
         return account.store.get("payment_intent", session["payment_intent"])
-    asked = account.store.private(session["id"])["payment_intent_data"]
+    asked = account.store.get_private(session["id"])["payment_intent_data"]
     intent = payments.create_intent(
         account,
         session["amount_total"],
@@ -115,7 +115,7 @@ def _intent_of(account: Account, session: JsonObject) -> JsonObject:
         payment_method_types=session["payment_method_types"],
         **asked,
     )
-    account.store.keep_private(intent["id"], {"session": session["id"]})
+    account.store.set_private(intent["id"], {"session": session["id"]})
     session["payment_intent"] = intent["id"]
     account.store.save(session)
     return intent
@@ -123,6 +123,6 @@ def _intent_of(account: Account, session: JsonObject) -> JsonObject:
 
 def _complete(account: Account, session: JsonObject, payment_status: str) -> None:
     session.update(status="complete", payment_status=payment_status, url=None)
-    told = emit(account, "checkout.session.completed", account.store.save(session))
-    private = account.store.private(session["id"])
-    account.store.keep_private(session["id"], {**private, "completed_event": told["id"]})
+    completed = emit(account, "checkout.session.completed", account.store.save(session))
+    private = account.store.get_private(session["id"])
+    account.store.set_private(session["id"], {**private, "completed_event": completed["id"]})

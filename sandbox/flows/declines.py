@@ -1,4 +1,4 @@
-"""Decides in which words a payment is refused.
+"""Decline codes, their messages and the objects that show them.
 
 Stripe docs: https://docs.stripe.com/declines/codes
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sandbox.errors import doc_url
-from sandbox.shapes import JsonObject
+from sandbox.json_types import JsonObject
 
 _CODES = {
     "expired_card": "expired_card",
@@ -41,22 +41,22 @@ AUTHENTICATION_FAILED = (
 
 @dataclass(frozen=True)
 class Decline:
-    """Why the bank said no."""
+    """A decline code of a card issuer."""
 
     decline_code: str
 
     @property
     def code(self) -> str:
-        """The error code: a few declines have their own, all others share one."""
+        """The error code: `card_declined`, except for a few declines that have their own."""
         return _CODES.get(self.decline_code, "card_declined")
 
     @property
     def message(self) -> str:
-        """What the customer is told."""
+        """The message for the customer."""
         return _SENTENCES.get(self.decline_code, "Your card was declined.")
 
     def outcome(self) -> JsonObject:
-        """The refusal as the charge shows it."""
+        """The charge's `outcome`."""
         return {
             "advice_code": _ADVICE.get(self.decline_code, "do_not_try_again"),
             "network_advice_code": None,
@@ -70,7 +70,7 @@ class Decline:
         }
 
     def payment_error(self, charge_id: str, method: JsonObject) -> JsonObject:
-        """The refusal as the payment intent shows it."""
+        """The payment intent's `last_payment_error`."""
         return {
             "advice_code": _ADVICE.get(self.decline_code, "do_not_try_again"),
             "charge": charge_id,
@@ -85,7 +85,7 @@ class Decline:
 
 
 def approved() -> JsonObject:
-    """A charge's outcome when the bank said yes."""
+    """The `outcome` of an approved charge."""
     return {
         "advice_code": None,
         "network_advice_code": None,
@@ -100,7 +100,7 @@ def approved() -> JsonObject:
 
 
 def authentication_error(method: JsonObject) -> JsonObject:
-    """A failed 3D Secure check as the payment intent shows it; there is no charge."""
+    """`last_payment_error` after a failed 3D Secure check; there is no charge."""
     code = "payment_intent_authentication_failure"
     return {
         "code": code,
@@ -111,8 +111,8 @@ def authentication_error(method: JsonObject) -> JsonObject:
     }
 
 
-def bank_refusal(charge_id: str, method: JsonObject) -> JsonObject:
-    """A failed bank debit as the payment intent shows it."""
+def bank_decline(charge_id: str, method: JsonObject) -> JsonObject:
+    """`last_payment_error` after a failed bank debit."""
     code = "payment_intent_payment_attempt_failed"
     return {
         "charge": charge_id,

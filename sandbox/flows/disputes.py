@@ -1,4 +1,4 @@
-"""Decides how a dispute runs: opened, answered with evidence, closed as won, lost or inquiry.
+"""Life cycle of a dispute or inquiry: opened, evidence submitted, closed as won or lost.
 
 Stripe docs: https://docs.stripe.com/disputes/how-disputes-work and
 https://docs.stripe.com/testing#disputes (the evidence texts that decide a test dispute).
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from sandbox.account import Account
 from sandbox.errors import invalid
-from sandbox.objects import returns
+from sandbox.json_types import JsonObject
+from sandbox.objects import refunds_and_disputes
 from sandbox.objects.payments import balance_transaction
-from sandbox.shapes import JsonObject
 from sandbox.store import Query
 from sandbox.webhooks.events import emit
 
@@ -20,11 +20,13 @@ _CLOSED = frozenset({"won", "lost", "warning_closed"})
 
 
 def open_dispute(account: Account, charge_id: str, *, reason: str, status: str) -> JsonObject:
-    """Question a payment; the money leaves at once unless it is only an inquiry."""
+    """Open a dispute of a charge. Funds are withdrawn immediately, except for an inquiry."""
     paid = account.store.get("charge", charge_id, param="charge")
     if paid["status"] != "succeeded" or paid["disputed"]:
         raise invalid(f"Charge {charge_id} cannot be disputed.", param="charge")
-    opened = returns.dispute(paid, reason=reason, status=status, created=account.clock.timestamp())
+    opened = refunds_and_disputes.dispute(
+        paid, reason=reason, status=status, created=account.clock.timestamp()
+    )
     account.store.add(opened)
     paid["disputed"] = True
     account.store.save(paid)
@@ -36,19 +38,19 @@ def open_dispute(account: Account, charge_id: str, *, reason: str, status: str) 
 
 
 def is_inquiry(disputed: JsonObject) -> bool:
-    """Whether a dispute is only a question so far; no money has moved."""
+    """Whether a dispute is an inquiry, which withdraws no funds."""
     return str(disputed["status"]).startswith("warning_")
 
 
 def is_closed(disputed: JsonObject) -> bool:
-    """Whether a dispute has been decided."""
+    """Whether a dispute is closed."""
     return disputed["status"] in _CLOSED
 
 
-def answer(
+def submit_evidence(
     account: Account, disputed: JsonObject, evidence: JsonObject, *, submit: bool
 ) -> JsonObject:
-    """Give evidence; submitting it leaves the decision to the bank."""
+    """Add evidence. If submitted, the dispute goes under review."""
     refuse_closed(disputed)
     previous = {"evidence": {name: disputed["evidence"].get(name) for name in evidence}}
     disputed["evidence"].update(evidence)
@@ -57,17 +59,18 @@ def answer(
         previous["status"] = disputed["status"]
         disputed["status"] = "warning_under_review" if is_inquiry(disputed) else "under_review"
         disputed["evidence_details"]["submission_count"] += 1
+        disputed["evidence_details"]["submission_method"] = "manual"
     emit(account, "charge.dispute.updated", account.store.save(disputed), previous)
     won = _DECIDING_EVIDENCE.get(str(evidence.get("uncategorized_text")))
     if submit and won is not None:
-        account.schedule.add(
+        account.jobs.add(
             "close_dispute", delay=account.options.settle_delay, dispute=disputed["id"], won=won
         )
     return disputed
 
 
 def close(account: Account, disputed: JsonObject, *, won: bool) -> JsonObject:
-    """Decide a dispute: won gives the money back, an inquiry just ends."""
+    """Close a dispute. If won, the funds are reinstated."""
     refuse_closed(disputed)
     previous = {"status": disputed["status"]}
     inquiry = is_inquiry(disputed)
@@ -81,18 +84,18 @@ def close(account: Account, disputed: JsonObject, *, won: bool) -> JsonObject:
 
 
 def close_when_decided(account: Account, dispute: str, won: bool) -> None:
-    """Decide a dispute once the bank has read the evidence."""
+    """Close a dispute after its review, if it is still open."""
     close(account, account.store.get("dispute", dispute), won=won)
 
 
 def refuse_closed(disputed: JsonObject) -> None:
-    """Raises Stripe's refusal when a dispute has been decided already."""
+    """Raise Stripe's error if a dispute is closed."""
     if is_closed(disputed):
         raise invalid("This dispute is already closed.")
 
 
 def dispute_of(account: Account, charge_id: str) -> JsonObject | None:
-    """The dispute over a charge."""
+    """The dispute of a charge, if any."""
     query = Query("dispute")
     query.where_equal("charge", charge_id)
     found = account.store.select(query, limit=1)

@@ -1,4 +1,4 @@
-"""Decides how a payment intent goes from confirmation to its end, with the events of each step.
+"""Life cycle of a payment intent: confirmed, authenticated, charged, declined, canceled.
 
 Stripe docs: https://docs.stripe.com/payments/paymentintents/lifecycle
 """
@@ -6,6 +6,7 @@ Stripe docs: https://docs.stripe.com/payments/paymentintents/lifecycle
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
 from sandbox.account import Account
 from sandbox.errors import CardError
@@ -14,28 +15,37 @@ from sandbox.flows.declines import (
     Decline,
     approved,
     authentication_error,
-    bank_refusal,
+    bank_decline,
 )
-from sandbox.flows.instruments import Card
-from sandbox.flows.methods import bank_account_of, card_of
+from sandbox.flows.payment_methods import test_bank_account, test_card
+from sandbox.flows.testcards import Card
+from sandbox.json_types import JsonObject
 from sandbox.objects import payments as objects
-from sandbox.shapes import JsonObject
 from sandbox.webhooks.events import emit
 
 _CARD_FEE = (0.029, 30)
 
 
-class Progress(StrEnum):
-    """How far a confirmation came; a refusal is an exception instead."""
+class ConfirmationStatus(StrEnum):
+    """Status of a payment intent after its confirmation; a decline raises CardError instead."""
 
     SUCCEEDED = "succeeded"
     PROCESSING = "processing"
     REQUIRES_ACTION = "requires_action"
 
 
-def create_intent(account: Account, amount: int, currency: str, **fields: object) -> JsonObject:
-    """Record the intention to collect an amount."""
-    intent = objects.payment_intent(amount, currency, created=account.clock.timestamp(), **fields)
+def create_intent(
+    account: Account, amount: int, currency: str, *, payment_method_types: list[str], **fields: Any
+) -> JsonObject:
+    """Create a payment intent."""
+    intent = objects.payment_intent(
+        amount,
+        currency,
+        created=account.clock.timestamp(),
+        payment_method_types=payment_method_types,
+        payment_method_options=objects.payment_method_options(payment_method_types),
+        **fields,
+    )
     account.store.add(intent)
     emit(account, "payment_intent.created", intent)
     return intent
@@ -43,32 +53,35 @@ def create_intent(account: Account, amount: int, currency: str, **fields: object
 
 def confirm(
     account: Account, intent: JsonObject, method: JsonObject, *, authenticated: bool = False
-) -> Progress:
-    """Try to collect. Raises CardError when the bank refuses, with everything recorded."""
+) -> ConfirmationStatus:
+    """Charge the payment method. Raises CardError on a decline, after recording it."""
     if method["type"] != "card":
         return _start_debit(account, intent, method)
-    card = card_of(account, method)
+    card = test_card(account, method)
     if card.authenticate and not authenticated:
         return _ask_for_authentication(account, intent, method)
+    charged = objects.charge(
+        intent, method, created=account.clock.timestamp(), authenticated=authenticated
+    )
     if card.decline is not None:
-        raise _decline(account, intent, method, Decline(card.decline))
-    paid = account.store.add(objects.charge(intent, method, created=account.clock.timestamp()))
-    _collect(account, intent, method, paid)
+        raise _decline(account, intent, charged, method, Decline(card.decline))
+    paid = account.store.add(charged)
+    _succeed(account, intent, method, paid)
     _open_dispute(account, paid, card)
-    return Progress.SUCCEEDED
+    return ConfirmationStatus.SUCCEEDED
 
 
 def fail_authentication(account: Account, intent: JsonObject, method: JsonObject) -> None:
-    """Record that the cardholder did not pass 3D Secure; there is no charge."""
+    """Record a failed 3D Secure check; there is no charge."""
     _fail(account, intent, authentication_error(method))
 
 
 def settle_debit(account: Account, intent: JsonObject) -> bool:
-    """Decide a bank debit that was processing: whether the money came."""
+    """Complete or fail a bank debit. Returns whether it succeeded."""
     method = account.store.get("payment_method", intent["payment_method"])
     debited = account.store.get("charge", intent["latest_charge"])
-    if bank_account_of(account, method).succeeds:
-        _collect(account, intent, method, debited)
+    if test_bank_account(account, method).succeeds:
+        _succeed(account, intent, method, debited)
         return True
     debited.update(
         status="failed",
@@ -77,12 +90,12 @@ def settle_debit(account: Account, intent: JsonObject) -> bool:
         outcome=Decline("insufficient_funds").outcome(),
     )
     emit(account, "charge.failed", account.store.save(debited))
-    _fail(account, intent, bank_refusal(debited["id"], method))
+    _fail(account, intent, bank_decline(debited["id"], method))
     return False
 
 
 def cancel(account: Account, intent: JsonObject, reason: str | None) -> None:
-    """Give up a payment intent that has not succeeded."""
+    """Cancel a payment intent."""
     intent.update(
         status="canceled",
         canceled_at=account.clock.timestamp(),
@@ -92,8 +105,8 @@ def cancel(account: Account, intent: JsonObject, reason: str | None) -> None:
     emit(account, "payment_intent.canceled", account.store.save(intent))
 
 
-def book_charge(account: Account, charge: str) -> None:
-    """Put a successful charge on the balance, some seconds after it: `charge.updated`."""
+def add_charge_to_balance(account: Account, charge: str) -> None:
+    """Add a charge's balance transaction; Stripe does so a moment later, with `charge.updated`."""
     paid = account.store.get("charge", charge)
     rate, fixed = _CARD_FEE
     booked = objects.balance_transaction(
@@ -114,7 +127,7 @@ def book_charge(account: Account, charge: str) -> None:
     emit(account, "charge.updated", account.store.save(paid), previous)
 
 
-def _collect(account: Account, intent: JsonObject, method: JsonObject, paid: JsonObject) -> None:
+def _succeed(account: Account, intent: JsonObject, method: JsonObject, paid: JsonObject) -> None:
     paid.update(
         status="succeeded",
         paid=True,
@@ -133,7 +146,7 @@ def _collect(account: Account, intent: JsonObject, method: JsonObject, paid: Jso
     )
     emit(account, "charge.succeeded", account.store.save(paid))
     emit(account, "payment_intent.succeeded", account.store.save(intent))
-    account.schedule.add("book_charge", delay=account.options.settle_delay, charge=paid["id"])
+    account.jobs.add("add_charge_to_balance", delay=account.options.settle_delay, charge=paid["id"])
 
 
 def _open_dispute(account: Account, paid: JsonObject, card: Card) -> None:
@@ -142,7 +155,7 @@ def _open_dispute(account: Account, paid: JsonObject, card: Card) -> None:
         disputes.open_dispute(account, paid["id"], reason=reason, status=status)
 
 
-def _start_debit(account: Account, intent: JsonObject, method: JsonObject) -> Progress:
+def _start_debit(account: Account, intent: JsonObject, method: JsonObject) -> ConfirmationStatus:
     debited = objects.charge(intent, method, created=account.clock.timestamp())
     account.store.add(debited)
     intent.update(
@@ -153,31 +166,36 @@ def _start_debit(account: Account, intent: JsonObject, method: JsonObject) -> Pr
     )
     emit(account, "charge.pending", debited)
     emit(account, "payment_intent.processing", account.store.save(intent))
-    delay = account.options.delayed_method_delay + 60 * bank_account_of(account, method).minutes
-    account.schedule.add("settle_debit", delay=delay, intent=intent["id"])
-    return Progress.PROCESSING
+    delay = account.options.delayed_method_delay + 60 * test_bank_account(account, method).minutes
+    account.jobs.add("settle_debit", delay=delay, intent=intent["id"])
+    return ConfirmationStatus.PROCESSING
 
 
-def _ask_for_authentication(account: Account, intent: JsonObject, method: JsonObject) -> Progress:
+def _ask_for_authentication(
+    account: Account, intent: JsonObject, method: JsonObject
+) -> ConfirmationStatus:
     intent.update(
         status="requires_action",
         payment_method=method["id"],
         next_action={
             "type": "redirect_to_url",
             "redirect_to_url": {
-                "return_url": account.store.private(intent["id"]).get("return_url"),
+                "return_url": account.store.get_private(intent["id"]).get("return_url"),
                 "url": f"{account.base_url}/c/authenticate/{intent['id']}",
             },
         },
     )
     emit(account, "payment_intent.requires_action", account.store.save(intent))
-    return Progress.REQUIRES_ACTION
+    return ConfirmationStatus.REQUIRES_ACTION
 
 
 def _decline(
-    account: Account, intent: JsonObject, method: JsonObject, decline: Decline
+    account: Account,
+    intent: JsonObject,
+    refused: JsonObject,
+    method: JsonObject,
+    decline: Decline,
 ) -> CardError:
-    refused = objects.charge(intent, method, created=account.clock.timestamp())
     refused.update(
         status="failed",
         failure_code=decline.code,

@@ -1,4 +1,4 @@
-"""Decides how money goes back: refunds, whole or in parts, at once, later, or failing afterwards.
+"""Life cycle of a refund: full or partial, immediate, pending or failing later.
 
 Stripe docs: https://docs.stripe.com/refunds and https://docs.stripe.com/testing#refunds
 """
@@ -8,16 +8,16 @@ from __future__ import annotations
 from sandbox.account import Account
 from sandbox.errors import invalid
 from sandbox.flows.disputes import dispute_of
-from sandbox.flows.instruments import CARDS
+from sandbox.flows.testcards import CARDS
+from sandbox.json_types import JsonObject
 from sandbox.money import amount_text
-from sandbox.objects import returns
+from sandbox.objects import refunds_and_disputes
 from sandbox.objects.payments import balance_transaction
-from sandbox.shapes import JsonObject
 from sandbox.webhooks.events import emit
 
 
 def charge_to_refund(account: Account, intent: JsonObject) -> str:
-    """The charge of a payment intent that has succeeded."""
+    """The id of a payment intent's successful charge. Raises a 400 if there is none."""
     if intent["status"] != "succeeded" or not intent["latest_charge"]:
         raise invalid(
             f"This PaymentIntent ({intent['id']}) does not have a successful charge to refund.",
@@ -34,11 +34,11 @@ def create_refund(
     reason: str | None,
     metadata: JsonObject,
 ) -> JsonObject:
-    """Give back an amount, or all that is left. Refuses more than there is."""
+    """Refund an amount, or the rest of the charge. Raises a 400 beyond that."""
     paid = account.store.get("charge", charge_id, param="charge")
     amount = _refundable(account, paid, amount)
-    fate = _fate(account, paid)
-    made = returns.refund(
+    fate = _refund_behaviour(account, paid)
+    made = refunds_and_disputes.refund(
         paid,
         amount,
         created=account.clock.timestamp(),
@@ -46,41 +46,39 @@ def create_refund(
         metadata=metadata,
         status="pending" if fate == "pending" else "succeeded",
     )
-    made["balance_transaction"] = _book(account, made)
+    made["balance_transaction"] = _add_to_balance(account, made)
     account.store.add(made)
     emit(account, "refund.created", made)
     _set_refunded(account, paid, int(paid["amount_refunded"]) + amount)
-    account.schedule.add(
+    account.jobs.add(
         "settle_refund", delay=account.options.settle_delay, refund=made["id"], fate=fate
     )
     return made
 
 
 def settle_refund(account: Account, refund: str, fate: str) -> None:
-    """Let a refund reach the bank, or come back from it."""
+    """Complete or fail a refund, some seconds after its creation."""
     made = account.store.get("refund", refund)
     if fate == "failed":
         fail_refund(account, made)
         return
-    method = made["destination_details"]["type"]
-    destination = made["destination_details"][method]
-    previous: JsonObject = {
-        "destination_details": {method: {"reference": None, "reference_status": "pending"}}
-    }
-    destination.update(reference="4215512345678901", reference_status="available")
+    previous: JsonObject = {}
+    if card := made["destination_details"].get("card"):
+        previous["destination_details"] = {"card": {"reference_status": card["reference_status"]}}
+        card.update(reference="4215512345678901", reference_status="available")
     if made["status"] == "pending":
         previous["status"] = "pending"
         made["status"] = "succeeded"
-    announce_update(account, account.store.save(made), previous)
+    emit_refund_updated(account, account.store.save(made), previous)
 
 
 def fail_refund(account: Account, made: JsonObject) -> None:
-    """Undo a refund the bank has sent back: the charge holds the money again."""
+    """Fail a refund: the amount returns to the charge."""
     previous = {"status": made["status"]}
     made.update(
         status="failed",
         failure_reason="expired_or_canceled_card",
-        failure_balance_transaction=_book(account, made, reverse=True),
+        failure_balance_transaction=_add_to_balance(account, made, reverse=True),
     )
     account.store.save(made)
     paid = account.store.get("charge", made["charge"])
@@ -88,11 +86,11 @@ def fail_refund(account: Account, made: JsonObject) -> None:
     paid["refunded"] = False
     account.store.save(paid)
     emit(account, "refund.failed", made)
-    announce_update(account, made, previous)
+    emit_refund_updated(account, made, previous)
 
 
-def announce_update(account: Account, made: JsonObject, previous: JsonObject) -> None:
-    """Tell of a changed refund under both of the names Stripe uses."""
+def emit_refund_updated(account: Account, made: JsonObject, previous: JsonObject) -> None:
+    """Emit both events that Stripe sends for an updated refund."""
     emit(account, "refund.updated", made, previous)
     emit(account, "charge.refund.updated", made, previous)
 
@@ -115,19 +113,21 @@ def _refundable(account: Account, paid: JsonObject, wanted: int | None) -> int:
     if amount < 1:
         raise invalid("Invalid positive integer", param="amount", code="parameter_invalid_integer")
     if amount > left:
-        raise invalid(_too_much(amount, left, str(paid["currency"])), param="amount")
+        raise invalid(_exceeds_message(amount, left, str(paid["currency"])), param="amount")
     return amount
 
 
-def _too_much(amount: int, left: int, currency: str) -> str:
+def _exceeds_message(amount: int, left: int, currency: str) -> str:
     return (
         f"Refund amount ({amount_text(amount, currency)}) is greater than "
         f"unrefunded amount on charge ({amount_text(left, currency)})"
     )
 
 
-def _fate(account: Account, paid: JsonObject) -> str:
-    number = account.store.private(paid["payment_method"]).get("number", "")
+def _refund_behaviour(account: Account, paid: JsonObject) -> str:
+    if paid["payment_method_details"]["type"] != "card":
+        return "pending"  # a bank transfer takes its time
+    number = account.store.get_private(paid["payment_method"]).get("number", "")
     card = CARDS.get(number)
     return card.refund if card else "succeeded"
 
@@ -140,7 +140,7 @@ def _set_refunded(account: Account, paid: JsonObject, total: int) -> None:
     emit(account, "charge.refunded", account.store.save(paid), previous)
 
 
-def _book(account: Account, made: JsonObject, *, reverse: bool = False) -> str:
+def _add_to_balance(account: Account, made: JsonObject, *, reverse: bool = False) -> str:
     booked = balance_transaction(
         "refund_failure" if reverse else "refund",
         amount=int(made["amount"]) if reverse else -int(made["amount"]),

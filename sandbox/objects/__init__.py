@@ -1,4 +1,4 @@
-"""How Stripe's objects look: one builder for each, with the full field set of the pinned version.
+"""Builders of Stripe's objects, with all fields of the pinned API version.
 
-The sets are those of `2026-10-28.endive`. Stripe docs: https://docs.stripe.com/api
+The version is `2026-10-28.endive`. Stripe docs: https://docs.stripe.com/api
 """

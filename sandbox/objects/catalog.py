@@ -1,15 +1,15 @@
-"""Decides how products, prices, coupons and line items look."""
+"""Builders of products, prices, coupons and line items."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from sandbox.identifiers import new_id
-from sandbox.shapes import JsonObject
+from sandbox.json_types import JsonObject
 
 
 def product(name: str, *, created: int, **fields: Any) -> JsonObject:
-    """Something that is sold."""
+    """A product."""
     return {
         "id": new_id("product"),
         "object": "product",
@@ -26,6 +26,7 @@ def product(name: str, *, created: int, **fields: Any) -> JsonObject:
         "shippable": None,
         "statement_descriptor": None,
         "tax_code": None,
+        "tax_details": None,
         "type": "service",
         "unit_label": None,
         "updated": created,
@@ -37,7 +38,7 @@ def product(name: str, *, created: int, **fields: Any) -> JsonObject:
 def price(
     product_id: str, *, currency: str, unit_amount: int, created: int, **fields: Any
 ) -> JsonObject:
-    """What one unit of a product costs, once."""
+    """A price of a product, one-time unless `recurring` is given."""
     return {
         "id": new_id("price"),
         "object": "price",
@@ -63,7 +64,7 @@ def price(
 
 
 def coupon(identifier: str, *, created: int, **fields: Any) -> JsonObject:
-    """A discount by percentage or by amount."""
+    """A coupon, by percentage or amount."""
     return {
         "id": identifier,
         "object": "coupon",
@@ -85,7 +86,7 @@ def coupon(identifier: str, *, created: int, **fields: Any) -> JsonObject:
 
 
 def line_item(of: JsonObject, *, description: str, quantity: int) -> JsonObject:
-    """So many units of a price in a Checkout Session."""
+    """A line item of a Checkout Session."""
     amount = int(of["unit_amount"]) * quantity
     return {
         "id": new_id("item"),

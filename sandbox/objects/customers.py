@@ -1,23 +1,23 @@
-"""Decides how a customer and a customer's billing details look."""
+"""Builders of customers, addresses and billing details."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from sandbox.identifiers import new_id, random_text
-from sandbox.shapes import JsonObject
+from sandbox.json_types import JsonObject
 
 _INVOICE_SETTINGS = ("custom_fields", "default_payment_method", "footer", "rendering_options")
 ADDRESS_FIELDS = ("city", "country", "line1", "line2", "postal_code", "state")
 
 
 def address(given: JsonObject | None = None) -> JsonObject:
-    """An address with every field, None where nothing was given."""
+    """An address with all fields; missing ones are None."""
     return {name: (given or {}).get(name) for name in ADDRESS_FIELDS}
 
 
 def billing_details(given: JsonObject | None = None) -> JsonObject:
-    """Who pays, as payment methods and charges carry it."""
+    """Billing details of a payment method or charge."""
     details = given or {}
     return {
         "address": address(details.get("address")),
@@ -28,8 +28,21 @@ def billing_details(given: JsonObject | None = None) -> JsonObject:
     }
 
 
+def shipping(given: JsonObject | None) -> JsonObject | None:
+    """Shipping details of a payment, with all fields; None if none were given."""
+    if given is None:
+        return None
+    return {
+        "address": address(given.get("address")),
+        "carrier": given.get("carrier"),
+        "name": given.get("name"),
+        "phone": given.get("phone"),
+        "tracking_number": given.get("tracking_number"),
+    }
+
+
 def customer(*, created: int, **fields: Any) -> JsonObject:
-    """Somebody the account knows."""
+    """A customer."""
     return {
         "id": new_id("customer"),
         "object": "customer",

@@ -1,16 +1,18 @@
-"""Decides how payment methods, payment intents, charges and balance transactions look."""
+"""Builders of payment methods, payment intents, charges and balance transactions."""
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Iterable
 from typing import Any
 
 from sandbox.identifiers import new_id, random_text
+from sandbox.json_types import JsonObject
 from sandbox.objects.customers import billing_details
-from sandbox.shapes import JsonObject
 
 
 def payment_method(kind: str, details: JsonObject, *, created: int, **fields: Any) -> JsonObject:
-    """How somebody pays; `details` is the part that is named after the kind."""
+    """A payment method; `details` is the field named after its type."""
     return {
         "id": new_id("payment_method"),
         "object": "payment_method",
@@ -28,7 +30,7 @@ def payment_method(kind: str, details: JsonObject, *, created: int, **fields: An
 
 
 def payment_intent(amount: int, currency: str, *, created: int, **fields: Any) -> JsonObject:
-    """The intention to collect an amount, with no method yet."""
+    """A payment intent without a payment method."""
     identifier = new_id("payment_intent")
     return {
         "id": identifier,
@@ -47,8 +49,8 @@ def payment_intent(amount: int, currency: str, *, created: int, **fields: Any) -
         "confirmation_method": "automatic",
         "created": created,
         "currency": currency,
-        **_NO_PAYMENT_YET,
-        "payment_method_options": {"card": {"request_three_d_secure": "automatic"}},
+        **_UNPAID_FIELDS,
+        "payment_method_options": {},
         "payment_method_types": ["card"],
         "livemode": False,
         "metadata": {},
@@ -57,7 +59,23 @@ def payment_intent(amount: int, currency: str, *, created: int, **fields: Any) -
     }
 
 
-_NO_PAYMENT_YET: JsonObject = {
+def payment_method_options(types: Iterable[str]) -> JsonObject:
+    """A payment intent's options for each of its payment method types."""
+    return {kind: dict(_METHOD_OPTIONS.get(kind, {})) for kind in types}
+
+
+_METHOD_OPTIONS: dict[str, JsonObject] = {
+    "card": {
+        "installments": None,
+        "mandate_options": None,
+        "network": None,
+        "request_three_d_secure": "automatic",
+    },
+    "us_bank_account": {"verification_method": "automatic"},
+}
+
+_UNPAID_FIELDS: JsonObject = {
+    "allowed_payment_method_types": None,
     "customer": None,
     "customer_account": None,
     "description": None,
@@ -69,6 +87,7 @@ _NO_PAYMENT_YET: JsonObject = {
     "on_behalf_of": None,
     "payment_method": None,
     "payment_method_configuration_details": None,
+    "payment_record": None,
     "processing": None,
     "receipt_email": None,
     "review": None,
@@ -82,10 +101,13 @@ _NO_PAYMENT_YET: JsonObject = {
 }
 
 
-def charge(intent: JsonObject, method: JsonObject, *, created: int) -> JsonObject:
-    """One attempt to collect a payment intent's amount; pending until it is decided.
+def charge(
+    intent: JsonObject, method: JsonObject, *, created: int, authenticated: bool = False
+) -> JsonObject:
+    """A pending charge of a payment intent.
 
-    The intent's metadata and description are copied once, now, as Stripe does.
+    The intent's metadata and description are copied when the charge is created, as Stripe does.
+    `authenticated` says that the customer passed 3D Secure.
     """
     identifier = new_id("charge")
     if method["type"] != "card":
@@ -99,13 +121,15 @@ def charge(intent: JsonObject, method: JsonObject, *, created: int) -> JsonObjec
         "currency": intent["currency"],
         "customer": intent["customer"],
         "description": intent["description"],
-        **_UNDECIDED,
+        **_PENDING_FIELDS,
         "fraud_details": {},
         "livemode": False,
         "metadata": dict(intent["metadata"]),
         "payment_intent": intent["id"],
         "payment_method": method["id"],
-        "payment_method_details": _paid_with(method, int(intent["amount"])),
+        "payment_method_details": _payment_method_details(
+            method, int(intent["amount"]), authenticated=authenticated
+        ),
         "receipt_email": intent["receipt_email"],
         "shipping": intent["shipping"],
         "statement_descriptor": intent["statement_descriptor"],
@@ -113,7 +137,7 @@ def charge(intent: JsonObject, method: JsonObject, *, created: int) -> JsonObjec
     }
 
 
-_UNDECIDED: JsonObject = {
+_PENDING_FIELDS: JsonObject = {
     "amount_captured": 0,
     "amount_refunded": 0,
     "application": None,
@@ -141,27 +165,60 @@ _UNDECIDED: JsonObject = {
 }
 
 
-def _paid_with(method: JsonObject, amount: int) -> JsonObject:
+def _payment_method_details(method: JsonObject, amount: int, *, authenticated: bool) -> JsonObject:
     kind = str(method["type"])
     if kind != "card":
-        return {kind: {**method[kind], "mandate": None}, "type": kind}
-    card = {name: method["card"][name] for name in _CARD_FACTS_ON_CHARGES}
+        account = {name: method[kind][name] for name in _CHARGE_BANK_FIELDS[kind]}
+        return {kind: {**account, **_BANK_PROCESSING[kind]}, "type": kind}
+    card = {name: method["card"][name] for name in _CHARGE_CARD_FIELDS}
+    indicator = _COMMERCE_INDICATORS.get(card["brand"]) if authenticated else None
     return {
         "card": {
             **card,
             **_CARD_PROCESSING,
             "amount_authorized": amount,
+            "electronic_commerce_indicator": indicator,
             "network": card["brand"],
             "overcapture": {"maximum_amount_capturable": amount, "status": "unavailable"},
+            "three_d_secure": _passed_authentication(indicator) if authenticated else None,
         },
         "type": "card",
     }
 
 
-_CARD_FACTS_ON_CHARGES = (
+_CHARGE_CARD_FIELDS = (
     "brand", "checks", "country", "exp_month", "exp_year", "fingerprint", "funding", "last4",
     "regulated_status", "wallet",
 )  # fmt: skip
+
+_CHARGE_BANK_FIELDS = {
+    "sepa_debit": ("bank_code", "branch_code", "country", "fingerprint", "last4"),
+    "us_bank_account": (
+        "account_holder_type", "account_type", "bank_name", "fingerprint", "last4",
+        "routing_number",
+    ),
+}  # fmt: skip
+
+_BANK_PROCESSING: dict[str, JsonObject] = {
+    "sepa_debit": {"mandate": None},
+    "us_bank_account": {"payment_reference": None},
+}
+
+_COMMERCE_INDICATORS = {"visa": "05", "mastercard": "02"}
+"""Electronic commerce indicator of a fully authenticated payment, by card brand."""
+
+
+def _passed_authentication(indicator: str | None) -> JsonObject:
+    return {
+        "authentication_flow": "challenge",
+        "electronic_commerce_indicator": indicator,
+        "exemption_indicator": None,
+        "result": "authenticated",
+        "result_reason": None,
+        "transaction_id": str(uuid.uuid4()),
+        "version": "2.2.0",
+    }
+
 
 _CARD_PROCESSING: JsonObject = {
     "authorization_code": None,
@@ -172,7 +229,6 @@ _CARD_PROCESSING: JsonObject = {
     "multicapture": {"status": "unavailable"},
     "network_token": {"used": False},
     "network_transaction_id": None,
-    "three_d_secure": None,
     "transaction_link_id": None,
 }
 
@@ -180,7 +236,7 @@ _CARD_PROCESSING: JsonObject = {
 def balance_transaction(
     kind: str, *, amount: int, fee: int, currency: str, source: str, created: int, category: str
 ) -> JsonObject:
-    """What a payment, a refund or a dispute did to the account's balance."""
+    """A balance transaction of a payment, refund or dispute."""
     return {
         "id": new_id("balance_transaction"),
         "object": "balance_transaction",

@@ -1,4 +1,4 @@
-"""Decides how a Checkout Session looks."""
+"""Builder of Checkout Sessions."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import copy
 from typing import Any
 
 from sandbox.identifiers import new_id
+from sandbox.json_types import JsonObject
 from sandbox.objects.customers import address
-from sandbox.shapes import JsonObject
 
 _UNSET: JsonObject = dict.fromkeys(
     (
@@ -63,7 +63,7 @@ _DEFAULTS: JsonObject = {
 def checkout_session(
     *, subtotal: int, discount: int, currency: str, created: int, url_base: str, **fields: Any
 ) -> JsonObject:
-    """An open session. There is no payment intent until the customer confirms."""
+    """An open session. It has no payment intent until the customer confirms."""
     identifier = new_id("checkout.session")
     total = subtotal - discount
     return {
@@ -84,7 +84,7 @@ def checkout_session(
 
 
 def customer_details(email: str | None, billing: JsonObject) -> JsonObject:
-    """Who paid, as the session tells it afterwards."""
+    """The session's `customer_details`, set when it is paid."""
     return {
         "address": address(billing.get("address")),
         "business_name": None,

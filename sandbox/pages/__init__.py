@@ -1,1 +1,1 @@
-"""What people see: the hosted payment page, the 3D Secure page and the control page."""
+"""HTML pages: the hosted payment page, the 3D Secure page and the control page."""

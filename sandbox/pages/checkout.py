@@ -1,16 +1,16 @@
-"""Decides how the hosted payment page reads: what is bought, how to pay, and what went wrong."""
+"""HTML of the hosted payment page: order summary, payment form, errors."""
 
 from __future__ import annotations
 
 from aiohttp import web
 
-from sandbox.flows.instruments import CARDS
+from sandbox.flows.testcards import CARDS
+from sandbox.json_types import JsonObject
 from sandbox.money import amount_text
-from sandbox.pages.fields import Form
+from sandbox.pages.form_fields import Form
 from sandbox.pages.layout import message_page, render
 from sandbox.pages.markup import Markup, join, tag
 from sandbox.pages.payment_form import CARD, DEBIT, delayed_kind, method_chosen
-from sandbox.shapes import JsonObject
 
 _SUGGESTED = (
     "4242424242424242", "4000000000000002", "4000000000009995", "4000000000000069",
@@ -36,20 +36,20 @@ def payment_page(
         form.alert(message),
         tag("div", _form(session, form, total), class_="card"),
         _hints(session),
-        _way_back(session),
+        _cancel_link(session),
         status=status,
     )
 
 
 def closed_page(session: JsonObject, return_to: str) -> web.Response:
-    """The page of a session that is over."""
+    """The page of a complete or expired session."""
     if session["status"] == "complete":
         link = tag("p", tag("a", "Return to the shop", href=return_to))
         return message_page("All done", "This payment is complete.", link)
     return message_page(
         "Link expired",
         "You were not charged. This payment link is no longer valid.",
-        _way_back(session),
+        _cancel_link(session),
         status=410,
     )
 
@@ -58,8 +58,8 @@ def unknown_page() -> web.Response:
     """The page of a session that does not exist."""
     return message_page(
         "Page not found",
-        "There is no such payment page. Sessions are forgotten when the sandbox stops, "
-        "unless it keeps them in a state file.",
+        "There is no such payment page. Sessions are deleted when the sandbox stops, "
+        "unless it runs with a state file.",
         status=404,
     )
 
@@ -204,7 +204,7 @@ def _grouped(number: str) -> str:
     return " ".join(number[i : i + 4] for i in range(0, len(number), 4))
 
 
-def _way_back(session: JsonObject) -> Markup | None:
+def _cancel_link(session: JsonObject) -> Markup | None:
     if not session["cancel_url"]:
         return None
     return tag("p", tag("a", "← Back without paying", href=session["cancel_url"], id="back"))

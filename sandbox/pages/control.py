@@ -1,4 +1,4 @@
-"""Decides how the control page reads: payments, events and deliveries, clock, switches."""
+"""HTML of the control page: payments, events, deliveries, clock, switches."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from sandbox.json_types import JsonObject
 from sandbox.money import amount_text
+from sandbox.pages.components import button, short_id, table, time_tag
 from sandbox.pages.layout import render
 from sandbox.pages.markup import Markup, tag
-from sandbox.pages.parts import button, moment, short, table
-from sandbox.shapes import JsonObject
 from sandbox.webhooks.outbox import Delivery
 from sandbox.webhooks.switches import Switches
 
@@ -21,7 +21,7 @@ _STEPS = {"1 minute": 60, "30 minutes": 1800, "1 day": 86400, "4 days": 345600}
 
 @dataclass(frozen=True)
 class PaymentRow:
-    """A session with what has become of its payment."""
+    """A session with its charge and dispute."""
 
     session: JsonObject
     charge: JsonObject | None
@@ -30,7 +30,7 @@ class PaymentRow:
 
 @dataclass(frozen=True)
 class EventRow:
-    """An event with the attempts to deliver it."""
+    """An event with its delivery attempts."""
 
     event: JsonObject
     deliveries: Sequence[Delivery]
@@ -38,7 +38,7 @@ class EventRow:
 
 @dataclass(frozen=True)
 class Overview:
-    """Everything the control page shows."""
+    """Data of the control page."""
 
     base_url: str
     now: float
@@ -51,32 +51,32 @@ class Overview:
 
 
 def control_page(overview: Overview) -> web.Response:
-    """The whole page."""
+    """Render the control page."""
     return render(
         "Control",
         tag("h1", "Sandbox control"),
         tag("div", overview.notice, role="status", class_="notice") if overview.notice else None,
-        _facts(overview),
+        _account_card(overview),
         tag("h2", "Payments"),
         _payments(overview.payments),
         tag("h2", "Events"),
         _events(overview.events),
         tag("h2", "Clock"),
         _clock(overview),
-        tag("h2", "Make it misbehave"),
+        tag("h2", "Fault switches"),
         _switches(overview.switches),
         width="wide",
     )
 
 
 def event_page(row: EventRow) -> web.Response:
-    """One event: how its deliveries went, and its payload."""
+    """Render an event's page: deliveries and payload."""
     event = row.event
     return render(
         event["type"],
         tag("p", tag("a", "← Control", href="/sandbox")),
         tag("h1", event["type"]),
-        tag("p", tag("code", event["id"]), " at ", moment(event["created"]), class_="quiet"),
+        tag("p", tag("code", event["id"]), " at ", time_tag(event["created"]), class_="quiet"),
         _event_actions(event),
         tag("h2", "Deliveries"),
         _deliveries(row.deliveries),
@@ -86,7 +86,7 @@ def event_page(row: EventRow) -> web.Response:
     )
 
 
-def _facts(overview: Overview) -> Markup:
+def _account_card(overview: Overview) -> Markup:
     endpoints = [
         tag(
             "li",
@@ -112,7 +112,7 @@ def _payments(rows: Sequence[PaymentRow]) -> Markup:
         ("Session", "Amount", "Status", "Actions"),
         [
             (
-                tag("code", short(row.session["id"])),
+                tag("code", short_id(row.session["id"])),
                 amount_text(row.session["amount_total"], row.session["currency"]),
                 tag("span", _payment_status(row), class_="status"),
                 tag("div", *_payment_actions(row), class_="actions"),
@@ -176,9 +176,9 @@ def _events(rows: Sequence[EventRow]) -> Markup:
         ("Time", "Event", "Object", "Deliveries", "Actions"),
         [
             (
-                moment(row.event["created"]),
+                time_tag(row.event["created"]),
                 tag("a", row.event["type"], href=f"/sandbox/events/{row.event['id']}"),
-                tag("code", short(row.event["data"]["object"]["id"])),
+                tag("code", short_id(row.event["data"]["object"]["id"])),
                 _outcome(row),
                 _event_actions(row.event),
             )
@@ -215,7 +215,7 @@ def _deliveries(deliveries: Sequence[Delivery]) -> Markup:
         ("Time", "To", "Attempt", "Result", "Took", "Answer"),
         [
             (
-                moment(each.at),
+                time_tag(each.at),
                 tag("code", each.url),
                 str(each.attempt),
                 tag(
@@ -239,7 +239,7 @@ def _clock(overview: Overview) -> Markup:
     ]
     return tag(
         "div",
-        tag("p", "It is ", moment(overview.now), f" UTC{ahead}. Signatures keep the real time."),
+        tag("p", "It is ", time_tag(overview.now), f" UTC{ahead}. Signatures use the real time."),
         tag("div", *buttons, class_="actions"),
         class_="card",
     )
@@ -252,10 +252,10 @@ def _switches(switches: Switches) -> Markup:
             "div",
             _setting("match", "For events like", switches.match),
             _setting("delay", "Delay, seconds", f"{switches.delay:g}"),
-            _setting("shuffle", "Shuffle within, seconds", f"{switches.shuffle:g}"),
+            _setting("shuffle", "Random delay up to, seconds", f"{switches.shuffle:g}"),
             _setting("fail_first", "Fail the first attempts", str(switches.fail_first)),
-            _setting("api_delay", "Delay API answers, seconds", f"{switches.api_delay:g}"),
-            _setting("api_error", "Answer the API with status", str(switches.api_error)),
+            _setting("api_delay", "Delay API responses, seconds", f"{switches.api_delay:g}"),
+            _setting("api_error", "Fail API requests with status", str(switches.api_error)),
             _check("duplicate", "Deliver twice", on=switches.duplicate),
             _check("drop", "Drop", on=switches.drop),
             class_="switches",

@@ -1,4 +1,4 @@
-"""Decides how every page looks and what it may load: one inline style sheet and nothing else."""
+"""Page layout and security headers. A page loads nothing but its inline style sheet."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode(
 
 _HEADERS = {
     "Cache-Control": "no-store",
-    # No form-action: browsers apply it to redirects too, and paying ends on another site.
+    # No form-action: browsers apply it to redirects too, and paying redirects to another site.
     "Content-Security-Policy": (
         f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; img-src data:; "
         "base-uri 'none'; frame-ancestors 'none'"
     ),
-    # Not no-referrer: browsers would hide their Origin from our own forms' posts as well.
+    # Not no-referrer: browsers would send `Origin: null` with our own forms.
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
 
 
 def render(title: str, *content: Content, status: int = 200, width: str = "narrow") -> web.Response:
-    """A whole page."""
+    """Render an HTML page."""
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
@@ -36,17 +36,17 @@ def render(title: str, *content: Content, status: int = 200, width: str = "narro
         tag("title", f"{title} | Sandbox"),
         tag("style", Markup(_STYLE)),
     )
-    body = tag("body", _ribbon(), tag("main", *content, class_=width))
+    body = tag("body", _banner(), tag("main", *content, class_=width))
     document = join(Markup("<!doctype html>"), tag("html", head, body, lang="en"))
     return web.Response(text=document, status=status, content_type="text/html", headers=_HEADERS)
 
 
 def message_page(title: str, text: str, *content: Content, status: int = 200) -> web.Response:
-    """A page that says one thing."""
+    """Render a page with a heading and one paragraph."""
     return render(title, tag("h1", title), tag("p", text), *content, status=status)
 
 
-def _ribbon() -> Markup:
+def _banner() -> Markup:
     return tag(
         "p",
         tag("strong", "Sandbox"),

@@ -1,4 +1,4 @@
-"""Decides how HTML is written: as nested calls that escape every text, none forgotten."""
+"""HTML builder that escapes all text."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ _VOID = frozenset({"br", "hr", "input", "link", "meta"})
 
 
 class Markup(str):
-    """HTML that is safe as it stands."""
+    """HTML that needs no escaping."""
 
     __slots__ = ()
 
 
 Content = str | None
-"""A text, which is escaped, or a Markup, which is not, or nothing."""
+"""Text (escaped), Markup (not escaped) or None."""
 
 
 def join(*content: Content) -> Markup:
-    """Several pieces as one."""
+    """Concatenate pieces of content."""
     return Markup("".join(_safe(piece) for piece in content))
 
 
 def tag(name: str, /, *content: Content, **attributes: str | bool | None) -> Markup:
-    """An element. `class_` is class, `aria_label` is aria-label; False and None leave out."""
+    """An element. `class_` is class, `aria_label` aria-label; False and None omit it."""
     opening = name + "".join(_attribute(key, value) for key, value in attributes.items())
     if name in _VOID:
         return Markup(f"<{opening}>")

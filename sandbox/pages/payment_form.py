@@ -1,7 +1,7 @@
-"""Decides what a customer types to pay, and in which words a slip is pointed out.
+"""Validation of the payment form.
 
-The sentences are those of Stripe's own form. Fields are checked here, on the server, so that the
-page works without JavaScript.
+The messages are those of Stripe's own form. Validation runs on the server, so the page works
+without JavaScript.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from sandbox.flows.customer import Outcome, Payment
-from sandbox.flows.instruments import passes_luhn
-from sandbox.shapes import JsonObject
+from sandbox.flows.customer_actions import PaymentMethodData, PaymentResult
+from sandbox.flows.testcards import passes_luhn
+from sandbox.json_types import JsonObject
 
 CARD = "card"
 DEBIT = "debit"
 
-_NEVER_SHOWN_AGAIN = frozenset({"cardCvc"})
+_NOT_REDISPLAYED = frozenset({"cardCvc"})
 _FIELD_OF_PARAM = {
     "number": "cardNumber",
     "exp_month": "cardExpiry",
@@ -25,31 +25,31 @@ _FIELD_OF_PARAM = {
     "sepa_debit[iban]": "iban",
     "us_bank_account[account_number]": "accountNumber",
 }
-_LONGEST = 200
+_MAX_LENGTH = 200
 
 
-def typed(form: Mapping[str, str]) -> dict[str, str]:
-    """What was typed, trimmed; overlong texts count as nothing."""
+def clean(form: Mapping[str, str]) -> dict[str, str]:
+    """Strip the values; drop empty and overlong ones."""
     texts = {name: value.strip() for name, value in form.items()}
-    return {name: text for name, text in texts.items() if text and len(text) <= _LONGEST}
+    return {name: text for name, text in texts.items() if text and len(text) <= _MAX_LENGTH}
 
 
-def shown_again(values: dict[str, str]) -> dict[str, str]:
-    """What may be filled in when the page comes back: never the security code."""
-    return {name: text for name, text in values.items() if name not in _NEVER_SHOWN_AGAIN}
+def redisplayed(values: dict[str, str]) -> dict[str, str]:
+    """The values to fill in again: all but the security code."""
+    return {name: text for name, text in values.items() if name not in _NOT_REDISPLAYED}
 
 
-def faults_of(session: JsonObject, values: dict[str, str]) -> dict[str, str]:
-    """What is wrong with what was typed, in the order of the page."""
-    faults = {"email": _email_fault(values.get("email", ""))}
+def validate(session: JsonObject, values: dict[str, str]) -> dict[str, str]:
+    """Errors by field, in the order of the page."""
+    errors = {"email": _email_error(values.get("email", ""))}
     if session["amount_total"]:
-        chosen = _debit_faults if method_chosen(session, values) == DEBIT else _card_faults
-        faults.update(chosen(session, values))
-    return {name: fault for name, fault in faults.items() if fault}
+        chosen = _debit_errors if method_chosen(session, values) == DEBIT else _card_errors
+        errors.update(chosen(session, values))
+    return {name: fault for name, fault in errors.items() if fault}
 
 
-def payment_from(session: JsonObject, values: dict[str, str]) -> Payment:
-    """How the customer means to pay."""
+def payment_from(session: JsonObject, values: dict[str, str]) -> PaymentMethodData:
+    """The payment method data of a valid form."""
     email, name = values.get("email"), values.get("billingName")
     if method_chosen(session, values) == DEBIT:
         kind = delayed_kind(session) or "sepa_debit"
@@ -57,7 +57,7 @@ def payment_from(session: JsonObject, values: dict[str, str]) -> Payment:
             "iban": values.get("iban"),
             "account_number": values.get("accountNumber"),
         }
-        return Payment(kind, details, email=email, name=name)
+        return PaymentMethodData(kind, details, email=email, name=name)
     month, year = _expiry(values.get("cardExpiry", "")) or ("", "")
     number = re.sub(r"\D", "", values.get("cardNumber", ""))
     details = {
@@ -66,11 +66,11 @@ def payment_from(session: JsonObject, values: dict[str, str]) -> Payment:
         "exp_year": year,
         "cvc": values.get("cardCvc"),
     }
-    return Payment("card", details, email=email, name=name)
+    return PaymentMethodData("card", details, email=email, name=name)
 
 
 def method_chosen(session: JsonObject, values: dict[str, str]) -> str:
-    """By card, unless a bank debit is offered and chosen."""
+    """The chosen method: card, unless a bank debit is offered and chosen."""
     methods = session["payment_method_types"]
     if delayed_kind(session) is None:
         return CARD
@@ -79,20 +79,20 @@ def method_chosen(session: JsonObject, values: dict[str, str]) -> str:
 
 
 def delayed_kind(session: JsonObject) -> str | None:
-    """The delayed method a session offers."""
+    """The session's bank debit type, if it offers one."""
     for kind in ("sepa_debit", "us_bank_account"):
         if kind in session["payment_method_types"]:
             return kind
     return None
 
 
-def refusal_faults(outcome: Outcome) -> dict[str, str]:
-    """A refusal as the fault of a field, where one is to blame."""
-    name = _FIELD_OF_PARAM.get(outcome.param or "", "cardNumber")
-    return {name: outcome.message or "Your card was declined."}
+def decline_errors(result: PaymentResult) -> dict[str, str]:
+    """A decline as an error of the field it concerns."""
+    name = _FIELD_OF_PARAM.get(result.param or "", "cardNumber")
+    return {name: result.message or "Your card was declined."}
 
 
-def _email_fault(email: str) -> str | None:
+def _email_error(email: str) -> str | None:
     if not email:
         return "Your email is required."
     if not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", email):
@@ -100,16 +100,16 @@ def _email_fault(email: str) -> str | None:
     return None
 
 
-def _card_faults(session: JsonObject, values: dict[str, str]) -> dict[str, str | None]:
+def _card_errors(session: JsonObject, values: dict[str, str]) -> dict[str, str | None]:
     return {
-        "cardNumber": _number_fault(values.get("cardNumber", "")),
-        "cardExpiry": _expiry_fault(values.get("cardExpiry", "")),
-        "cardCvc": _cvc_fault(values.get("cardCvc", "")),
+        "cardNumber": _number_error(values.get("cardNumber", "")),
+        "cardExpiry": _expiry_error(values.get("cardExpiry", "")),
+        "cardCvc": _cvc_error(values.get("cardCvc", "")),
         "billingName": None if values.get("billingName") else "Your name is required.",
     }
 
 
-def _debit_faults(session: JsonObject, values: dict[str, str]) -> dict[str, str | None]:
+def _debit_errors(session: JsonObject, values: dict[str, str]) -> dict[str, str | None]:
     name = "iban" if delayed_kind(session) == "sepa_debit" else "accountNumber"
     what = "IBAN" if name == "iban" else "account number"
     return {
@@ -118,7 +118,7 @@ def _debit_faults(session: JsonObject, values: dict[str, str]) -> dict[str, str 
     }
 
 
-def _number_fault(written: str) -> str | None:
+def _number_error(written: str) -> str | None:
     number = re.sub(r"[\s-]", "", written)
     if not number.isascii() or (number and not number.isdigit()):
         return "Your card number is invalid."
@@ -132,7 +132,7 @@ def _expiry(written: str) -> tuple[str, str] | None:
     return (match[1], match[2]) if match else None
 
 
-def _expiry_fault(written: str) -> str | None:
+def _expiry_error(written: str) -> str | None:
     expiry = _expiry(written)
     if expiry is None:
         return "Your card's expiration date is incomplete."
@@ -141,7 +141,7 @@ def _expiry_fault(written: str) -> str | None:
     return None
 
 
-def _cvc_fault(written: str) -> str | None:
+def _cvc_error(written: str) -> str | None:
     if re.fullmatch(r"\d{3,4}", written, re.ASCII):
         return None
     return "Your card's security code is incomplete."

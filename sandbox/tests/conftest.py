@@ -1,4 +1,4 @@
-"""A local Stripe for each test, an application that it delivers to, and the SDK as its client."""
+"""Fixtures: a sandbox for each test, a webhook receiver, and an SDK client."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import stripe
 
-from sandbox.running import RunningSandbox, running
+from sandbox.testing import RunningSandbox, running
 from sandbox.tests.receiver import Receiver, receiving
 from sandbox.tests.shop import Shop
 

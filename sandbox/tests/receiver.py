@@ -1,4 +1,4 @@
-"""An application as Stripe sees it: verifies what it is sent with the SDK, and answers as told."""
+"""A webhook receiver: verifies events with the SDK and responds as configured."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import stripe
 
-from sandbox.running import TEST_SECRET
-from sandbox.shapes import JsonObject
+from sandbox.json_types import JsonObject
+from sandbox.testing import TEST_SECRET
 
 Answers = Callable[[JsonObject, int], int]
 """The event and the how-manieth attempt it is, to a status."""

@@ -1,4 +1,4 @@
-"""What a shop does with Stripe: sessions, paid ones, and the page a customer fills in."""
+"""Test client of a shop: creates sessions, pays them, submits the payment form."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import requests
 import stripe
 from stripe.checkout import Session
 
-from sandbox.running import RunningSandbox
-from sandbox.shapes import JsonObject
+from sandbox.json_types import JsonObject
+from sandbox.testing import RunningSandbox
 
 IDS = {"user_id": "7", "conversation_id": "11"}
 GOOD_CARD = {

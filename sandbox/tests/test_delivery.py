@@ -1,4 +1,4 @@
-"""How events travel: signed, retried, logged, acknowledged, and made to misbehave."""
+"""Webhook delivery: signatures, retries, log, acknowledgement, fault switches."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 import stripe
 
-from sandbox.running import TEST_SECRET, RunningSandbox, running
+from sandbox.testing import TEST_SECRET, RunningSandbox, running
 from sandbox.tests.receiver import Receiver
 from sandbox.tests.shop import Shop
 

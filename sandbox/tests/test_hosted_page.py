@@ -1,4 +1,4 @@
-"""The payment page without a script: what it says, what it refuses, where it leads."""
+"""The payment page without JavaScript: content, validation, redirects."""
 
 from __future__ import annotations
 

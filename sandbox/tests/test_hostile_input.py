@@ -1,4 +1,4 @@
-"""Whatever is sent, the answer is one of Stripe's errors and the server goes on."""
+"""Hostile input: every response is one of Stripe's errors and the server keeps running."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from sandbox.running import RunningSandbox
+from sandbox.testing import RunningSandbox
 
 pytestmark = pytest.mark.http
 

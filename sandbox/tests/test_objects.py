@@ -1,11 +1,11 @@
-"""The objects' fields against the SDK's own classes: none missing, none that it does not know."""
+"""The objects' fields equal those of the SDK's classes."""
 
 from __future__ import annotations
 
 import pytest
 import stripe
 
-from sandbox.shapes import JsonObject
+from sandbox.json_types import JsonObject
 from sandbox.tests.shop import Shop
 
 pytestmark = pytest.mark.http

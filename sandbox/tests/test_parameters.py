@@ -1,4 +1,4 @@
-"""How parameters are understood and kept, seen through Stripe's own SDK."""
+"""Request parameters, sent by Stripe's SDK."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def test_line_items_are_paged_both_ways(shop: Shop) -> None:
     price = {"currency": "usd", "product_data": {"name": "Part"}}
     items = [{"price_data": {**price, "unit_amount": 100 + i}, "quantity": 1} for i in range(7)]
     session = shop.session(line_items=items)
-    listed = shop.client.v1.checkout.sessions.line_items
+    as_list = shop.client.v1.checkout.sessions.line_items
 
-    every = [each.id for each in listed.list(session.id, {"limit": 2}).auto_paging_iter()]
-    earlier: Any = listed.list(session.id, {"limit": 2, "ending_before": every[5]})
+    every = [each.id for each in as_list.list(session.id, {"limit": 2}).auto_paging_iter()]
+    earlier: Any = as_list.list(session.id, {"limit": 2, "ending_before": every[5]})
     backwards = [each.id for each in earlier.auto_paging_iter()]
 
     assert len(set(every)) == 7

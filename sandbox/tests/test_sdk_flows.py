@@ -1,4 +1,4 @@
-"""Stripe's own Python SDK against the sandbox: what an application does, and each kind of error."""
+"""Stripe's Python SDK against the sandbox: typical calls and each kind of error."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import stripe
 
-from sandbox.running import RunningSandbox
+from sandbox.testing import RunningSandbox
 from sandbox.tests.shop import IDS, Shop
 
 pytestmark = pytest.mark.http

@@ -1,1 +1,1 @@
-"""How events leave: what is announced, how it is signed, sent, repeated, and made to misbehave."""
+"""Webhooks: events, endpoints, signatures, delivery with retries, `stripe listen`."""

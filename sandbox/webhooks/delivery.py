@@ -1,7 +1,7 @@
-"""Decides how an event reaches a target: signed per attempt, repeated until a 2xx, all logged.
+"""Webhook delivery: each attempt is signed and logged, and failed attempts are retried.
 
-Stripe docs: https://docs.stripe.com/webhooks#retries. Deliveries run at the same time and arrive in
-any order. What is sent by hand is sent once.
+Stripe docs: https://docs.stripe.com/webhooks#retries. Deliveries run concurrently and arrive in any
+order. A manual resend is not retried.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from dataclasses import dataclass
 import aiohttp
 
 from sandbox.account import Account
-from sandbox.shapes import JsonObject
+from sandbox.json_types import JsonObject
+from sandbox.webhooks.cli_sessions import CliSessions, is_cli_session
 from sandbox.webhooks.endpoints import active_secrets
-from sandbox.webhooks.events import interested_endpoints, settle_delivery
-from sandbox.webhooks.listeners import Listeners, is_listener
+from sandbox.webhooks.events import mark_delivered, subscribed_endpoints
 from sandbox.webhooks.outbox import Delivery
 from sandbox.webhooks.signing import signature_header
 
-_AT_ONCE = 32
-_ANSWER_READ = 2000
+_MAX_CONCURRENT = 32
+_MAX_RESPONSE_READ = 2000
 
 
 @dataclass(frozen=True)
-class Reply:
-    """What came back from an endpoint."""
+class AttemptResult:
+    """Result of one delivery attempt."""
 
     status: int | None = None
     answer: str | None = None
@@ -38,60 +38,60 @@ class Reply:
 
 
 def payload_of(event: JsonObject) -> bytes:
-    """An event's bytes as they are signed and sent."""
+    """The request body of an event."""
     return json.dumps(event, indent=2, ensure_ascii=False).encode()
 
 
 def resend(account: Account, event: JsonObject, targets: Sequence[str] | None = None) -> None:
-    """Send an event once more by hand, to these targets or to all that ask for its type."""
+    """Resend an event once, to the given targets or to all subscribers."""
     if targets is None:
-        targets = [*interested_endpoints(account, event["type"]), *sorted(account.listeners)]
+        targets = [*subscribed_endpoints(account, event["type"]), *sorted(account.cli_sessions)]
     for target in targets:
-        account.schedule.add("deliver", event=event["id"], target=target, by_hand=True)
+        account.jobs.add("deliver", event=event["id"], target=target, manual=True)
 
 
-class Courier:
-    """Carries events to their targets."""
+class WebhookSender:
+    """Sends events to endpoints and to Stripe's CLI."""
 
-    def __init__(self, account: Account, listeners: Listeners) -> None:
+    def __init__(self, account: Account, cli_sessions: CliSessions) -> None:
         self._account = account
-        self._listeners = listeners
-        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._cli_sessions = cli_sessions
+        self._slots = asyncio.Semaphore(_MAX_CONCURRENT)
         self._client: aiohttp.ClientSession | None = None
         self._waiting: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close all connections."""
         if self._client is not None:
             await self._client.close()
 
     async def deliver(
-        self, *, event: str, target: str, attempt: int = 1, by_hand: bool = False
+        self, *, event: str, target: str, attempt: int = 1, manual: bool = False
     ) -> None:
-        """Make one attempt, and schedule the next one when it fails."""
+        """Make one delivery attempt and schedule a retry if it fails."""
         found = self._account.store.find(event)
         if found is None:
             return
-        if is_listener(target):
-            await self._listeners.push(target, payload_of(found))
+        if is_cli_session(target):
+            await self._cli_sessions.send_event(target, payload_of(found))
             return
         endpoint = self._account.store.find(target)
         if endpoint is None or endpoint["status"] != "enabled":
             return
         started = time.monotonic()
-        reply = await self._attempt(found, endpoint, attempt)
+        result = await self._attempt(found, endpoint, attempt)
         milliseconds = round(1000 * (time.monotonic() - started))
-        self._record(found, endpoint, attempt, reply, milliseconds, by_hand=by_hand)
+        self._record(found, endpoint, attempt, result, milliseconds, manual=manual)
 
-    def settle(self, event: str, target: str) -> None:
-        """Note that a target has accepted an event, and wake whoever waited for it."""
-        settle_delivery(self._account, event, target)
-        if event in self._waiting and not self._account.outbox.outstanding(event):
+    def mark_accepted(self, event: str, target: str) -> None:
+        """Record that a target accepted an event; wake `wait_acknowledged`."""
+        mark_delivered(self._account, event, target)
+        if event in self._waiting and not self._account.outbox.pending_count(event):
             self._waiting[event].set()
 
-    async def acknowledged(self, event: str, timeout: float) -> bool:
-        """Wait until every target has accepted an event; False when time runs out."""
-        if not self._account.outbox.outstanding(event):
+    async def wait_acknowledged(self, event: str, timeout: float) -> bool:
+        """Wait until every target has accepted an event. Returns False on timeout."""
+        if not self._account.outbox.pending_count(event):
             return True
         try:
             async with asyncio.timeout(timeout):
@@ -102,22 +102,24 @@ class Courier:
             self._waiting.pop(event, None)
         return True
 
-    async def _attempt(self, event: JsonObject, endpoint: JsonObject, attempt: int) -> Reply:
+    async def _attempt(
+        self, event: JsonObject, endpoint: JsonObject, attempt: int
+    ) -> AttemptResult:
         if self._account.switches.fails(event["type"], attempt):
-            return Reply(error="made to fail by a switch")
+            return AttemptResult(error="failed by a switch")
         body = payload_of(event)
         secrets = active_secrets(self._account, endpoint["id"])
         async with self._slots:
             try:
                 return await self._post(endpoint["url"], body, signature_header(body, secrets))
             except TimeoutError:
-                return Reply(error="timed out")
+                return AttemptResult(error="timed out")
             except aiohttp.ClientConnectorError as error:
-                return Reply(error=_why_unreachable(error.os_error))
+                return AttemptResult(error=_connection_error(error.os_error))
             except (aiohttp.ClientError, OSError, ValueError) as error:
-                return Reply(error=str(error) or type(error).__name__)
+                return AttemptResult(error=str(error) or type(error).__name__)
 
-    async def _post(self, url: str, body: bytes, signature: str) -> Reply:
+    async def _post(self, url: str, body: bytes, signature: str) -> AttemptResult:
         headers = {
             "Content-Type": "application/json; charset=utf-8",
             "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
@@ -129,13 +131,13 @@ class Courier:
         async with self._session().post(
             url, data=body, headers=headers, allow_redirects=False, timeout=timeout
         ) as response:
-            answer = await response.content.read(_ANSWER_READ)
-            return Reply(status=response.status, answer=answer.decode(errors="replace"))
+            answer = await response.content.read(_MAX_RESPONSE_READ)
+            return AttemptResult(status=response.status, answer=answer.decode(errors="replace"))
 
     def _session(self) -> aiohttp.ClientSession:
         if self._client is None:
-            connector = aiohttp.TCPConnector(limit=_AT_ONCE)
-            # No cookies: nothing an application answers may come back to it with the next event.
+            connector = aiohttp.TCPConnector(limit=_MAX_CONCURRENT)
+            # No cookies: Stripe does not return an application's cookies either.
             self._client = aiohttp.ClientSession(
                 connector=connector, cookie_jar=aiohttp.DummyCookieJar()
             )
@@ -146,10 +148,10 @@ class Courier:
         event: JsonObject,
         endpoint: JsonObject,
         attempt: int,
-        reply: Reply,
+        result: AttemptResult,
         milliseconds: int,
         *,
-        by_hand: bool,
+        manual: bool,
     ) -> None:
         delivery = Delivery(
             event=event["id"],
@@ -158,22 +160,22 @@ class Courier:
             url=endpoint["url"],
             attempt=attempt,
             at=self._account.clock.now(),
-            status=reply.status,
-            error=reply.error,
-            answer=reply.answer,
+            status=result.status,
+            error=result.error,
+            answer=result.answer,
             milliseconds=milliseconds,
         )
         with self._account.change():
             self._account.outbox.log(delivery)
             if delivery.accepted:
-                self.settle(event["id"], endpoint["id"])
-            elif not by_hand:
-                self._try_again(event["id"], endpoint["id"], attempt)
+                self.mark_accepted(event["id"], endpoint["id"])
+            elif not manual:
+                self._schedule_retry(event["id"], endpoint["id"], attempt)
 
-    def _try_again(self, event: str, target: str, attempt: int) -> None:
+    def _schedule_retry(self, event: str, target: str, attempt: int) -> None:
         delays = self._account.options.retry_delays
         if attempt <= len(delays):
-            self._account.schedule.add(
+            self._account.jobs.add(
                 "deliver",
                 delay=delays[attempt - 1],
                 event=event,
@@ -182,5 +184,5 @@ class Courier:
             )
 
 
-def _why_unreachable(error: OSError) -> str:
+def _connection_error(error: OSError) -> str:
     return os.strerror(error.errno) if error.errno else "cannot connect"

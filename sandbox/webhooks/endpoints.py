@@ -1,7 +1,7 @@
-"""Decides how webhook endpoints are made and signed for, and how their secret is rolled.
+"""Webhook endpoints and their signing secrets.
 
-Stripe docs: https://docs.stripe.com/webhooks#roll-endpoint-secrets: for a while after a roll, both
-secrets sign. The secret is told when an endpoint is created or rolled, and never again.
+Stripe docs: https://docs.stripe.com/webhooks#roll-endpoint-secrets: after a roll, both secrets
+sign for a while. A secret is shown only when it is created or rolled.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from pathlib import Path
 
 from sandbox.account import Account
 from sandbox.identifiers import new_signing_secret
-from sandbox.objects.notices import webhook_endpoint
-from sandbox.shapes import JsonObject
+from sandbox.json_types import JsonObject
+from sandbox.objects.events import webhook_endpoint
 
-# The types of the pinned version, as the SDK's own list has them.
+# The event types of the pinned API version, from the SDK's list.
 EVENT_TYPES = frozenset((Path(__file__).parent / "event_types.txt").read_text().split())
 CONFIGURED_ENDPOINT = "we_1PayflowSandboxCommandLine"
 _OVERLAP_SECONDS = 24 * 3600
@@ -27,7 +27,7 @@ def create_endpoint(
     secret: str | None = None,
     **fields: object,
 ) -> tuple[JsonObject, str]:
-    """A new endpoint and the secret that its payloads are signed with."""
+    """Create an endpoint. Returns it and its signing secret."""
     made = webhook_endpoint(url, enabled_events, created=account.clock.timestamp(), **fields)
     signing_secret = secret or new_signing_secret()
     account.store.add(made, private=_secrets([(signing_secret, None)]))
@@ -35,7 +35,7 @@ def create_endpoint(
 
 
 def configure_endpoint(account: Account, url: str | None, secret: str | None) -> str | None:
-    """Point the endpoint of the command line at this URL. Returns the secret in force."""
+    """Create, update or remove the endpoint of `--webhook`. Returns its current secret."""
     known = account.store.find(CONFIGURED_ENDPOINT)
     if url is None:
         if known is not None:
@@ -45,27 +45,27 @@ def configure_endpoint(account: Account, url: str | None, secret: str | None) ->
         return create_endpoint(account, url, ["*"], secret=secret, id=CONFIGURED_ENDPOINT)[1]
     account.store.save({**known, "url": url, "status": "enabled"})
     if secret is not None:
-        account.store.keep_private(known["id"], _secrets([(secret, None)]))
+        account.store.set_private(known["id"], _secrets([(secret, None)]))
     return active_secrets(account, known["id"])[-1]
 
 
 def roll_secret(account: Account, endpoint_id: str, *, overlap: float = _OVERLAP_SECONDS) -> str:
-    """A new secret; the old ones still sign for `overlap` seconds."""
+    """Create a new secret; the old ones stay valid for `overlap` seconds."""
     account.store.get("webhook_endpoint", endpoint_id)
     end = account.clock.now() + overlap
     kept: list[tuple[str, float | None]] = [
         (each["secret"], min(end, each["until"] or end))
-        for each in account.store.private(endpoint_id)["secrets"]
+        for each in account.store.get_private(endpoint_id)["secrets"]
     ]
     fresh = new_signing_secret()
-    account.store.keep_private(endpoint_id, _secrets([*kept, (fresh, None)]))
+    account.store.set_private(endpoint_id, _secrets([*kept, (fresh, None)]))
     return fresh
 
 
 def active_secrets(account: Account, endpoint_id: str) -> list[str]:
-    """The secrets that sign now, the newest last."""
+    """The currently valid secrets, newest last."""
     now = account.clock.now()
-    secrets = account.store.private(endpoint_id)["secrets"]
+    secrets = account.store.get_private(endpoint_id)["secrets"]
     return [each["secret"] for each in secrets if each["until"] is None or each["until"] > now]
 
 

@@ -1,16 +1,16 @@
-"""Decides what an event is told to whom: recorded with its change, then scheduled for delivery."""
+"""Emits events: stores them in the current transaction and schedules their delivery."""
 
 from __future__ import annotations
 
 from sandbox.account import API_VERSION, Account
-from sandbox.objects.notices import event
-from sandbox.shapes import JsonObject
+from sandbox.json_types import JsonObject
+from sandbox.objects.events import event
 
 
 def emit(
     account: Account, kind: str, obj: JsonObject, previous: JsonObject | None = None
 ) -> JsonObject:
-    """Record that something happened to an object and have it delivered to everyone concerned."""
+    """Store an event of an object and schedule its delivery to every subscriber."""
     cause = account.cause
     happened = event(
         kind,
@@ -20,18 +20,18 @@ def emit(
         request={"id": cause.request_id, "idempotency_key": cause.idempotency_key},
         previous=previous,
     )
-    targets = [*interested_endpoints(account, kind), *account.listeners]
+    targets = [*subscribed_endpoints(account, kind), *account.cli_sessions]
     happened["pending_webhooks"] = len(targets)
     account.store.add(happened)
     for target in targets:
-        account.outbox.expect(happened["id"], target)
+        account.outbox.add_pending(happened["id"], target)
         for delay in account.switches.send_delays(kind):
-            account.schedule.add("deliver", delay=delay, event=happened["id"], target=target)
+            account.jobs.add("deliver", delay=delay, event=happened["id"], target=target)
     return happened
 
 
-def interested_endpoints(account: Account, kind: str) -> list[str]:
-    """The enabled endpoints that ask for events of this type."""
+def subscribed_endpoints(account: Account, kind: str) -> list[str]:
+    """Ids of the enabled endpoints that subscribe to this event type."""
     return [
         endpoint["id"]
         for endpoint in account.store.all("webhook_endpoint")
@@ -40,23 +40,23 @@ def interested_endpoints(account: Account, kind: str) -> list[str]:
     ]
 
 
-def settle_delivery(account: Account, event_id: str, target: str) -> None:
-    """Note that a target has accepted an event."""
-    account.outbox.settle(event_id, target)
+def mark_delivered(account: Account, event_id: str, target: str) -> None:
+    """Record that a target accepted an event."""
+    account.outbox.mark_accepted(event_id, target)
     happened = account.store.find(event_id)
     if happened is not None:
-        happened["pending_webhooks"] = account.outbox.outstanding(event_id)
+        happened["pending_webhooks"] = account.outbox.pending_count(event_id)
         account.store.save(happened)
 
 
-def forget_target(account: Account, target: str) -> None:
-    """Expect nothing more of a target that is gone."""
-    for event_id in account.outbox.awaited_by(target):
-        settle_delivery(account, event_id, target)
+def drop_target(account: Account, target: str) -> None:
+    """Drop the pending deliveries of a target that no longer exists."""
+    for event_id in account.outbox.pending_events(target):
+        mark_delivered(account, event_id, target)
 
 
-def forget_absent_targets(account: Account) -> None:
-    """Expect nothing of what ended with the last process: the CLI's sessions, an endpoint."""
-    for target in account.outbox.targets():
+def drop_missing_targets(account: Account) -> None:
+    """Drop pending deliveries to targets of an earlier process: CLI sessions, removed endpoints."""
+    for target in account.outbox.pending_targets():
         if account.store.find(target) is None:
-            forget_target(account, target)
+            drop_target(account, target)

@@ -1,16 +1,16 @@
-"""Decides what is known about deliveries: which are outstanding, and how each attempt went."""
+"""The outbox: pending deliveries, and the log of delivery attempts."""
 
 from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
 
-_ANSWER_KEPT = 500
+_MAX_STORED_RESPONSE = 500
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """One attempt to hand over one event. `status` is None when no answer came."""
+    """One delivery attempt. `status` is None if there was no response."""
 
     event: str
     type: str
@@ -30,46 +30,46 @@ class Delivery:
 
 
 class Outbox:
-    """Outstanding deliveries and the log of attempts."""
+    """Pending deliveries and the log of attempts."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    def expect(self, event: str, target: str) -> None:
-        """Note that a target has yet to accept an event."""
+    def add_pending(self, event: str, target: str) -> None:
+        """Add a pending delivery."""
         self._connection.execute(
             "INSERT OR IGNORE INTO pending_deliveries (event, target) VALUES (?, ?)",
             (event, target),
         )
 
-    def settle(self, event: str, target: str) -> None:
-        """Note that a target has accepted an event."""
+    def mark_accepted(self, event: str, target: str) -> None:
+        """Remove a pending delivery."""
         self._connection.execute(
             "DELETE FROM pending_deliveries WHERE event = ? AND target = ?", (event, target)
         )
 
-    def outstanding(self, event: str) -> int:
-        """How many targets have yet to accept an event."""
+    def pending_count(self, event: str) -> int:
+        """Number of targets that have not accepted an event."""
         row = self._connection.execute(
             "SELECT count(*) AS n FROM pending_deliveries WHERE event = ?", (event,)
         ).fetchone()
         return int(row["n"])
 
-    def awaited_by(self, target: str) -> list[str]:
-        """The events a target has yet to accept."""
+    def pending_events(self, target: str) -> list[str]:
+        """Ids of the events a target has not accepted."""
         rows = self._connection.execute(
             "SELECT event FROM pending_deliveries WHERE target = ?", (target,)
         )
         return [row["event"] for row in rows]
 
-    def targets(self) -> list[str]:
-        """The targets that have yet to accept something."""
+    def pending_targets(self) -> list[str]:
+        """Targets with pending deliveries."""
         rows = self._connection.execute("SELECT DISTINCT target FROM pending_deliveries")
         return [row["target"] for row in rows]
 
     def log(self, delivery: Delivery) -> None:
-        """Keep how an attempt went, with the first part of the answer."""
-        answer = delivery.answer[:_ANSWER_KEPT] if delivery.answer is not None else None
+        """Log an attempt, with the beginning of the response body."""
+        answer = delivery.answer[:_MAX_STORED_RESPONSE] if delivery.answer is not None else None
         self._connection.execute(
             "INSERT INTO deliveries"
             " (event, type, target, url, attempt, at, status, error, answer, milliseconds)"
@@ -89,10 +89,10 @@ class Outbox:
         )
 
     def deliveries(self, event: str | None = None) -> list[Delivery]:
-        """The attempts so far, oldest first; of one event, or of all."""
+        """All attempts, or those of one event, oldest first."""
         rows = self._connection.execute(
             "SELECT event, type, target, url, attempt, at, status, error, answer, milliseconds"
-            " FROM deliveries WHERE ?1 IS NULL OR event = ?1 ORDER BY id",
-            (event,),
+            " FROM deliveries WHERE :event IS NULL OR event = :event ORDER BY id",
+            {"event": event},
         )
         return [Delivery(*row) for row in rows]

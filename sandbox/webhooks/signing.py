@@ -1,4 +1,4 @@
-"""Decides how a payload is signed, so that Stripe's own verifiers accept it.
+"""Webhook signatures.
 
 Stripe docs: https://docs.stripe.com/webhooks#verify-manually: HMAC-SHA256 over the timestamp, a
 full stop and the raw body, keyed with the whole `whsec_…` text. Only `v1` counts; in test mode
@@ -15,8 +15,8 @@ from collections.abc import Sequence
 
 
 def signature_header(payload: bytes, signing_secrets: Sequence[str]) -> str:
-    """The `Stripe-Signature` of one attempt: one `v1` for each secret that is in force."""
-    # The machine's time, not the account's: receivers compare it with their own clock.
+    """The `Stripe-Signature` header: one `v1` for each valid secret."""
+    # The system's time, not the account's: receivers compare it with their own clock.
     timestamp = int(time.time())
     signed = f"{timestamp}.".encode() + payload
     digests = [hmac.new(s.encode(), signed, hashlib.sha256).hexdigest() for s in signing_secrets]

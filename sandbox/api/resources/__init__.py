@@ -1,1 +1,1 @@
-"""The routes of each of Stripe's resources."""
+"""API routes, one module for each group of Stripe's resources."""

@@ -1,15 +1,15 @@
-"""Decides what Checkout Sessions answer, and the private payment pages that Stripe's CLI uses."""
+"""API routes of Checkout Sessions, and of the undocumented payment pages that Stripe's CLI uses."""
 
 from __future__ import annotations
 
-from sandbox.api.listing import Collection, list_fixed, list_objects
-from sandbox.api.routing import Call, get, post
+from sandbox.api.pagination import Collection, list_fixed, list_objects
+from sandbox.api.routing import ApiRequest, get, post
 from sandbox.errors import invalid
 from sandbox.flows import checkout
-from sandbox.flows.methods import method_for
-from sandbox.flows.ordering import compose_session
-from sandbox.flows.payments import Progress
-from sandbox.shapes import JsonObject
+from sandbox.flows.create_session import build_session
+from sandbox.flows.payment_methods import resolve_payment_method
+from sandbox.flows.payments import ConfirmationStatus
+from sandbox.json_types import JsonObject
 
 _SESSIONS = Collection(
     "checkout.session",
@@ -18,52 +18,52 @@ _SESSIONS = Collection(
 )
 
 
-def create_session(call: Call) -> JsonObject:
+def create_session(request: ApiRequest) -> JsonObject:
     """POST /v1/checkout/sessions."""
-    session, private = compose_session(call.account, call.params, version=call.version)
-    return checkout.open_session(call.account, session, private)
+    session, private = build_session(request.account, request.params, version=request.version)
+    return checkout.open_session(request.account, session, private)
 
 
-def retrieve_session(call: Call, identifier: str) -> JsonObject:
+def retrieve_session(request: ApiRequest, identifier: str) -> JsonObject:
     """GET /v1/checkout/sessions/{}."""
-    return call.account.store.get("checkout.session", identifier, param="session")
+    return request.account.store.get("checkout.session", identifier, param="session")
 
 
-def list_sessions(call: Call) -> JsonObject:
+def list_sessions(request: ApiRequest) -> JsonObject:
     """GET /v1/checkout/sessions, also by payment intent."""
-    return list_objects(call.account, _SESSIONS, call.params)
+    return list_objects(request.account, _SESSIONS, request.params)
 
 
-def list_line_items(call: Call, identifier: str) -> JsonObject:
+def list_line_items(request: ApiRequest, identifier: str) -> JsonObject:
     """GET /v1/checkout/sessions/{}/line_items."""
-    retrieve_session(call, identifier)
-    items = call.account.store.private(identifier)["line_items"]
-    return list_fixed(items, f"/v1/checkout/sessions/{identifier}/line_items", call.params)
+    retrieve_session(request, identifier)
+    items = request.account.store.get_private(identifier)["line_items"]
+    return list_fixed(items, f"/v1/checkout/sessions/{identifier}/line_items", request.params)
 
 
-def update_session(call: Call, identifier: str) -> JsonObject:
+def update_session(request: ApiRequest, identifier: str) -> JsonObject:
     """POST /v1/checkout/sessions/{}: metadata only."""
-    call.params.allow_only({"metadata"})
-    session = retrieve_session(call, identifier)
-    session["metadata"] = call.params.merged_metadata(session["metadata"])
-    return call.account.store.save(session)
+    request.params.allow_only({"metadata"})
+    session = retrieve_session(request, identifier)
+    session["metadata"] = request.params.merged_metadata(session["metadata"])
+    return request.account.store.save(session)
 
 
-def expire_session(call: Call, identifier: str) -> JsonObject:
+def expire_session(request: ApiRequest, identifier: str) -> JsonObject:
     """POST /v1/checkout/sessions/{}/expire."""
-    return checkout.expire(call.account, retrieve_session(call, identifier))
+    return checkout.expire(request.account, retrieve_session(request, identifier))
 
 
-def retrieve_page(call: Call, identifier: str) -> JsonObject:
+def retrieve_page(request: ApiRequest, identifier: str) -> JsonObject:
     """GET /v1/payment_pages/{}."""
-    session = retrieve_session(call, identifier)
+    session = retrieve_session(request, identifier)
     return {**session, "session_id": identifier}
 
 
-def confirm_page(call: Call, identifier: str) -> JsonObject:
+def confirm_page(request: ApiRequest, identifier: str) -> JsonObject:
     """POST /v1/payment_pages/{}/confirm: pay a session without a browser."""
-    session = retrieve_session(call, identifier)
-    expected = call.params.integer("expected_amount")
+    session = retrieve_session(request, identifier)
+    expected = request.params.integer("expected_amount")
     if expected is not None and expected != session["amount_total"]:
         raise invalid(
             "The amount of this Checkout Session has changed.",
@@ -72,9 +72,9 @@ def confirm_page(call: Call, identifier: str) -> JsonObject:
         )
     method = None
     if session["amount_total"]:
-        method = method_for(call.account, call.params.required("payment_method"))
-    progress = checkout.confirm(call.account, session, method)
-    if progress is Progress.REQUIRES_ACTION:
+        method = resolve_payment_method(request.account, request.params.required("payment_method"))
+    progress = checkout.confirm(request.account, session, method)
+    if progress is ConfirmationStatus.REQUIRES_ACTION:
         session["next_action"] = {"type": "redirect_to_url", "url": session["url"]}
     return {**session, "session_id": identifier}
 

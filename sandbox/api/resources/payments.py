@@ -1,18 +1,18 @@
-"""Decides what payment methods, payment intents, charges and balance transactions answer."""
+"""API routes of payment methods, payment intents, charges and balance transactions."""
 
 from __future__ import annotations
 
 from sandbox.account import Account
-from sandbox.api.listing import Collection, list_objects
-from sandbox.api.routing import Call, get, post
-from sandbox.errors import invalid, not_covered, parameter_missing
-from sandbox.flows import payments
+from sandbox.api.pagination import Collection, list_objects
+from sandbox.api.routing import ApiRequest, get, post
+from sandbox.errors import invalid, not_supported, parameter_missing
+from sandbox.flows import payment_methods, payments
 from sandbox.flows.catalog import currency_of
-from sandbox.flows.methods import create_method, method_for
+from sandbox.flows.payment_methods import resolve_payment_method
+from sandbox.json_types import JsonObject
 from sandbox.money import amount_text
 from sandbox.objects.customers import ADDRESS_FIELDS
 from sandbox.params import Params
-from sandbox.shapes import JsonObject
 from sandbox.webhooks.events import emit
 
 _INTENT_PARAMS = frozenset(
@@ -28,8 +28,8 @@ _INTENT_TEXTS = (
     "description", "receipt_email", "setup_future_usage", "statement_descriptor",
     "statement_descriptor_suffix", "transfer_group",
 )  # fmt: skip
-_MINIMUM_AMOUNT = 50
-_MAXIMUM_AMOUNT = 99999999
+_MIN_AMOUNT = 50
+_MAX_AMOUNT = 99999999
 
 _METHODS = Collection("payment_method", "/v1/payment_methods", filters=("type", "customer"))
 _INTENTS = Collection("payment_intent", "/v1/payment_intents", filters=("customer",))
@@ -39,101 +39,101 @@ _BALANCE = Collection(
 )
 
 
-def create_payment_method(call: Call) -> JsonObject:
+def create_payment_method(request: ApiRequest) -> JsonObject:
     """POST /v1/payment_methods."""
-    kind = call.params.required("type")
-    call.params.allow_only({"type", kind, "billing_details", "metadata", "allow_redisplay"})
-    details = call.params.mapping(kind)
+    kind = request.params.required("type")
+    request.params.allow_only({"type", kind, "billing_details", "metadata", "allow_redisplay"})
+    details = request.params.mapping(kind)
     if details is None:
         raise parameter_missing(kind)
-    made = create_method(
-        call.account, kind, details, _billing(call.params.child("billing_details"))
+    made = payment_methods.create_payment_method(
+        request.account, kind, details, _billing(request.params.child("billing_details"))
     )
-    made["metadata"] = call.params.metadata()
-    return call.account.store.save(made)
+    made["metadata"] = request.params.metadata()
+    return request.account.store.save(made)
 
 
-def create_intent(call: Call) -> JsonObject:
-    """POST /v1/payment_intents, with `confirm` at once or later."""
-    params = call.params
+def create_intent(request: ApiRequest) -> JsonObject:
+    """POST /v1/payment_intents, optionally confirmed in the same request."""
+    params = request.params
     params.allow_only(_INTENT_PARAMS)
     if params.text("capture_method") == "manual":
-        raise not_covered("manual capture", param="capture_method")
+        raise not_supported("manual capture", param="capture_method")
     amount, currency = _amount(params), currency_of(params)
     intent = payments.create_intent(
-        call.account,
+        request.account,
         amount,
         currency,
-        customer=_customer(call.account, params),
+        customer=_customer(request.account, params),
         metadata=params.metadata(),
         payment_method_types=_method_types(params),
         shipping=params.mapping("shipping"),
         **params.each_text(_INTENT_TEXTS),
     )
-    _keep_return_url(call, intent)
+    _save_return_url(request, intent)
     if reference := params.text("payment_method"):
-        intent["payment_method"] = method_for(call.account, reference)["id"]
+        intent["payment_method"] = resolve_payment_method(request.account, reference)["id"]
         intent["status"] = "requires_confirmation"
-        call.account.store.save(intent)
-    return _confirm(call, intent) if params.boolean("confirm") else intent
+        request.account.store.save(intent)
+    return _confirm(request, intent) if params.boolean("confirm") else intent
 
 
-def confirm_intent(call: Call, identifier: str) -> JsonObject:
+def confirm_intent(request: ApiRequest, identifier: str) -> JsonObject:
     """POST /v1/payment_intents/{}/confirm."""
-    call.params.allow_only({"payment_method", "return_url", "off_session", "client_secret"})
-    intent = _intent(call, identifier)
-    _refuse_sessions_intent(call, intent, "confirm", "the customer pays on its page")
+    request.params.allow_only({"payment_method", "return_url", "off_session", "client_secret"})
+    intent = _intent(request, identifier)
+    _refuse_sessions_intent(request, intent, "confirm", "the customer pays on its page")
     if not str(intent["status"]).startswith("requires_"):
         raise _unexpected_state(intent, "confirm")
-    _keep_return_url(call, intent)
-    if reference := call.params.text("payment_method"):
-        intent["payment_method"] = method_for(call.account, reference)["id"]
-    return _confirm(call, intent)
+    _save_return_url(request, intent)
+    if reference := request.params.text("payment_method"):
+        intent["payment_method"] = resolve_payment_method(request.account, reference)["id"]
+    return _confirm(request, intent)
 
 
-def update_intent(call: Call, identifier: str) -> JsonObject:
+def update_intent(request: ApiRequest, identifier: str) -> JsonObject:
     """POST /v1/payment_intents/{}: description and metadata."""
-    call.params.allow_only({"metadata", "description", "receipt_email"})
-    intent = _intent(call, identifier)
-    if call.params.has("metadata"):
-        intent["metadata"] = call.params.merged_metadata(intent["metadata"])
+    request.params.allow_only({"metadata", "description", "receipt_email"})
+    intent = _intent(request, identifier)
+    if request.params.has("metadata"):
+        intent["metadata"] = request.params.merged_metadata(intent["metadata"])
     for name in ("description", "receipt_email"):
-        if call.params.has(name):
-            intent[name] = call.params.text(name)
-    return call.account.store.save(intent)
+        if request.params.has(name):
+            intent[name] = request.params.text(name)
+    return request.account.store.save(intent)
 
 
-def cancel_intent(call: Call, identifier: str) -> JsonObject:
+def cancel_intent(request: ApiRequest, identifier: str) -> JsonObject:
     """POST /v1/payment_intents/{}/cancel; a session's intent ends with the session instead."""
-    intent = _intent(call, identifier)
-    _refuse_sessions_intent(call, intent, "cancel", "expire the Checkout Session instead")
+    intent = _intent(request, identifier)
+    _refuse_sessions_intent(request, intent, "cancel", "expire the Checkout Session instead")
     if not str(intent["status"]).startswith("requires_"):
         raise _unexpected_state(intent, "cancel")
-    payments.cancel(call.account, intent, call.params.text("cancellation_reason"))
+    payments.cancel(request.account, intent, request.params.text("cancellation_reason"))
     return intent
 
 
-def update_charge(call: Call, identifier: str) -> JsonObject:
+def update_charge(request: ApiRequest, identifier: str) -> JsonObject:
     """POST /v1/charges/{}: description and metadata."""
-    call.params.allow_only({"metadata", "description"})
-    charge = call.account.store.get("charge", identifier)
+    request.params.allow_only({"metadata", "description"})
+    charge = request.account.store.get("charge", identifier)
     previous: JsonObject = {"metadata": charge["metadata"]}
-    charge["metadata"] = call.params.merged_metadata(charge["metadata"])
-    if call.params.has("description"):
+    charge["metadata"] = request.params.merged_metadata(charge["metadata"])
+    if request.params.has("description"):
         previous["description"] = charge["description"]
-        charge["description"] = call.params.text("description")
-    emit(call.account, "charge.updated", call.account.store.save(charge), previous)
+        charge["description"] = request.params.text("description")
+    emit(request.account, "charge.updated", request.account.store.save(charge), previous)
     return charge
 
 
-def _intent(call: Call, identifier: str) -> JsonObject:
-    return call.account.store.get("payment_intent", identifier, param="intent")
+def _intent(request: ApiRequest, identifier: str) -> JsonObject:
+    return request.account.store.get("payment_intent", identifier, param="intent")
 
 
-def _keep_return_url(call: Call, intent: JsonObject) -> None:
-    """Where the customer goes after 3D Secure."""
-    if url := call.params.url("return_url"):
-        call.account.store.keep_private(intent["id"], {"return_url": url})
+def _save_return_url(request: ApiRequest, intent: JsonObject) -> None:
+    """Store the URL that the customer returns to after 3D Secure."""
+    if url := request.params.url("return_url"):
+        request.account.store.set_private(intent["id"], {"return_url": url})
 
 
 def _billing(asked: Params) -> JsonObject:
@@ -141,23 +141,25 @@ def _billing(asked: Params) -> JsonObject:
     return {**texts, "address": asked.child("address").each_text(ADDRESS_FIELDS)}
 
 
-def _refuse_sessions_intent(call: Call, intent: JsonObject, verb: str, instead: str) -> None:
-    """A session's payment is the session's alone, or it could be paid twice."""
-    if call.account.store.private(intent["id"]).get("session"):
+def _refuse_sessions_intent(
+    request: ApiRequest, intent: JsonObject, verb: str, instead: str
+) -> None:
+    """Only a session may confirm or cancel its payment intent; else it could be paid twice."""
+    if request.account.store.get_private(intent["id"]).get("session"):
         raise invalid(
             f"You cannot {verb} a PaymentIntent created by a Checkout Session; {instead}.",
             code="payment_intent_unexpected_state",
         )
 
 
-def _confirm(call: Call, intent: JsonObject) -> JsonObject:
+def _confirm(request: ApiRequest, intent: JsonObject) -> JsonObject:
     if not intent["payment_method"]:
         raise invalid(
             "You cannot confirm this PaymentIntent because it's missing a payment method.",
             code="payment_intent_unexpected_state",
         )
-    method = call.account.store.get("payment_method", intent["payment_method"])
-    payments.confirm(call.account, intent, method)
+    method = request.account.store.get("payment_method", intent["payment_method"])
+    payments.confirm(request.account, intent, method)
     return intent
 
 
@@ -173,13 +175,13 @@ def _amount(params: Params) -> int:
     if amount is None:
         raise parameter_missing("amount")
     currency = currency_of(params)
-    if amount < _MINIMUM_AMOUNT:
-        least = amount_text(_MINIMUM_AMOUNT, currency)
+    if amount < _MIN_AMOUNT:
+        least = amount_text(_MIN_AMOUNT, currency)
         raise invalid(
             f"Amount must be at least {least} {currency}", param="amount", code="amount_too_small"
         )
-    if amount > _MAXIMUM_AMOUNT:
-        most = amount_text(_MAXIMUM_AMOUNT, currency)
+    if amount > _MAX_AMOUNT:
+        most = amount_text(_MAX_AMOUNT, currency)
         raise invalid(
             f"Amount must be no more than {most}", param="amount", code="amount_too_large"
         )
@@ -200,20 +202,31 @@ def _method_types(params: Params) -> list[str]:
 
 ROUTES = [
     post("/v1/payment_methods", create_payment_method),
-    get("/v1/payment_methods", lambda call: list_objects(call.account, _METHODS, call.params)),
-    get("/v1/payment_methods/{}", lambda call, i: call.account.store.get("payment_method", i)),
+    get(
+        "/v1/payment_methods",
+        lambda request: list_objects(request.account, _METHODS, request.params),
+    ),
+    get(
+        "/v1/payment_methods/{}", lambda request, i: request.account.store.get("payment_method", i)
+    ),
     post("/v1/payment_intents", create_intent),
-    get("/v1/payment_intents", lambda call: list_objects(call.account, _INTENTS, call.params)),
+    get(
+        "/v1/payment_intents",
+        lambda request: list_objects(request.account, _INTENTS, request.params),
+    ),
     get("/v1/payment_intents/{}", _intent),
     post("/v1/payment_intents/{}", update_intent),
     post("/v1/payment_intents/{}/confirm", confirm_intent),
     post("/v1/payment_intents/{}/cancel", cancel_intent),
-    get("/v1/charges", lambda call: list_objects(call.account, _CHARGES, call.params)),
-    get("/v1/charges/{}", lambda call, i: call.account.store.get("charge", i)),
+    get("/v1/charges", lambda request: list_objects(request.account, _CHARGES, request.params)),
+    get("/v1/charges/{}", lambda request, i: request.account.store.get("charge", i)),
     post("/v1/charges/{}", update_charge),
-    get("/v1/balance_transactions", lambda call: list_objects(call.account, _BALANCE, call.params)),
+    get(
+        "/v1/balance_transactions",
+        lambda request: list_objects(request.account, _BALANCE, request.params),
+    ),
     get(
         "/v1/balance_transactions/{}",
-        lambda call, i: call.account.store.get("balance_transaction", i),
+        lambda request, i: request.account.store.get("balance_transaction", i),
     ),
 ]

@@ -1,70 +1,70 @@
-"""Decides what events and webhook endpoints answer."""
+"""API routes of events and webhook endpoints."""
 
 from __future__ import annotations
 
-from sandbox.api.listing import Collection, list_objects
-from sandbox.api.routing import Call, delete, get, post
+from sandbox.api.pagination import Collection, list_objects
+from sandbox.api.routing import ApiRequest, delete, get, post
 from sandbox.errors import invalid, parameter_missing
+from sandbox.json_types import JsonObject
 from sandbox.params import Params
-from sandbox.shapes import JsonObject
 from sandbox.store import Query
 from sandbox.webhooks.delivery import resend
 from sandbox.webhooks.endpoints import EVENT_TYPES, create_endpoint, roll_secret
-from sandbox.webhooks.events import forget_target
+from sandbox.webhooks.events import drop_target
 
-_MOST_TYPES = 20
-_EVENTS_KEPT_SECONDS = 30 * 86400
+_MAX_TYPES = 20
+_EVENT_RETENTION = 30 * 86400
 _EVENTS = Collection("event", "/v1/events", more=frozenset({"type", "types", "delivery_success"}))
 _ENDPOINTS = Collection("webhook_endpoint", "/v1/webhook_endpoints")
 
 
-def list_events(call: Call) -> JsonObject:
-    """GET /v1/events: the last thirty days, by type, by outcome of delivery, by time."""
+def list_events(request: ApiRequest) -> JsonObject:
+    """GET /v1/events: the last 30 days, filtered by type, delivery success and time."""
     query = Query("event")
-    query.where("created > ?", call.account.clock.timestamp() - _EVENTS_KEPT_SECONDS)
-    _narrow_by_type(query, call.params)
-    if call.params.has("delivery_success"):
-        negation = "NOT" if call.params.boolean("delivery_success") else ""
+    query.where("created > ?", request.account.clock.timestamp() - _EVENT_RETENTION)
+    _narrow_by_type(query, request.params)
+    if request.params.has("delivery_success"):
+        negation = "NOT" if request.params.boolean("delivery_success") else ""
         pending = "EXISTS (SELECT 1 FROM pending_deliveries WHERE event = objects.id)"
         query.where(f"{negation} {pending}")
-    return list_objects(call.account, _EVENTS, call.params, query)
+    return list_objects(request.account, _EVENTS, request.params, query)
 
 
-def retry_event(call: Call, identifier: str) -> JsonObject:
+def retry_event(request: ApiRequest, identifier: str) -> JsonObject:
     """POST /v1/events/{}/retry: send it again, to one endpoint or to the CLI."""
-    event = call.account.store.get("event", identifier)
-    endpoint = call.params.text("webhook_endpoint")
+    event = request.account.store.get("event", identifier)
+    endpoint = request.params.text("webhook_endpoint")
     if endpoint is not None:
-        call.account.store.get("webhook_endpoint", endpoint, param="webhook_endpoint")
-        resend(call.account, event, [endpoint])
-    elif call.params.boolean("for_stripecli"):
-        resend(call.account, event, sorted(call.account.listeners))
+        request.account.store.get("webhook_endpoint", endpoint, param="webhook_endpoint")
+        resend(request.account, event, [endpoint])
+    elif request.params.boolean("for_stripecli"):
+        resend(request.account, event, sorted(request.account.cli_sessions))
     else:
-        resend(call.account, event)
+        resend(request.account, event)
     return event
 
 
-def create_webhook_endpoint(call: Call) -> JsonObject:
-    """POST /v1/webhook_endpoints: the answer is the only one that has the secret."""
-    call.params.allow_only(
+def create_webhook_endpoint(request: ApiRequest) -> JsonObject:
+    """POST /v1/webhook_endpoints: only this response contains the secret."""
+    request.params.allow_only(
         {"url", "enabled_events", "api_version", "description", "metadata", "connect"}
     )
     endpoint, secret = create_endpoint(
-        call.account,
-        _url(call.params),
-        _enabled_events(call.params),
-        api_version=call.params.text("api_version"),
-        description=call.params.text("description"),
-        metadata=call.params.metadata(),
+        request.account,
+        _url(request.params),
+        _enabled_events(request.params),
+        api_version=request.params.text("api_version"),
+        description=request.params.text("description"),
+        metadata=request.params.metadata(),
     )
     return {**endpoint, "secret": secret}
 
 
-def update_webhook_endpoint(call: Call, identifier: str) -> JsonObject:
-    """POST /v1/webhook_endpoints/{}: where, what for, and whether at all."""
-    params = call.params
+def update_webhook_endpoint(request: ApiRequest, identifier: str) -> JsonObject:
+    """POST /v1/webhook_endpoints/{}: URL, event types, status, description and metadata."""
+    params = request.params
     params.allow_only({"url", "enabled_events", "disabled", "description", "metadata"})
-    endpoint = call.account.store.get("webhook_endpoint", identifier)
+    endpoint = request.account.store.get("webhook_endpoint", identifier)
     if params.has("url"):
         endpoint["url"] = _url(params)
     if params.has("enabled_events"):
@@ -74,22 +74,22 @@ def update_webhook_endpoint(call: Call, identifier: str) -> JsonObject:
     if params.has("description"):
         endpoint["description"] = params.text("description")
     endpoint["metadata"] = params.merged_metadata(endpoint["metadata"])
-    return call.account.store.save(endpoint)
+    return request.account.store.save(endpoint)
 
 
-def roll_webhook_endpoint(call: Call, identifier: str) -> JsonObject:
-    """POST /v1/webhook_endpoints/{}/roll_secret: a new secret, told once; the old one lingers."""
-    hours = call.params.integer("expires_in_hours")
+def roll_webhook_endpoint(request: ApiRequest, identifier: str) -> JsonObject:
+    """POST /v1/webhook_endpoints/{}/roll_secret: a new secret; the old one stays valid."""
+    hours = request.params.integer("expires_in_hours")
     overlap = 24 * 3600.0 if hours is None else 3600.0 * max(0, min(hours, 24))
-    secret = roll_secret(call.account, identifier, overlap=overlap)
-    return {**call.account.store.get("webhook_endpoint", identifier), "secret": secret}
+    secret = roll_secret(request.account, identifier, overlap=overlap)
+    return {**request.account.store.get("webhook_endpoint", identifier), "secret": secret}
 
 
-def delete_webhook_endpoint(call: Call, identifier: str) -> JsonObject:
+def delete_webhook_endpoint(request: ApiRequest, identifier: str) -> JsonObject:
     """DELETE /v1/webhook_endpoints/{}."""
-    call.account.store.get("webhook_endpoint", identifier)
-    call.account.store.remove(identifier)
-    forget_target(call.account, identifier)
+    request.account.store.get("webhook_endpoint", identifier)
+    request.account.store.remove(identifier)
+    drop_target(request.account, identifier)
     return {"id": identifier, "object": "webhook_endpoint", "deleted": True}
 
 
@@ -97,10 +97,10 @@ def _narrow_by_type(query: Query, params: Params) -> None:
     pattern, types = params.text("type"), params.texts("types")
     if pattern and types:
         raise invalid("You may only specify one of these parameters: type, types.", param="types")
-    if len(types) > _MOST_TYPES:
-        raise invalid(f"You can filter by up to {_MOST_TYPES} event types.", param="types")
+    if len(types) > _MAX_TYPES:
+        raise invalid(f"You can filter by up to {_MAX_TYPES} event types.", param="types")
     if pattern:
-        # Only * is special at Stripe; GLOB knows more.
+        # Stripe knows only the wildcard *; escape the others that GLOB has.
         glob = pattern.replace("[", "[[]").replace("?", "[?]")
         query.where("json_extract(body, '$.type') GLOB ?", glob)
     if types:
@@ -130,11 +130,17 @@ def _enabled_events(params: Params) -> list[str]:
 
 ROUTES = [
     get("/v1/events", list_events),
-    get("/v1/events/{}", lambda call, i: call.account.store.get("event", i)),
+    get("/v1/events/{}", lambda request, i: request.account.store.get("event", i)),
     post("/v1/events/{}/retry", retry_event),
     post("/v1/webhook_endpoints", create_webhook_endpoint),
-    get("/v1/webhook_endpoints", lambda call: list_objects(call.account, _ENDPOINTS, call.params)),
-    get("/v1/webhook_endpoints/{}", lambda call, i: call.account.store.get("webhook_endpoint", i)),
+    get(
+        "/v1/webhook_endpoints",
+        lambda request: list_objects(request.account, _ENDPOINTS, request.params),
+    ),
+    get(
+        "/v1/webhook_endpoints/{}",
+        lambda request, i: request.account.store.get("webhook_endpoint", i),
+    ),
     post("/v1/webhook_endpoints/{}", update_webhook_endpoint),
     post("/v1/webhook_endpoints/{}/roll_secret", roll_webhook_endpoint),
     delete("/v1/webhook_endpoints/{}", delete_webhook_endpoint),

@@ -1,4 +1,4 @@
-"""How money goes back: refunds and disputes, told by the events of each."""
+"""Refunds and disputes, with the events of each."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import stripe
 
-from sandbox.running import RunningSandbox
-from sandbox.shapes import JsonObject
+from sandbox.json_types import JsonObject
+from sandbox.testing import RunningSandbox
 from sandbox.tests.shop import Shop
 
 pytestmark = pytest.mark.http

@@ -1,4 +1,4 @@
-"""Decides what a new Checkout Session is made of, and refuses what Stripe would refuse.
+"""Builds a new Checkout Session from request parameters and validates them.
 
 Stripe docs: https://docs.stripe.com/api/checkout/sessions/create
 """
@@ -9,24 +9,24 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 
 from sandbox.account import Account
-from sandbox.errors import invalid, not_covered, parameter_missing, parameter_unknown
+from sandbox.errors import invalid, not_supported, parameter_missing, parameter_unknown
 from sandbox.flows.catalog import create_price, create_product
-from sandbox.flows.instruments import DELAYED_METHOD_OF_CURRENCY
+from sandbox.flows.testcards import DELAYED_METHOD_OF_CURRENCY
+from sandbox.json_types import JsonObject
 from sandbox.money import amount_text
 from sandbox.objects.catalog import line_item
 from sandbox.objects.sessions import checkout_session
 from sandbox.params import Params
-from sandbox.shapes import JsonObject
 
 _TYPES_REMOVED_IN = "2026-09-30"
-_MINIMUM_AMOUNT = 50
-_MAXIMUM_AMOUNT = 99999999
-_SHORTEST_LIFE = 30 * 60
-_LONGEST_LIFE = 24 * 3600
-_LEEWAY = 60
-_MOST_ITEMS = 100
+_MIN_AMOUNT = 50
+_MAX_AMOUNT = 99999999
+_MIN_LIFETIME = 30 * 60
+_MAX_LIFETIME = 24 * 3600
+_TOLERANCE = 60
+_MAX_LINE_ITEMS = 100
 
-_COVERED = frozenset(
+_SUPPORTED = frozenset(
     {
         "mode", "line_items", "success_url", "cancel_url", "customer", "customer_email",
         "client_reference_id", "metadata", "payment_intent_data", "payment_method_types",
@@ -37,7 +37,7 @@ _COVERED = frozenset(
     }
 )  # fmt: skip
 
-_KNOWN_ELSEWHERE = frozenset(
+_UNSUPPORTED = frozenset(
     {
         "adaptive_pricing", "after_expiration", "automatic_tax", "branding_settings",
         "consent_collection", "custom_fields", "custom_text", "customer_account",
@@ -57,20 +57,20 @@ _INTENT_TEXTS = (
 
 
 @dataclass(frozen=True)
-class Total:
-    """What a session's items come to."""
+class Totals:
+    """Amounts of a session."""
 
     currency: str
     subtotal: int
     discount: int
 
 
-def compose_session(
+def build_session(
     account: Account, params: Params, *, version: str
 ) -> tuple[JsonObject, JsonObject]:
-    """The new session and its private facts, neither of them kept yet."""
+    """Build a session and its private data. Neither is stored yet."""
     _refuse_unknown(params, version)
-    _refuse_uncovered(params)
+    _refuse_unsupported(params)
     items = _line_items(account, params)
     total = _total(account, params, items)
     created = account.clock.timestamp()
@@ -86,7 +86,7 @@ def compose_session(
         payment_method_types=_method_types(params, total.currency),
         customer=_customer(account, params),
         metadata=params.metadata(),
-        **_echoed(params),
+        **_copied_fields(params),
     )
     private = {"line_items": items, "payment_intent_data": _intent_data(params)}
     return session, private
@@ -95,26 +95,26 @@ def compose_session(
 def _refuse_unknown(params: Params, version: str) -> None:
     if params.has("payment_method_types") and version >= _TYPES_REMOVED_IN:
         raise parameter_unknown("payment_method_types")
-    for name in _KNOWN_ELSEWHERE:
+    for name in _UNSUPPORTED:
         if params.has(name):
-            raise not_covered(f"`{name}` on Checkout Sessions", param=name)
-    params.allow_only(_COVERED)
+            raise not_supported(f"`{name}` on Checkout Sessions", param=name)
+    params.allow_only(_SUPPORTED)
 
 
-def _refuse_uncovered(params: Params) -> None:
+def _refuse_unsupported(params: Params) -> None:
     mode = params.required("mode")
     if mode in {"subscription", "setup"}:
-        raise not_covered(f"Checkout Sessions in {mode} mode", param="mode")
+        raise not_supported(f"Checkout Sessions in {mode} mode", param="mode")
     params.one_of("mode", ["payment", "setup", "subscription"], default="payment")
     ui_mode = params.text("ui_mode") or "hosted_page"
     if ui_mode not in {"hosted_page", "hosted"}:
-        raise not_covered(f"the {ui_mode} user interface", param="ui_mode")
+        raise not_supported(f"the {ui_mode} user interface", param="ui_mode")
     if params.boolean("allow_promotion_codes"):
-        raise not_covered("promotion codes", param="allow_promotion_codes")
+        raise not_supported("promotion codes", param="allow_promotion_codes")
 
 
-def _echoed(params: Params) -> JsonObject:
-    """What a session only repeats."""
+def _copied_fields(params: Params) -> JsonObject:
+    """Parameters that are copied to the session unchanged."""
     reference = params.text("client_reference_id")
     if reference is not None and len(reference) > 200:
         raise invalid("Invalid string: must be at most 200 characters", param="client_reference_id")
@@ -136,8 +136,8 @@ def _line_items(account: Account, params: Params) -> list[JsonObject]:
     asked = params.children("line_items")
     if not asked:
         raise parameter_missing("line_items")
-    if len(asked) > _MOST_ITEMS:
-        raise invalid(f"You can have up to {_MOST_ITEMS} line items.", param="line_items")
+    if len(asked) > _MAX_LINE_ITEMS:
+        raise invalid(f"You can have up to {_MAX_LINE_ITEMS} line items.", param="line_items")
     items = [_line_item(account, each) for each in asked]
     currencies = {item["currency"] for item in items} | {params.text("currency") or "any"}
     if len(currencies - {"any"}) > 1:
@@ -148,7 +148,7 @@ def _line_items(account: Account, params: Params) -> list[JsonObject]:
 def _line_item(account: Account, asked: Params) -> JsonObject:
     asked.allow_only({"price", "price_data", "quantity", "adjustable_quantity"})
     if asked.child("adjustable_quantity").boolean("enabled"):
-        raise not_covered("adjustable quantities", param=asked.name_of("adjustable_quantity"))
+        raise not_supported("adjustable quantities", param=asked.name_of("adjustable_quantity"))
     quantity = asked.positive("quantity")
     if quantity is None:
         raise parameter_missing(asked.name_of("quantity"))
@@ -181,24 +181,24 @@ def _price(account: Account, asked: Params) -> JsonObject:
     return create_price(account, data, product, active=False)
 
 
-def _total(account: Account, params: Params, items: list[JsonObject]) -> Total:
+def _total(account: Account, params: Params, items: list[JsonObject]) -> Totals:
     currency = str(items[0]["currency"])
     subtotal = sum(int(item["amount_subtotal"]) for item in items)
     discount = _discount(account, params, subtotal, currency)
     due = subtotal - discount
-    if due > _MAXIMUM_AMOUNT:
+    if due > _MAX_AMOUNT:
         raise invalid(
             "The Checkout Session's total amount due must be no more than "
-            f"{amount_text(_MAXIMUM_AMOUNT, currency)}.",
+            f"{amount_text(_MAX_AMOUNT, currency)}.",
             code="amount_too_large",
         )
-    if 0 < due < _MINIMUM_AMOUNT:
+    if 0 < due < _MIN_AMOUNT:
         raise invalid(
             "The Checkout Session's total amount due must add up to at least "
-            f"{amount_text(_MINIMUM_AMOUNT, currency)} {currency}",
+            f"{amount_text(_MIN_AMOUNT, currency)} {currency}",
             code="amount_too_small",
         )
-    return Total(currency, subtotal, discount)
+    return Totals(currency, subtotal, discount)
 
 
 def _discount(account: Account, params: Params, subtotal: int, currency: str) -> int:
@@ -231,8 +231,8 @@ def _success_url(params: Params) -> str:
 def _expires_at(params: Params, created: int) -> int:
     asked = params.integer("expires_at")
     if asked is None:
-        return created + _LONGEST_LIFE
-    if not created + _SHORTEST_LIFE - _LEEWAY <= asked <= created + _LONGEST_LIFE + _LEEWAY:
+        return created + _MAX_LIFETIME
+    if not created + _MIN_LIFETIME - _TOLERANCE <= asked <= created + _MAX_LIFETIME + _TOLERANCE:
         raise invalid(
             "The `expires_at` timestamp must be between 30 minutes and 24 hours "
             "from Checkout Session creation.",
@@ -249,7 +249,7 @@ def _method_types(params: Params, currency: str) -> list[str]:
     excluded = params.texts("excluded_payment_method_types")
     for name in asked:
         if name not in {"card", "link", *DELAYED_METHOD_OF_CURRENCY.values()}:
-            raise not_covered(f"payment methods of type {name}", param="payment_method_types")
+            raise not_supported(f"payment methods of type {name}", param="payment_method_types")
         if name not in {"link", *offered}:
             raise invalid(
                 f"The currency {currency} cannot be paid with {name}.", param="line_items"
@@ -273,7 +273,7 @@ def _intent_data(params: Params) -> JsonObject:
     asked = params.child("payment_intent_data")
     asked.allow_only({*_INTENT_TEXTS, "metadata", "shipping", "capture_method"})
     if (asked.text("capture_method") or "automatic_async") == "manual":
-        raise not_covered("manual capture", param=asked.name_of("capture_method"))
+        raise not_supported("manual capture", param=asked.name_of("capture_method"))
     return {
         **asked.each_text(_INTENT_TEXTS),
         "metadata": asked.metadata(),

@@ -1,4 +1,4 @@
-"""What happens in what order: each way a payment can go, told by the events that arrive."""
+"""The sequence of events for each payment result."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import requests
 import stripe
 
-from sandbox.running import RunningSandbox
+from sandbox.testing import RunningSandbox
 from sandbox.tests.receiver import Receiver
 from sandbox.tests.shop import IDS, Shop
 

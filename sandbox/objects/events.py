@@ -1,4 +1,4 @@
-"""Decides how events and webhook endpoints look."""
+"""Builders of events and webhook endpoints."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 from sandbox.identifiers import new_event_id, new_id
-from sandbox.shapes import JsonObject
+from sandbox.json_types import JsonObject
 
 
 def event(
@@ -18,7 +18,7 @@ def event(
     request: JsonObject,
     previous: JsonObject | None,
 ) -> JsonObject:
-    """Something that happened to an object, which is shown as it is at this moment."""
+    """An event with a copy of the object as it is now."""
     data: JsonObject = {"object": copy.deepcopy(obj)}
     if previous is not None:
         data["previous_attributes"] = copy.deepcopy(previous)
@@ -38,7 +38,7 @@ def event(
 def webhook_endpoint(
     url: str, enabled_events: list[str], *, created: int, **fields: Any
 ) -> JsonObject:
-    """Where events are sent."""
+    """A webhook endpoint."""
     return {
         "id": new_id("webhook_endpoint"),
         "object": "webhook_endpoint",

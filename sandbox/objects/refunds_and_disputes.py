@@ -1,11 +1,11 @@
-"""Decides how money that goes back looks: refunds and disputes."""
+"""Builders of refunds and disputes."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from sandbox.identifiers import new_id
-from sandbox.shapes import JsonObject
+from sandbox.json_types import JsonObject
 
 _EVIDENCE_FIELDS = (
     "access_activity_log", "billing_address", "cancellation_policy",
@@ -20,7 +20,7 @@ _EVIDENCE_FIELDS = (
 
 
 def refund(charge: JsonObject, amount: int, *, created: int, **fields: Any) -> JsonObject:
-    """An amount of a charge that goes back to the customer."""
+    """A refund of a charge."""
     method = str(charge["payment_method_details"]["type"])
     return {
         "id": new_id("refund"),
@@ -47,7 +47,7 @@ def refund(charge: JsonObject, amount: int, *, created: int, **fields: Any) -> J
 
 def _destination(method: str) -> JsonObject:
     if method != "card":
-        return {method: {"reference": None, "reference_status": "pending"}, "type": method}
+        return {"type": method}  # Stripe has details for cards and bank transfers only
     card = {
         "reference_status": "pending",
         "reference_type": "acquirer_reference_number",
@@ -57,7 +57,7 @@ def _destination(method: str) -> JsonObject:
 
 
 def dispute(charge: JsonObject, *, reason: str, status: str, created: int) -> JsonObject:
-    """A payment the cardholder questions; statuses `warning_…` are inquiries."""
+    """A dispute of a charge; `warning_…` statuses are inquiries."""
     inquiry = status.startswith("warning_")
     return {
         "id": new_id("dispute"),
@@ -75,7 +75,9 @@ def dispute(charge: JsonObject, *, reason: str, status: str, created: int) -> Js
             "has_evidence": False,
             "past_due": False,
             "submission_count": 0,
+            "submission_method": "not_submitted",
         },
+        "intended_submission_method": None,
         "is_charge_refundable": inquiry,
         "livemode": False,
         "metadata": {},
@@ -87,7 +89,7 @@ def dispute(charge: JsonObject, *, reason: str, status: str, created: int) -> Js
 
 
 def _disputed_card(charge: JsonObject, *, inquiry: bool) -> JsonObject | None:
-    """What is known of the card; None for a bank debit."""
+    """Card details of a dispute; None for a bank debit."""
     if charge["payment_method_details"]["type"] != "card":
         return None
     network = charge["payment_method_details"]["card"]["network"]
@@ -101,5 +103,5 @@ def _disputed_card(charge: JsonObject, *, inquiry: bool) -> JsonObject | None:
 
 
 def is_evidence(name: str) -> bool:
-    """Whether a dispute's evidence has a field of this name."""
+    """Whether dispute evidence has this field."""
     return name in _EVIDENCE_FIELDS

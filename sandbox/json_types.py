@@ -1,4 +1,4 @@
-"""Decides how Stripe's objects are held: as plain JSON objects, exactly as they go on the wire."""
+"""Type of JSON objects; Stripe's objects are plain dicts, exactly as sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decides how tests use the sandbox: in a thread of its own, driven by plain method calls.
+"""Test harness: runs a sandbox in a thread and controls it by method calls.
 
 with running(webhook=url, webhook_secret="whsec_test") as stripe:
     session = client.v1.checkout.sessions.create(...)   # a client for stripe.url
@@ -17,11 +17,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar, Unpack
 
-from sandbox.flows import customer, disputes, refunds
-from sandbox.flows.customer import Outcome, Payment
+from sandbox.flows import customer_actions, disputes, refunds
+from sandbox.flows.customer_actions import PaymentMethodData, PaymentResult
+from sandbox.json_types import JsonObject
 from sandbox.options import Options
 from sandbox.server import Sandbox
-from sandbox.shapes import JsonObject
 from sandbox.webhooks.delivery import resend
 from sandbox.webhooks.endpoints import CONFIGURED_ENDPOINT, roll_secret
 from sandbox.webhooks.outbox import Delivery
@@ -30,11 +30,11 @@ from sandbox.webhooks.switches import Switches
 T = TypeVar("T")
 
 TEST_SECRET = "whsec_sandbox_test_secret"  # noqa: S105 (protects nothing)
-_PATIENCE = 30.0
+_TIMEOUT = 30.0
 
 
 class RunningSandbox:
-    """A local Stripe that a test can talk to directly. Safe to use from any thread."""
+    """A running sandbox. All methods are thread-safe."""
 
     def __init__(self, sandbox: Sandbox, loop: asyncio.AbstractEventLoop) -> None:
         self._sandbox = sandbox
@@ -47,7 +47,7 @@ class RunningSandbox:
 
     @property
     def webhook_secret(self) -> str | None:
-        """What the configured endpoint's payloads are signed with."""
+        """The signing secret of the configured endpoint."""
         return self._sandbox.signing_secret
 
     def pay(
@@ -57,29 +57,29 @@ class RunningSandbox:
         *,
         email: str = "customer@example.com",
         name: str = "Test Customer",
-    ) -> Outcome:
-        """Pay as on the hosted page: returns when the page would redirect or show the refusal."""
-        payment = Payment("card", {"number": card}, email=email, name=name)
+    ) -> PaymentResult:
+        """Pay as on the hosted page. Returns when the page would redirect or show an error."""
+        payment = PaymentMethodData("card", {"number": card}, email=email, name=name)
         return self._run(self._pay(session_id, payment))
 
-    def pay_by_debit(self, session_id: str, *, succeeds: bool = True) -> Outcome:
-        """Pay by the delayed method of the session's currency."""
+    def pay_by_debit(self, session_id: str, *, succeeds: bool = True) -> PaymentResult:
+        """Pay by bank debit, in the session's currency."""
         session = self.object(session_id)
         if session["currency"] == "eur":
             iban = "AT611904300234573201" if succeeds else "AT861904300235473202"
-            payment = Payment("sepa_debit", {"iban": iban}, email="customer@example.com")
+            payment = PaymentMethodData("sepa_debit", {"iban": iban}, email="customer@example.com")
         else:
             number = "000123456789" if succeeds else "000222222227"
             details = {"account_number": number}
-            payment = Payment("us_bank_account", details, email="customer@example.com")
+            payment = PaymentMethodData("us_bank_account", details, email="customer@example.com")
         return self._run(self._pay(session_id, payment))
 
-    def authenticate(self, session_id: str, *, passed: bool = True) -> Outcome:
-        """Answer the 3D Secure question."""
+    def authenticate(self, session_id: str, *, passed: bool = True) -> PaymentResult:
+        """Pass or fail 3D Secure."""
         return self._run(self._authenticate(session_id, passed))
 
     def refund(self, charge_id: str, amount: int | None = None) -> JsonObject:
-        """Refund a charge as staff would in Stripe's dashboard."""
+        """Refund a charge, as from Stripe's dashboard."""
         return self._change(
             lambda: refunds.create_refund(
                 self._sandbox.account, charge_id, amount=amount, reason=None, metadata={}
@@ -87,7 +87,7 @@ class RunningSandbox:
         )
 
     def dispute(self, charge_id: str, *, inquiry: bool = False) -> JsonObject:
-        """Have a cardholder question a charge."""
+        """Open a dispute or inquiry of a charge."""
         status = "warning_needs_response" if inquiry else "needs_response"
         return self._change(
             lambda: disputes.open_dispute(
@@ -96,14 +96,14 @@ class RunningSandbox:
         )
 
     def close_dispute(self, dispute_id: str, *, won: bool) -> JsonObject:
-        """Decide a dispute."""
+        """Close a dispute."""
         account = self._sandbox.account
         return self._change(
             lambda: disputes.close(account, account.store.get("dispute", dispute_id), won=won)
         )
 
     def resend(self, event_id: str) -> None:
-        """Send an event again, once, to everyone who asks for its type."""
+        """Send an event again, once, to every subscribed endpoint."""
         account = self._sandbox.account
         self._change(lambda: resend(account, account.store.get("event", event_id)))
 
@@ -114,15 +114,15 @@ class RunningSandbox:
         )
 
     def advance_clock(self, seconds: float) -> None:
-        """Put the account's clock forward; what falls due happens."""
+        """Move the account's clock forward; due jobs run."""
         self._change(lambda: self._sandbox.account.advance_clock(seconds))
 
     def set_switches(self, **switches: Any) -> None:
-        """Make deliveries or the API misbehave; see Switches. No argument: all off."""
+        """Set the fault switches (see Switches); without arguments, reset them."""
         self._change(lambda: self._sandbox.account.set_switches(Switches(**switches)))
 
     def set_options(self, **options: Any) -> None:
-        """Change times while running; see Options."""
+        """Change options while running; see Options."""
         account = self._sandbox.account
 
         def change() -> None:
@@ -131,43 +131,45 @@ class RunningSandbox:
         self._call(change)
 
     def object(self, identifier: str) -> JsonObject:
-        """An object as the API would show it. Raises LookupError."""
+        """An object by id. Raises LookupError."""
         found = self._call(lambda: self._sandbox.account.store.find(identifier))
         if found is None:
             raise LookupError(identifier)
         return found
 
     def events(self, kind: str | None = None) -> list[JsonObject]:
-        """What happened so far, oldest first; of one type, or all."""
+        """All events, or those of one type, oldest first."""
         found = self._call(lambda: list(self._sandbox.account.store.all("event")))
         return [event for event in found if kind in (None, event["type"])]
 
     def deliveries(self, event: str | None = None) -> list[Delivery]:
-        """Every attempt to deliver so far, oldest first; of one event, or all."""
+        """All delivery attempts, or those of one event, oldest first."""
         return self._call(lambda: self._sandbox.account.outbox.deliveries(event))
 
     def wait_idle(self, timeout: float = 10.0) -> None:
-        """Wait until nothing is under way or due within the timeout. Raises TimeoutError."""
+        """Wait until no job is running or due within the timeout. Raises TimeoutError."""
         deadline = time.monotonic() + timeout
         while (left := deadline - time.monotonic()) > 0:
-            if self._call(lambda: self._sandbox.runner.is_idle(horizon=left)):
+            if self._call(lambda: self._sandbox.worker.is_idle(horizon=left)):
                 return
             time.sleep(0.005)
         raise TimeoutError(f"the sandbox is still busy after {timeout} s")
 
-    async def _pay(self, session_id: str, payment: Payment) -> Outcome:
-        return await self._acknowledged(customer.pay(self._sandbox.account, session_id, payment))
-
-    async def _authenticate(self, session_id: str, passed: bool) -> Outcome:
-        return await self._acknowledged(
-            customer.authenticate(self._sandbox.account, session_id, passed=passed)
+    async def _pay(self, session_id: str, payment: PaymentMethodData) -> PaymentResult:
+        return await self._wait_acknowledged(
+            customer_actions.pay(self._sandbox.account, session_id, payment)
         )
 
-    async def _acknowledged(self, outcome: Outcome) -> Outcome:
-        if outcome.event is not None:
+    async def _authenticate(self, session_id: str, passed: bool) -> PaymentResult:
+        return await self._wait_acknowledged(
+            customer_actions.authenticate(self._sandbox.account, session_id, passed=passed)
+        )
+
+    async def _wait_acknowledged(self, result: PaymentResult) -> PaymentResult:
+        if result.event is not None:
             timeout = self._sandbox.account.options.ack_timeout
-            await self._sandbox.courier.acknowledged(outcome.event, timeout)
-        return outcome
+            await self._sandbox.sender.wait_acknowledged(result.event, timeout)
+        return result
 
     def _change(self, work: Callable[[], T]) -> T:
         def inside() -> T:
@@ -183,11 +185,11 @@ class RunningSandbox:
         return self._run(inside())
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_PATIENCE)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_TIMEOUT)
 
 
 class Times(TypedDict, total=False):
-    """The times a test may set; see Options."""
+    """Options that a test may set; see Options."""
 
     retry_delays: tuple[float, ...]
     ack_timeout: float
@@ -197,7 +199,7 @@ class Times(TypedDict, total=False):
     reconnect_delay: int
 
 
-_SHORT = Options(
+_TEST_OPTIONS = Options(
     retry_delays=(0.05, 0.1, 0.2), ack_timeout=5.0, settle_delay=0.02, delayed_method_delay=0.05
 )
 
@@ -213,9 +215,9 @@ def running(
     socket: Path | None = None,
     **times: Unpack[Times],
 ) -> Iterator[RunningSandbox]:
-    """Run a sandbox for as long as the block lasts; times are short unless they are given."""
+    """Run a sandbox for the duration of the block, with short delays unless given."""
     options = replace(
-        replace(_SHORT, **times),
+        replace(_TEST_OPTIONS, **times),
         port=port,
         webhook=webhook,
         webhook_secret=webhook_secret,
@@ -227,18 +229,18 @@ def running(
     thread = threading.Thread(target=loop.run_forever, name="sandbox", daemon=True)
     thread.start()
     try:
-        sandbox = asyncio.run_coroutine_threadsafe(_started(options), loop).result(_PATIENCE)
+        sandbox = asyncio.run_coroutine_threadsafe(_start(options), loop).result(_TIMEOUT)
         try:
             yield RunningSandbox(sandbox, loop)
         finally:
-            asyncio.run_coroutine_threadsafe(sandbox.stop(), loop).result(_PATIENCE)
+            asyncio.run_coroutine_threadsafe(sandbox.stop(), loop).result(_TIMEOUT)
     finally:
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(_PATIENCE)
+        thread.join(_TIMEOUT)
         loop.close()
 
 
-async def _started(options: Options) -> Sandbox:
+async def _start(options: Options) -> Sandbox:
     sandbox = Sandbox(options)
     try:
         await sandbox.start()

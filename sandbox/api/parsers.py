@@ -1,8 +1,8 @@
-"""Decides how form encoding becomes nested values: `a[b]`, `a[0]` and `a[]`, within limits.
+"""Parser of Stripe's form encoding: `a[b]=1`, `a[0]=1` and `a[]=1` become nested values.
 
-Stripe's clients use all three spellings. A list is an object with numbers for names here, since
-metadata may have such names too: what it is, whoever reads the parameter knows. The limits keep
-hostile input from costing time or depth.
+Stripe's clients use all three forms. A list is parsed into a dict with the keys "0", "1", …,
+because metadata may have such keys too; `Params` reads the dict as a list where a list is expected.
+The limits bound the time and the recursion depth that a request can cost.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from urllib.parse import parse_qsl
 
 from sandbox.errors import ApiError, invalid
-from sandbox.shapes import JsonObject
+from sandbox.json_types import JsonObject
 
 MAX_FIELDS = 2000
 MAX_DEPTH = 8
@@ -20,7 +20,7 @@ _SEGMENT = re.compile(r"\[([^\[\]]*)\]")
 
 
 def parse_form(encoded: str | bytes) -> JsonObject:
-    """The nested values of a form body or a query string. Raises a 400 for what is not one."""
+    """Parse a form body or a query string. Raises a 400 if it is malformed."""
     try:
         text = encoded.decode("ascii") if isinstance(encoded, bytes) else encoded
         pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
@@ -28,7 +28,7 @@ def parse_form(encoded: str | bytes) -> JsonObject:
         raise _not_a_form() from error
     root: JsonObject = {}
     for name, value in pairs:
-        _place(root, name, value)
+        _insert(root, name, value)
     return root
 
 
@@ -39,7 +39,7 @@ def _not_a_form() -> ApiError:
     )
 
 
-def _place(root: JsonObject, name: str, value: str) -> None:
+def _insert(root: JsonObject, name: str, value: str) -> None:
     match = _NAME.fullmatch(name)
     if match is None:
         raise invalid(f"Invalid parameter name: {name[:100]}")
@@ -48,12 +48,12 @@ def _place(root: JsonObject, name: str, value: str) -> None:
         raise invalid(f"Parameters are nested too deeply: {name[:100]}")
     here = root
     for index, segment in enumerate(path[:-1]):
-        here = _step(here, _position(here, segment, path[index + 1 :]), name)
+        here = _descend(here, _position(here, segment, path[index + 1 :]), name)
     here[_position(here, path[-1], [])] = value
 
 
 def _position(here: JsonObject, segment: str, rest: list[str]) -> str:
-    """Where `[]` points: the last element while it lacks the next name, else a new one."""
+    """The key that `[]` stands for: the last element if it lacks the next name, else a new one."""
     if segment:
         return segment
     last = str(len(here) - 1)
@@ -63,7 +63,7 @@ def _position(here: JsonObject, segment: str, rest: list[str]) -> str:
     return str(len(here))
 
 
-def _step(here: JsonObject, key: str, name: str) -> JsonObject:
+def _descend(here: JsonObject, key: str, name: str) -> JsonObject:
     inner = here.setdefault(key, {})
     if not isinstance(inner, dict):
         raise invalid(f"Invalid parameter: {name[:100]} is both a value and an object.")

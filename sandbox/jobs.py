@@ -1,6 +1,6 @@
-"""Decides what happens later: jobs with a due time by the account's clock, kept with the state.
+"""The job queue: jobs with a due time on the account's clock, stored in the database.
 
-A job leaves the table when it is done, not when it starts, so that a stop in between repeats it.
+A job is deleted after it ran, not before, so a job interrupted by a stop runs again.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.clock import Clock
-from sandbox.shapes import JsonObject
+from sandbox.json_types import JsonObject
 
 
 @dataclass(frozen=True)
 class Job:
-    """Something to be done at a time."""
+    """A scheduled job."""
 
     id: int
     name: str
     arguments: JsonObject
 
 
-class Schedule:
-    """The jobs that are not done yet."""
+class JobQueue:
+    """The jobs that have not finished."""
 
     def __init__(self, connection: sqlite3.Connection, clock: Clock) -> None:
         self._connection = connection
@@ -33,7 +33,7 @@ class Schedule:
         self.changed = asyncio.Event()
 
     def add(self, name: str, *, delay: float = 0.0, **arguments: Any) -> None:
-        """Have a job done after so many seconds."""
+        """Schedule a job after `delay` seconds."""
         self._connection.execute(
             "INSERT INTO jobs (due, name, arguments) VALUES (?, ?, ?)",
             (self._clock.now() + delay, name, json.dumps(arguments)),
@@ -41,7 +41,7 @@ class Schedule:
         self.changed.set()
 
     def due(self) -> list[Job]:
-        """The jobs whose time has come, in order."""
+        """The jobs that are due, in order."""
         rows = self._connection.execute(
             "SELECT id, name, arguments FROM jobs WHERE due <= ? ORDER BY due, id",
             (self._clock.now(),),
@@ -49,11 +49,11 @@ class Schedule:
         return [Job(row["id"], row["name"], json.loads(row["arguments"])) for row in rows]
 
     def finish(self, job: Job) -> None:
-        """Forget a job that is done."""
+        """Delete a finished job."""
         self._connection.execute("DELETE FROM jobs WHERE id = ?", (job.id,))
 
-    def seconds_to_next(self, *, ignoring: frozenset[int] = frozenset()) -> float | None:
-        """How long until a job not in `ignoring` is due; None when there is none."""
+    def seconds_until_next(self, *, ignoring: frozenset[int] = frozenset()) -> float | None:
+        """Seconds until the next job not in `ignoring` is due; None if there is none."""
         held = ",".join(str(identifier) for identifier in ignoring)
         row = self._connection.execute(
             f"SELECT due FROM jobs WHERE id NOT IN ({held}) ORDER BY due LIMIT 1"  # noqa: S608 (ids are numbers)

@@ -1,4 +1,4 @@
-"""Decides which payment methods can be made, and refuses what Stripe would refuse at once."""
+"""Creates and validates payment methods: cards, SEPA debit, US bank accounts."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import re
 from datetime import UTC, datetime
 
 from sandbox.account import Account
-from sandbox.errors import ApiError, CardError, invalid, not_covered, parameter_missing
-from sandbox.flows.instruments import (
+from sandbox.errors import ApiError, CardError, invalid, not_supported, parameter_missing
+from sandbox.flows.testcards import (
     CARD_METHODS,
     CARD_TOKENS,
     CARDS,
@@ -18,25 +18,25 @@ from sandbox.flows.instruments import (
     Card,
     passes_luhn,
 )
+from sandbox.json_types import JsonObject
 from sandbox.objects.customers import billing_details
 from sandbox.objects.payments import payment_method
-from sandbox.shapes import JsonObject
 
 _YEARS_AHEAD = 50
 
 
-def create_method(
+def create_payment_method(
     account: Account, kind: str, details: JsonObject, billing: JsonObject | None = None
 ) -> JsonObject:
-    """Make a payment method from a card, a card token or a bank account. Raises CardError."""
+    """Create a payment method from a card, a card token or a bank account. Raises CardError."""
     if kind == "card":
-        shown, number = _card_facts(account, details)
+        shown, number = _read_card(account, details)
     elif kind == "sepa_debit":
-        shown, number = _sepa_facts(details)
+        shown, number = _read_sepa_debit(details)
     elif kind == "us_bank_account":
-        shown, number = _us_bank_facts(details)
+        shown, number = _read_us_bank_account(details)
     else:
-        raise not_covered(f"payment methods of type {kind}", param="type")
+        raise not_supported(f"payment methods of type {kind}", param="type")
     made = payment_method(
         kind,
         shown,
@@ -46,24 +46,24 @@ def create_method(
     return account.store.add(made, private={"number": number})
 
 
-def method_for(account: Account, reference: str) -> JsonObject:
-    """The payment method a parameter names; `pm_card_…` makes one. Raises `resource_missing`."""
+def resolve_payment_method(account: Account, reference: str) -> JsonObject:
+    """Look up a payment method; `pm_card_…` creates one. Raises `resource_missing`."""
     if number := CARD_METHODS.get(reference):
-        return create_method(account, "card", {"number": number})
+        return create_payment_method(account, "card", {"number": number})
     return account.store.get("payment_method", reference, param="payment_method")
 
 
-def card_of(account: Account, method: JsonObject) -> Card:
-    """The test card behind a payment method."""
-    return CARDS[account.store.private(method["id"])["number"]]
+def test_card(account: Account, method: JsonObject) -> Card:
+    """The test card of a payment method."""
+    return CARDS[account.store.get_private(method["id"])["number"]]
 
 
-def bank_account_of(account: Account, method: JsonObject) -> BankAccount:
-    """The test account behind a delayed payment method."""
-    return DELAYED_METHODS[method["type"]][account.store.private(method["id"])["number"]]
+def test_bank_account(account: Account, method: JsonObject) -> BankAccount:
+    """The test bank account of a payment method."""
+    return DELAYED_METHODS[method["type"]][account.store.get_private(method["id"])["number"]]
 
 
-def _card_facts(account: Account, details: JsonObject) -> tuple[JsonObject, str]:
+def _read_card(account: Account, details: JsonObject) -> tuple[JsonObject, str]:
     number = _card_number(details)
     card = _known_card(number)
     year, month = _expiry(account, details)
@@ -151,7 +151,7 @@ def _card_details(card: Card, year: int, month: int) -> JsonObject:
     }
 
 
-def _sepa_facts(details: JsonObject) -> tuple[JsonObject, str]:
+def _read_sepa_debit(details: JsonObject) -> tuple[JsonObject, str]:
     iban = re.sub(r"\s", "", str(details.get("iban") or "")).upper()
     if not iban:
         raise parameter_missing("sepa_debit[iban]")
@@ -172,7 +172,7 @@ def _sepa_facts(details: JsonObject) -> tuple[JsonObject, str]:
     return shown, iban
 
 
-def _us_bank_facts(details: JsonObject) -> tuple[JsonObject, str]:
+def _read_us_bank_account(details: JsonObject) -> tuple[JsonObject, str]:
     routing = str(details.get("routing_number") or US_ROUTING_NUMBER)
     number = re.sub(r"\s", "", str(details.get("account_number") or ""))
     if routing != US_ROUTING_NUMBER or number not in DELAYED_METHODS["us_bank_account"]:

@@ -1,4 +1,4 @@
-"""Decides how one API request is answered: allowed, read, carried out once, put in words."""
+"""The API's request handler: authentication, parameters, idempotency, dispatch, errors."""
 
 from __future__ import annotations
 
@@ -15,44 +15,49 @@ from aiohttp import web
 
 from sandbox.account import API_VERSION, Account, Cause
 from sandbox.api.expansion import expand
-from sandbox.api.forms import parse_form
-from sandbox.api.idempotency import Answer, Claim, Ledger, claim_for
-from sandbox.api.routing import Call, Router
+from sandbox.api.idempotency import (
+    IdempotencyStore,
+    IdempotentRequest,
+    StoredResponse,
+    idempotent_request,
+)
+from sandbox.api.parsers import parse_form
+from sandbox.api.routing import ApiRequest, Router
 from sandbox.errors import ApiError, CardError, invalid
 from sandbox.identifiers import new_id
+from sandbox.json_types import JsonObject
 from sandbox.params import Params
-from sandbox.shapes import JsonObject
-from sandbox.webhooks.listeners import Listeners
+from sandbox.webhooks.cli_sessions import CliSessions
 
 _FORM = "application/x-www-form-urlencoded"
 _TEST_KEY = re.compile(r"(sk|rk)_test_\w+", re.ASCII)
 _VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(\.[a-z]+)?(; [\w=.; ]+)?", re.ASCII)
 _SWITCHED_ERRORS = {
-    401: ("invalid_request_error", "Invalid API Key provided (made to fail by a switch)."),
-    403: ("invalid_request_error", "This key may not do that (made to fail by a switch)."),
-    429: ("invalid_request_error", "Too many requests (made to fail by a switch)."),
+    401: ("invalid_request_error", "Invalid API Key provided (failed by a sandbox switch)."),
+    403: ("invalid_request_error", "This key may not do that (failed by a sandbox switch)."),
+    429: ("invalid_request_error", "Too many requests (failed by a sandbox switch)."),
 }
 
 log = logging.getLogger("sandbox")
 
 
 @dataclass
-class Exchange:
-    """A request being answered: what is known of it so far."""
+class RequestContext:
+    """State of one request, used for the response's headers and the request log."""
 
     method: str
     path: str
     request_id: str = field(default_factory=lambda: new_id("request"))
     version: str = API_VERSION
-    claim: Claim | None = None
+    idempotent_request: IdempotentRequest | None = None
     replayed: str | None = None
-    """The request id of the first answer, when this one repeats it."""
+    """Request id of the original response, if this one is replayed."""
 
     def headers(self, status: int) -> dict[str, str]:
-        """What Stripe says beside the body."""
+        """The response headers."""
         headers = {"Request-Id": self.request_id, "Stripe-Version": self.version}
-        if self.claim is not None:
-            headers["Idempotency-Key"] = self.claim.key
+        if self.idempotent_request is not None:
+            headers["Idempotency-Key"] = self.idempotent_request.key
             headers["Original-Request"] = self.replayed or self.request_id
         if self.replayed is not None:
             headers["Idempotent-Replayed"] = "true"
@@ -62,93 +67,98 @@ class Exchange:
         return headers
 
 
-class Api:
-    """Answers everything under /v1."""
+class ApiHandler:
+    """Handles every API request."""
 
-    def __init__(self, account: Account, router: Router, listeners: Listeners) -> None:
+    def __init__(self, account: Account, router: Router, cli_sessions: CliSessions) -> None:
         self._account = account
         self._router = router
-        self._listeners = listeners
-        self._ledger = Ledger(account)
+        self._cli_sessions = cli_sessions
+        self._idempotency = IdempotencyStore(account)
 
     async def handle(self, request: web.Request) -> web.Response:
-        """Answer one request; whatever goes wrong is worded as Stripe's error."""
-        exchange = Exchange(request.method, request.path)
+        """Handle one request. Every failure becomes an error object as Stripe's API returns it."""
+        context = RequestContext(request.method, request.path)
         try:
-            status, body = await self._answer(request, exchange)
-        except ApiError as refusal:
-            status, body = refusal.status, refusal.envelope(exchange.request_id)
+            status, body = await self._respond(request, context)
+        except ApiError as error:
+            status, body = error.status, error.envelope(context.request_id)
         except web.HTTPRequestEntityTooLarge:
             too_large = ApiError(413, "The request body is too large.")
-            status, body = 413, too_large.envelope(exchange.request_id)
+            status, body = 413, too_large.envelope(context.request_id)
         except ConnectionError:
-            raise  # the client has gone, and nobody is there to be told
+            raise  # the client has disconnected
         except (web.HTTPBadRequest, web.RequestPayloadError):
             unreadable = invalid("The request body could not be read.")
-            status, body = 400, unreadable.envelope(exchange.request_id)
+            status, body = 400, unreadable.envelope(context.request_id)
         except Exception:
-            log.exception("%s %s failed", exchange.method, exchange.path)
-            status, body = 500, _unknown_error().envelope(exchange.request_id)
-        if self._listeners.wants_logs:
-            await self._listeners.report(self._log_entry(exchange, status, body))
+            log.exception("%s %s failed", context.method, context.path)
+            status, body = 500, _unknown_error().envelope(context.request_id)
+        if self._cli_sessions.wants_logs:
+            await self._cli_sessions.send_log_entry(self._log_entry(context, status, body))
         return web.json_response(
-            body, status=status, headers=exchange.headers(status), dumps=_pretty
+            body, status=status, headers=context.headers(status), dumps=_pretty
         )
 
-    async def _answer(self, request: web.Request, exchange: Exchange) -> tuple[int, JsonObject]:
-        endpoint, identifiers = self._router.find(exchange.method, exchange.path)
+    async def _respond(
+        self, request: web.Request, context: RequestContext
+    ) -> tuple[int, JsonObject]:
+        endpoint, identifiers = self._router.find(context.method, context.path)
         key = _api_key(request.headers)
         version = _version(request.headers)
-        exchange.version = version or API_VERSION
+        context.version = version or API_VERSION
         body = await request.read()
         values = _values(request, body)
-        exchange.claim = _claim(request, key, body)
-        with self._ledger.claimed(exchange.claim):
-            if first := self._ledger.recall(exchange.claim):
-                exchange.replayed = first.request_id
-                return first.status, first.body
-            await self._misbehave()
+        context.idempotent_request = _idempotent_request(request, key, body)
+        with self._idempotency.lock(context.idempotent_request):
+            if stored := self._idempotency.find_response(context.idempotent_request):
+                context.replayed = stored.request_id
+                return stored.status, stored.body
+            await self._inject_faults()
             params = Params(values)
-            call = Call(self._account, params.without("expand"), version)
+            api_request = ApiRequest(self._account, params.without("expand"), version)
             paths = params.texts("expand")
-            return self._carry_out(
-                exchange, lambda: expand(self._account, endpoint(call, *identifiers), paths)
+            return self._execute(
+                context, lambda: expand(self._account, endpoint(api_request, *identifiers), paths)
             )
 
-    async def _misbehave(self) -> None:
+    async def _inject_faults(self) -> None:
         switches = self._account.switches
         if switches.api_delay:
             await asyncio.sleep(switches.api_delay)
         if status := switches.api_error:
             kind, message = _SWITCHED_ERRORS.get(
-                status, ("api_error", "An error occurred (made to fail by a switch).")
+                status, ("api_error", "An error occurred (failed by a sandbox switch).")
             )
             raise ApiError(status, message, kind=kind)
 
-    def _carry_out(
-        self, exchange: Exchange, work: Callable[[], JsonObject]
+    def _execute(
+        self, context: RequestContext, work: Callable[[], JsonObject]
     ) -> tuple[int, JsonObject]:
-        key = exchange.claim.key if exchange.claim else None
-        # One transaction with the answer, so that a stop in between cannot have it done twice.
-        with self._account.change(Cause(exchange.request_id, key)):
+        key = context.idempotent_request.key if context.idempotent_request else None
+        # The response is stored in the same transaction as the change: after a crash, a retry
+        # finds either both or neither.
+        with self._account.change(Cause(context.request_id, key)):
             try:
                 status, body = 200, work()
-            except CardError as refusal:
-                status, body = refusal.status, refusal.envelope(exchange.request_id)
-            self._ledger.keep(exchange.claim, Answer(exchange.request_id, status, body))
+            except CardError as error:
+                status, body = error.status, error.envelope(context.request_id)
+            self._idempotency.save(
+                context.idempotent_request, StoredResponse(context.request_id, status, body)
+            )
         return status, body
 
-    def _log_entry(self, exchange: Exchange, status: int, body: JsonObject) -> JsonObject:
+    def _log_entry(self, context: RequestContext, status: int, body: JsonObject) -> JsonObject:
         error = body.get("error") or {}
         names = ("type", "charge", "code", "decline_code", "message", "param")
         return {
             "created_at": self._account.clock.timestamp(),
             "error": {name: error.get(name, "") for name in names},
             "livemode": False,
-            "method": exchange.method,
-            "request_id": exchange.request_id,
+            "method": context.method,
+            "request_id": context.request_id,
             "status": status,
-            "url": exchange.path,
+            "url": context.path,
         }
 
 
@@ -186,7 +196,7 @@ def _masked(key: str) -> str:
 
 
 def _version(headers: Mapping[str, str]) -> str:
-    """The version asked for; empty when none is, as Stripe's CLI does."""
+    """The requested API version; empty if the header is missing, as with Stripe's CLI."""
     version = headers.get("Stripe-Version", "")
     if version and not _VERSION.fullmatch(version):
         raise invalid(f"Invalid Stripe API version: {version[:40]}")
@@ -205,11 +215,13 @@ def _values(request: web.Request, body: bytes) -> JsonObject:
     return {**values, **parse_form(body)}
 
 
-def _claim(request: web.Request, api_key: str, body: bytes) -> Claim | None:
+def _idempotent_request(
+    request: web.Request, api_key: str, body: bytes
+) -> IdempotentRequest | None:
     key = request.headers.get("Idempotency-Key")
     if not key or request.method != "POST":
         return None
-    return claim_for(api_key, key, request.rel_url.raw_path_qs, body)
+    return idempotent_request(api_key, key, request.rel_url.raw_path_qs, body)
 
 
 def _unknown_error() -> ApiError:

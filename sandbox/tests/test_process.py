@@ -1,4 +1,4 @@
-"""The process itself: what it prints, how it starts, stops and remembers."""
+"""The process: output, start, stop, state file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import requests
 import stripe
 
 from sandbox.options import prices_from, signing_secret_from
-from sandbox.running import TEST_SECRET, running
+from sandbox.testing import TEST_SECRET, running
 from sandbox.tests.receiver import Receiver
 from sandbox.tests.shop import Shop
 

@@ -1,7 +1,7 @@
-"""Decides how each test card and test bank account behaves.
+"""Stripe's test cards and test bank accounts, with the behaviour of each.
 
-Stripe docs: https://docs.stripe.com/testing. Numbers that are not on this list are refused, as
-Stripe refuses live cards in test mode, so that a real number is never kept.
+Stripe docs: https://docs.stripe.com/testing. Other numbers are declined, as Stripe
+declines live cards in test mode; so a real card number is never stored.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ class Card:
     meaning: str
     brand: str = "visa"
     decline: str | None = None
-    """The decline code, when it is declined."""
+    """Decline code, if it is declined."""
     authenticate: bool = False
-    """Whether the cardholder has to pass 3D Secure first."""
+    """Whether 3D Secure is required."""
     dispute: tuple[str, str] | None = None
-    """Reason and first status of the dispute that follows the payment."""
+    """Reason and initial status of the dispute that follows the payment."""
     refund: str = "succeeded"
-    """What becomes of a refund: `succeeded`, `pending` (then succeeds) or `failed` (later)."""
+    """How a refund ends: `succeeded`, `pending` (succeeds later) or `failed` (fails later)."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class BankAccount:
     number: str
     succeeds: bool
     minutes: int = 0
-    """How long after the usual delay it is decided."""
+    """Minutes added to the usual delay."""
 
 
 _CARDS = (
@@ -126,7 +126,7 @@ DELAYED_METHOD_OF_CURRENCY = {"eur": "sepa_debit", "usd": "us_bank_account"}
 
 
 def passes_luhn(number: str) -> bool:
-    """Whether the last digit of a card number is the right one."""
+    """Whether a card number passes the Luhn check."""
     total = 0
     for position, digit in enumerate(reversed(number)):
         doubled = int(digit) * (2 if position % 2 else 1)

@@ -1,4 +1,4 @@
-"""Decides how the 3D Secure page reads: the bank's question, answered either way."""
+"""The 3D Secure page, with buttons to complete or fail the check."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sandbox.pages.markup import Markup, tag
 
 
 def authentication_page(amount: int, currency: str) -> web.Response:
-    """The bank asks whether it is really you."""
+    """The page that asks the customer to authenticate."""
     total = amount_text(amount, currency)
     return render(
         "3D Secure test page",
@@ -20,8 +20,8 @@ def authentication_page(amount: int, currency: str) -> web.Response:
             tag("p", f"Your bank would now ask you to confirm the payment of {total}."),
             tag(
                 "form",
-                _answer("complete", "Complete authentication", "main", autofocus=True),
-                _answer("fail", "Fail authentication", "main plain"),
+                _result_button("complete", "Complete authentication", "main", autofocus=True),
+                _result_button("fail", "Fail authentication", "main plain"),
                 method="post",
             ),
             class_="card",
@@ -29,7 +29,7 @@ def authentication_page(amount: int, currency: str) -> web.Response:
     )
 
 
-def _answer(value: str, label: str, look: str, *, autofocus: bool = False) -> Markup:
+def _result_button(value: str, label: str, look: str, *, autofocus: bool = False) -> Markup:
     return tag(
         "button", label, name="result", value=value, class_=look, id=value, autofocus=autofocus
     )

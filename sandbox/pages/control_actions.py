@@ -1,4 +1,4 @@
-"""Decides what the control page can do: money back, time forward, deliveries again or amiss."""
+"""HTTP handlers of the control page: expire, refund, dispute, resend, clock, switches."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from aiohttp.typedefs import Handler
 from sandbox.account import Account
 from sandbox.errors import ApiError, invalid
 from sandbox.flows import checkout, disputes, refunds
+from sandbox.json_types import JsonObject
 from sandbox.pages.control import EventRow, Overview, PaymentRow, control_page, event_page
-from sandbox.pages.forms import read_form
+from sandbox.pages.form_data import read_form
 from sandbox.pages.layout import message_page
-from sandbox.shapes import JsonObject
 from sandbox.store import Query
 from sandbox.webhooks.delivery import resend
 from sandbox.webhooks.endpoints import roll_secret
@@ -23,23 +23,23 @@ from sandbox.webhooks.switches import Switches
 
 _PAYMENTS_SHOWN = 25
 _EVENTS_SHOWN = 50
-_LONGEST_DELAY = 3600.0
-_FURTHEST_STEP = 366 * 86400.0
+_MAX_DELAY = 3600.0
+_MAX_CLOCK_STEP = 366 * 86400.0
 
 Action = Callable[[web.Request, dict[str, str]], str]
-"""Does something and says what it did."""
+"""Performs an action and returns the notice to show."""
 
 
-class Controlling:
-    """Serves the control page."""
+class ControlActions:
+    """Handles the control page and its forms."""
 
     def __init__(self, account: Account) -> None:
         self._account = account
         self._notice: str | None = None
-        """What the last button did, told by the page that follows."""
+        """Notice of the last action, shown once by the next page."""
 
     def routes(self) -> list[web.RouteDef]:
-        """Where the page and its buttons are."""
+        """The routes."""
         actions: dict[str, Action] = {
             "/sandbox/sessions/{id}/expire": self._expire,
             "/sandbox/sessions/{id}/refund": self._refund,
@@ -58,11 +58,11 @@ class Controlling:
             web.get("/sandbox", self.show),
             web.get("/sandbox/deliveries", self.deliveries),
             web.get("/sandbox/events/{id}", self.show_event),
-            *(web.post(path, self._acting(action)) for path, action in actions.items()),
+            *(web.post(path, self._action_handler(action)) for path, action in actions.items()),
         ]
 
     async def enter(self, request: web.Request) -> web.StreamResponse:
-        """GET /: the control page is the front page."""
+        """GET /: redirect to the control page."""
         raise web.HTTPFound("/sandbox")
 
     async def show(self, request: web.Request) -> web.StreamResponse:
@@ -78,18 +78,18 @@ class Controlling:
         return event_page(self._event_row(event))
 
     async def deliveries(self, request: web.Request) -> web.StreamResponse:
-        """GET /sandbox/deliveries: every attempt as JSON, for scripts."""
+        """GET /sandbox/deliveries: every delivery attempt, as JSON."""
         attempts = self._account.outbox.deliveries(request.query.get("event"))
         return web.json_response({"deliveries": [asdict(attempt) for attempt in attempts]})
 
-    def _acting(self, action: Action) -> Handler:
+    def _action_handler(self, action: Action) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
             form = await read_form(request)
             try:
                 with self._account.change():
                     self._notice = action(request, form)
-            except ApiError as refusal:
-                return message_page("Not possible", refusal.message, status=refusal.status)
+            except ApiError as error:
+                return message_page("Not possible", error.message, status=error.status)
             raise web.HTTPSeeOther("/sandbox")
 
         return handle
@@ -101,7 +101,7 @@ class Controlling:
     def _refund(self, request: web.Request, form: dict[str, str]) -> str:
         amount = form.get("amount", "")
         if amount and not re.fullmatch(r"\d{1,12}", amount, re.ASCII):
-            raise invalid("The amount is a whole number of minor units.")
+            raise invalid("The amount must be a whole number of minor units.")
         charge = self._charge_of(self._session(request))
         made = refunds.create_refund(
             self._account,
@@ -133,29 +133,29 @@ class Controlling:
         copies = 2 if request.path.endswith("/twice") else 1
         for _ in range(copies):
             resend(self._account, event)
-        return f"{event['type']} is sent again{' twice, at once' if copies == 2 else ''}."
+        return f"{event['type']} is sent again{' twice' if copies == 2 else ''}."
 
     def _roll(self, request: web.Request, form: dict[str, str]) -> str:
         secret = roll_secret(self._account, request.match_info["id"])
-        return f"The new secret, shown once: {secret}. The old one signs for 24 hours more."
+        return f"The new secret, shown once: {secret}. The old one stays valid for 24 hours."
 
     def _advance(self, request: web.Request, form: dict[str, str]) -> str:
-        seconds = _number(form, "seconds", _FURTHEST_STEP)
+        seconds = _number(form, "seconds", _MAX_CLOCK_STEP)
         try:
             self._account.advance_clock(seconds)
         except ValueError as error:
-            raise invalid(f"Not that far: {error}.") from error
-        return f"The clock is {seconds:,.0f} seconds further."
+            raise invalid(f"The clock was not moved: {error}.") from error
+        return f"The clock moved forward by {seconds:,.0f} seconds."
 
     def _switch(self, request: web.Request, form: dict[str, str]) -> str:
         switches = Switches(
             match=form.get("match", "").strip()[:100] or "*",
-            delay=_number(form, "delay", _LONGEST_DELAY),
-            shuffle=_number(form, "shuffle", _LONGEST_DELAY),
+            delay=_number(form, "delay", _MAX_DELAY),
+            shuffle=_number(form, "shuffle", _MAX_DELAY),
             duplicate=form.get("duplicate") == "true",
             drop=form.get("drop") == "true",
             fail_first=int(_number(form, "fail_first", 100)),
-            api_delay=_number(form, "api_delay", _LONGEST_DELAY),
+            api_delay=_number(form, "api_delay", _MAX_DELAY),
             api_error=_status(form),
         )
         self._account.set_switches(switches)
@@ -203,12 +203,12 @@ def _number(form: dict[str, str], name: str, most: float) -> float:
     except ValueError:
         number = -1.0
     if not 0 <= number <= most:
-        raise invalid(f"{name} is a number from 0 to {most:g}.")
+        raise invalid(f"{name} must be a number from 0 to {most:g}.")
     return number
 
 
 def _status(form: dict[str, str]) -> int:
     status = int(_number(form, "api_error", 599))
     if status and status < 400:
-        raise invalid("The API's error is a status from 400 to 599, or 0.")
+        raise invalid("The API error must be a status from 400 to 599, or 0.")
     return status

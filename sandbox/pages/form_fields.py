@@ -1,4 +1,4 @@
-"""Decides how a form field is labelled, explained and marked as wrong, to eyes and ears."""
+"""Accessible form fields: label, hint, error message."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from sandbox.pages.markup import Markup, tag
 
 @dataclass(frozen=True)
 class Form:
-    """What was typed, and what is wrong with it."""
+    """Submitted values and their errors."""
 
     values: dict[str, str] = field(default_factory=dict)
-    faults: dict[str, str] = field(default_factory=dict)
-    """Field name to sentence, in the order of the page."""
+    errors: dict[str, str] = field(default_factory=dict)
+    """Field name to message, in the order of the page."""
 
     def text_field(
         self, name: str, label: str, *, hint: str | None = None, **attributes: str | bool | None
     ) -> Markup:
-        """A labelled input; the first one that is wrong takes the focus."""
-        fault = self.faults.get(name)
-        parts = (f"{name}-hint" if hint else "", f"{name}-fault" if fault else "")
+        """A labelled input. The first invalid field gets the focus."""
+        error = self.errors.get(name)
+        parts = (f"{name}-hint" if hint else "", f"{name}-fault" if error else "")
         control = tag(
             "input",
             id=name,
             name=name,
             value=self.values.get(name),
-            aria_invalid="true" if fault else None,
+            aria_invalid="true" if error else None,
             aria_describedby=" ".join(filter(None, parts)) or None,
-            autofocus=name == next(iter(self.faults), None),
+            autofocus=name == next(iter(self.errors), None),
             **attributes,
         )
         return tag(
@@ -36,12 +36,12 @@ class Form:
             tag("label", label, for_=name),
             control,
             tag("p", hint, id=f"{name}-hint", class_="hint") if hint else None,
-            tag("p", fault, id=f"{name}-fault", class_="fault") if fault else None,
+            tag("p", error, id=f"{name}-fault", class_="fault") if error else None,
         )
 
     def alert(self, message: str | None) -> Markup | None:
-        """What went wrong, said at once by screen readers."""
-        sentences = [message] if message else list(self.faults.values())
+        """The error summary, announced by screen readers."""
+        sentences = [message] if message else list(self.errors.values())
         if not sentences:
             return None
         text = sentences[0] if len(sentences) == 1 else "Please check the highlighted fields."

@@ -1,8 +1,8 @@
-"""Decides how `stripe listen` and `stripe logs tail` are served: Stripe's CLI protocol, 1.52.0.
+"""Websocket sessions of `stripe listen` and `stripe logs tail`, as spoken by Stripe's CLI 1.52.0.
 
-Established by running that CLI: it opens a session over HTTP, connects a websocket that names it,
-gets signed events as frames and answers each with what the application said. It reconnects with
-the same id, so what has not been answered is sent again.
+Observed by running that CLI: it opens a session over HTTP and connects a websocket with its id. It
+receives signed events as frames and returns the application's response to each. It reconnects
+with the same id; events without a response are then sent again.
 """
 
 from __future__ import annotations
@@ -18,74 +18,74 @@ from aiohttp import WSMsgType, web
 
 from sandbox.account import Account
 from sandbox.identifiers import new_id, random_text
-from sandbox.shapes import JsonObject
-from sandbox.webhooks.events import forget_target
+from sandbox.json_types import JsonObject
+from sandbox.webhooks.events import drop_target
 from sandbox.webhooks.outbox import Delivery
 from sandbox.webhooks.signing import signature_header
 
 SUBPROTOCOL = "stripecli-devproxy-v1"
-_SECRET_WITHOUT_CONFIGURATION = "whsec_" + "5a6d" * 16
+_DEFAULT_SECRET = "whsec_" + "5a6d" * 16
 _REQUEST_LOGS = "request_logs"
-_GRACE_SECONDS = 15.0
-_PATIENCE_SECONDS = 2.0
+_GRACE_PERIOD = 15.0
+_SEND_TIMEOUT = 2.0
 _PREFIX = "cliws_"
 
 log = logging.getLogger("sandbox")
 
 
 @dataclass
-class Listener:
-    """One session of the CLI, connected or about to reconnect."""
+class CliSession:
+    """A CLI session, connected or between connections."""
 
     feature: str
     socket: web.WebSocketResponse | None = None
 
 
-def is_listener(target: str) -> bool:
-    """Whether a delivery goes to the CLI rather than to an endpoint."""
+def is_cli_session(target: str) -> bool:
+    """Whether a delivery target is a CLI session rather than an endpoint."""
     return target.startswith(_PREFIX)
 
 
-class Listeners:
-    """The sessions of the CLI."""
+class CliSessions:
+    """All CLI sessions."""
 
     def __init__(self, account: Account) -> None:
         self._account = account
-        # The configured secret, so that an application set up for the endpoint accepts what the
-        # CLI forwards; else one that never changes, so that it can stand in its settings.
-        self.secret = account.options.webhook_secret or _SECRET_WITHOUT_CONFIGURATION
-        self._sessions: dict[str, Listener] = {}
-        self._leaving: dict[str, asyncio.TimerHandle] = {}
+        # The configured secret, so that the application accepts forwarded events too; otherwise
+        # a constant one, so that it can be kept in the application's settings.
+        self.secret = account.options.webhook_secret or _DEFAULT_SECRET
+        self._sessions: dict[str, CliSession] = {}
+        self._removal_timers: dict[str, asyncio.TimerHandle] = {}
         self.on_accepted: Callable[[str, str], None] = lambda event, target: None
 
     def open_session(self, features: list[str]) -> tuple[str, str]:
-        """A new session: its id, and the feature it is for."""
+        """Open a session. Returns its id and its feature."""
         feature = _REQUEST_LOGS if _REQUEST_LOGS in features else "webhooks"
         identifier = new_id("stripecli_session")
-        self._sessions[identifier] = Listener(feature)
+        self._sessions[identifier] = CliSession(feature)
         return identifier, feature
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Serve one websocket until it closes."""
         identifier = request.headers.get("Websocket-Id", "")
-        listener = self._sessions.get(identifier)
-        if listener is None:
+        cli_session = self._sessions.get(identifier)
+        if cli_session is None:
             return web.json_response({"error": {"message": "Unknown WebSocket ID."}}, status=400)
         socket = web.WebSocketResponse(protocols=(SUBPROTOCOL,), max_msg_size=2**22)
         await socket.prepare(request)
-        await self._arrive(identifier, listener, socket)
+        await self._connect(identifier, cli_session, socket)
         try:
             async for message in socket:
                 if message.type is WSMsgType.TEXT:
-                    self._hear(identifier, message.data)
+                    self._receive(identifier, message.data)
         finally:
-            self._leave(identifier, listener, socket)
+            self._disconnect(identifier, cli_session, socket)
         return socket
 
-    async def push(self, target: str, payload: bytes) -> None:
-        """Send an event; when the listener is away it gets it on its return."""
-        listener = self._sessions.get(target)
-        if listener is None or listener.socket is None or listener.socket.closed:
+    async def send_event(self, target: str, payload: bytes) -> None:
+        """Send an event. A disconnected session receives it when it reconnects."""
+        cli_session = self._sessions.get(target)
+        if cli_session is None or cli_session.socket is None or cli_session.socket.closed:
             return
         frame = {
             "type": "webhook_event",
@@ -101,71 +101,73 @@ class Listeners:
             "webhook_conversation_id": "wc_" + random_text(24),
             "webhook_id": "wh_" + random_text(24),
         }
-        await _send(listener.socket, frame)
+        await _send(cli_session.socket, frame)
 
-    async def report(self, entry: JsonObject) -> None:
-        """Tell `stripe logs tail` of an API request."""
+    async def send_log_entry(self, entry: JsonObject) -> None:
+        """Send an API request's log entry to `stripe logs tail`."""
         frame = {
             "type": "request_log_event",
             "event_payload": json.dumps(entry),
             "request_log_id": new_id("request_log"),
         }
-        for listener in list(self._sessions.values()):
-            if listener.feature == _REQUEST_LOGS and listener.socket is not None:
-                await _send(listener.socket, frame)
+        for cli_session in list(self._sessions.values()):
+            if cli_session.feature == _REQUEST_LOGS and cli_session.socket is not None:
+                await _send(cli_session.socket, frame)
 
     @property
     def wants_logs(self) -> bool:
-        """Whether anybody follows the API's requests."""
+        """Whether `stripe logs tail` is connected."""
         return any(
             each.feature == _REQUEST_LOGS and each.socket is not None
             for each in self._sessions.values()
         )
 
     async def close(self) -> None:
-        """Say goodbye to everyone."""
-        for timer in self._leaving.values():
+        """Close all connections."""
+        for timer in self._removal_timers.values():
             timer.cancel()
-        for listener in list(self._sessions.values()):
-            if listener.socket is not None:
-                await listener.socket.close()
+        for cli_session in list(self._sessions.values()):
+            if cli_session.socket is not None:
+                await cli_session.socket.close()
 
-    async def _arrive(
-        self, identifier: str, listener: Listener, socket: web.WebSocketResponse
+    async def _connect(
+        self, identifier: str, cli_session: CliSession, socket: web.WebSocketResponse
     ) -> None:
-        if timer := self._leaving.pop(identifier, None):
+        if timer := self._removal_timers.pop(identifier, None):
             timer.cancel()
-        listener.socket = socket
-        if listener.feature == _REQUEST_LOGS:
+        cli_session.socket = socket
+        if cli_session.feature == _REQUEST_LOGS:
             return
-        self._account.listeners.add(identifier)
+        self._account.cli_sessions.add(identifier)
         with self._account.change():
-            for event in self._account.outbox.awaited_by(identifier):
-                self._account.schedule.add("deliver", event=event, target=identifier)
+            for event in self._account.outbox.pending_events(identifier):
+                self._account.jobs.add("deliver", event=event, target=identifier)
 
-    def _leave(self, identifier: str, listener: Listener, socket: web.WebSocketResponse) -> None:
-        if listener.socket is not socket:
-            return  # it has reconnected already
-        listener.socket = None
+    def _disconnect(
+        self, identifier: str, cli_session: CliSession, socket: web.WebSocketResponse
+    ) -> None:
+        if cli_session.socket is not socket:
+            return  # it has already reconnected
+        cli_session.socket = None
         loop = asyncio.get_running_loop()
-        self._leaving[identifier] = loop.call_later(_GRACE_SECONDS, self._forget, identifier)
+        self._removal_timers[identifier] = loop.call_later(_GRACE_PERIOD, self._remove, identifier)
 
-    def _forget(self, identifier: str) -> None:
-        self._leaving.pop(identifier, None)
+    def _remove(self, identifier: str) -> None:
+        self._removal_timers.pop(identifier, None)
         self._sessions.pop(identifier, None)
-        self._account.listeners.discard(identifier)
+        self._account.cli_sessions.discard(identifier)
         with self._account.change():
-            forget_target(self._account, identifier)
+            drop_target(self._account, identifier)
 
-    def _hear(self, identifier: str, text: str) -> None:
+    def _receive(self, identifier: str, text: str) -> None:
         try:
             message = json.loads(text)
         except (ValueError, RecursionError):
             return
         if isinstance(message, dict) and message.get("type") == "webhook_response":
-            self._note_response(identifier, message)
+            self._record_response(identifier, message)
 
-    def _note_response(self, identifier: str, message: dict[str, Any]) -> None:
+    def _record_response(self, identifier: str, message: dict[str, Any]) -> None:
         delivery = self._delivery(identifier, message)
         if delivery is None:
             return
@@ -194,14 +196,14 @@ class Listeners:
 
 
 async def _send(socket: web.WebSocketResponse, frame: JsonObject) -> None:
-    """Write to a listener; one that does not read must not hold up who writes."""
+    """Send a frame with a timeout: a client that does not read must not block the sender."""
     try:
-        async with asyncio.timeout(_PATIENCE_SECONDS):
+        async with asyncio.timeout(_SEND_TIMEOUT):
             await socket.send_json(frame)
     except (ConnectionError, TimeoutError):
-        log.info("a listener went away while it was being written to")
+        log.info("a CLI session disconnected during a write")
 
 
 def _text(value: object) -> str:
-    """What a listener says, as a text that can be kept: JSON can spell what UTF-8 cannot."""
+    """Convert to storable text: JSON can contain lone surrogates, which UTF-8 cannot encode."""
     return "" if value is None else str(value).encode(errors="replace").decode()

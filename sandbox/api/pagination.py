@@ -1,4 +1,4 @@
-"""Decides how lists are asked for and answered: filters, cursors and the envelope.
+"""List endpoints: filters, cursor pagination and the list envelope.
 
 Stripe docs: https://docs.stripe.com/api/pagination
 """
@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from sandbox.account import Account
 from sandbox.errors import invalid, resource_missing
+from sandbox.json_types import JsonObject
 from sandbox.params import Params
-from sandbox.shapes import JsonObject
 from sandbox.store import Query
 
 _PAGING = frozenset({"limit", "starting_after", "ending_before", "created"})
@@ -19,13 +19,13 @@ _COMPARISONS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
 @dataclass(frozen=True)
 class Collection:
-    """Something that can be listed: what it holds, where it is, and what it can be filtered by."""
+    """A list endpoint: the kind of object, its URL and its filters."""
 
     kind: str
     url: str
     filters: tuple[str, ...] = ()
     more: frozenset[str] = field(default_factory=frozenset)
-    """Parameters that are not plain fields: `active`, and what the route itself looks at."""
+    """Further parameters: `active`, and those that the route handles itself."""
 
 
 def list_objects(
@@ -50,12 +50,12 @@ def list_objects(
 
 
 def envelope(data: list[JsonObject], url: str, *, has_more: bool = False) -> JsonObject:
-    """A list as it goes on the wire."""
+    """The list object of Stripe's API."""
     return {"object": "list", "data": data, "has_more": has_more, "url": url}
 
 
 def list_fixed(items: list[JsonObject], url: str, params: Params) -> JsonObject:
-    """One page of a short list that is held whole, in its own order."""
+    """One page of a list that is in memory, in its order."""
     params.allow_only(_PAGING - {"created"})
     after, before = _cursors(params)
     limit = page_size(params)
@@ -67,7 +67,7 @@ def list_fixed(items: list[JsonObject], url: str, params: Params) -> JsonObject:
 
 
 def page_size(params: Params) -> int:
-    """How many objects a page holds: 10 unless told, at most 100."""
+    """The `limit` parameter: 1 to 100, 10 by default."""
     limit = params.integer("limit")
     if limit is None:
         return 10
@@ -95,12 +95,12 @@ def _narrow_by_time(query: Query, params: Params) -> None:
     bounds = params.child("created")
     bounds.allow_only(_COMPARISONS)
     for name, operator in _COMPARISONS.items():
-        if (moment := bounds.integer(name)) is not None:
-            query.where(f"created {operator} ?", moment)
+        if (timestamp := bounds.integer(name)) is not None:
+            query.where(f"created {operator} ?", timestamp)
 
 
 def _move_to_cursor(account: Account, query: Query, params: Params) -> bool:
-    """Start the query at the cursor; whether it then runs towards newer objects."""
+    """Start the query at the cursor. Returns True if it then runs towards newer objects."""
     after, before = _cursors(params)
     if after:
         query.where("seq < ?", _position(account, query.kind, after, "starting_after"))

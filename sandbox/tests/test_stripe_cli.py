@@ -1,4 +1,4 @@
-"""The protocol of `stripe listen` and `logs tail`, spoken by hand; e2e has the real CLI."""
+"""The protocol of `stripe listen` and `logs tail`; e2e tests the real CLI."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import aiohttp
 import pytest
 import stripe
 
-from sandbox.running import RunningSandbox
-from sandbox.shapes import JsonObject
+from sandbox.json_types import JsonObject
+from sandbox.testing import RunningSandbox
 from sandbox.tests.shop import Shop
 
 pytestmark = pytest.mark.http

@@ -1,0 +1,159 @@
+"""HTTP handlers of the hosted pages: show, pay, authenticate, wait for the webhook, redirect."""
+
+from __future__ import annotations
+
+from aiohttp import web
+from yarl import URL
+
+from sandbox.account import Account
+from sandbox.errors import ApiError
+from sandbox.flows import customer_actions
+from sandbox.flows.customer_actions import PaymentResult, return_url
+from sandbox.flows.payments import ConfirmationStatus
+from sandbox.json_types import JsonObject
+from sandbox.pages.checkout import closed_page, payment_page, unknown_page
+from sandbox.pages.form_data import read_form
+from sandbox.pages.form_fields import Form
+from sandbox.pages.layout import message_page
+from sandbox.pages.payment_form import (
+    clean,
+    decline_errors,
+    payment_from,
+    redisplayed,
+    validate,
+)
+from sandbox.pages.three_d_secure import authentication_page
+from sandbox.webhooks.delivery import WebhookSender
+
+
+class CheckoutActions:
+    """Handles the payment, 3D Secure and receipt pages."""
+
+    def __init__(self, account: Account, sender: WebhookSender) -> None:
+        self._account = account
+        self._sender = sender
+
+    def routes(self) -> list[web.RouteDef]:
+        """The routes."""
+        return [
+            web.get("/c/pay/{id}", self.show),
+            web.post("/c/pay/{id}", self.pay),
+            web.get("/c/pay/{id}/authenticate", self.show_authentication),
+            web.post("/c/pay/{id}/authenticate", self.authenticate),
+            web.get("/c/authenticate/{id}", self.show_intent_authentication),
+            web.post("/c/authenticate/{id}", self.authenticate_intent),
+            web.get("/c/receipt/{id}", self.receipt),
+        ]
+
+    async def show(self, request: web.Request) -> web.StreamResponse:
+        """GET: the payment page."""
+        session = self._session(request)
+        if session is None:
+            return unknown_page()
+        if session["status"] != "open":
+            return closed_page(session, return_url(session))
+        values = {"email": session["customer_email"] or ""}
+        return self._page(session, Form(values=values))
+
+    async def pay(self, request: web.Request) -> web.StreamResponse:
+        """POST: pay."""
+        session = self._session(request)
+        if session is None:
+            return unknown_page()
+        if session["status"] != "open":
+            return self._closed(session)
+        values = clean(await read_form(request))
+        shown = redisplayed(values)
+        if errors := validate(session, values):
+            return self._page(session, Form(shown, errors), status=400)
+        try:
+            result = customer_actions.pay(
+                self._account, session["id"], payment_from(session, values)
+            )
+        except ApiError as error:
+            result = PaymentResult("declined", message=error.message, param=error.param)
+        if result.status == "declined":
+            return self._page(session, Form(shown, decline_errors(result)), status=402)
+        if result.status == "requires_action":
+            raise web.HTTPSeeOther(f"/c/pay/{session['id']}/authenticate")
+        return await self._redirect_when_acknowledged(result)
+
+    async def show_authentication(self, request: web.Request) -> web.StreamResponse:
+        """GET: the 3D Secure page."""
+        session = self._session(request)
+        if session is None:
+            return unknown_page()
+        if not customer_actions.awaits_authentication(self._account, session):
+            raise web.HTTPSeeOther(f"/c/pay/{session['id']}")
+        return authentication_page(session["amount_total"], session["currency"])
+
+    async def authenticate(self, request: web.Request) -> web.StreamResponse:
+        """POST: complete or fail 3D Secure."""
+        session = self._session(request)
+        if session is None:
+            return unknown_page()
+        if session["status"] != "open":
+            return self._closed(session)
+        passed = (await read_form(request)).get("result") == "complete"
+        try:
+            result = customer_actions.authenticate(self._account, session["id"], passed=passed)
+        except ApiError as error:
+            result = PaymentResult("declined", message=error.message)
+        if result.status == "declined":
+            values = {"email": session["customer_email"] or ""}
+            return self._page(session, Form(values, decline_errors(result)), status=402)
+        return await self._redirect_when_acknowledged(result)
+
+    async def show_intent_authentication(self, request: web.Request) -> web.StreamResponse:
+        """GET: the 3D Secure page of a payment intent created without a session."""
+        intent = self._account.store.find(request.match_info["id"])
+        if intent is None or intent["object"] != "payment_intent":
+            return message_page("Page not found", "There is no such payment.", status=404)
+        if session := self._account.store.get_private(intent["id"]).get("session"):
+            raise web.HTTPSeeOther(f"/c/pay/{session}/authenticate")
+        if intent["status"] != ConfirmationStatus.REQUIRES_ACTION:
+            return message_page("All done", "This payment is not waiting for authentication.")
+        return authentication_page(intent["amount"], intent["currency"])
+
+    async def authenticate_intent(self, request: web.Request) -> web.StreamResponse:
+        """POST: complete or fail 3D Secure of a payment intent."""
+        intent_id = request.match_info["id"]
+        passed = (await read_form(request)).get("result") == "complete"
+        if self._account.store.get_private(intent_id).get("session"):
+            raise web.HTTPSeeOther(f"/c/authenticate/{intent_id}")
+        try:
+            result = customer_actions.authenticate_intent(self._account, intent_id, passed=passed)
+        except ApiError as error:
+            return message_page("Not possible", error.message, status=error.status)
+        if result.redirect is not None:
+            status = "failed" if result.status == "declined" else "succeeded"
+            query = {"payment_intent": intent_id, "redirect_status": status}
+            raise web.HTTPSeeOther(URL(result.redirect).update_query(query))
+        return message_page("All done", result.message or "The payment is authenticated.")
+
+    async def receipt(self, request: web.Request) -> web.StreamResponse:
+        """GET: the receipt of a charge."""
+        charge = self._account.store.find(request.match_info["id"])
+        if charge is None or charge["object"] != "charge" or not charge["paid"]:
+            return message_page("Page not found", "There is no such receipt.", status=404)
+        return message_page("Receipt", f"Charge {charge['id']} was paid. No money moved.")
+
+    async def _redirect_when_acknowledged(self, result: PaymentResult) -> web.StreamResponse:
+        """Redirect to the application after the webhook's delivery, or after `ack_timeout`."""
+        if result.event is not None:
+            await self._sender.wait_acknowledged(result.event, self._account.options.ack_timeout)
+        raise web.HTTPSeeOther(result.redirect or "/")
+
+    def _closed(self, session: JsonObject) -> web.StreamResponse:
+        """Respond for a closed session: a repeated submit redirects as the first one did."""
+        if session["status"] == "complete":
+            raise web.HTTPSeeOther(return_url(session))
+        return closed_page(session, return_url(session))
+
+    def _page(self, session: JsonObject, form: Form, *, status: int = 200) -> web.Response:
+        items = self._account.store.get_private(session["id"])["line_items"]
+        return payment_page(session, items, form, status=status)
+
+    def _session(self, request: web.Request) -> JsonObject | None:
+        found = self._account.store.find(request.match_info["id"])
+        return found if found and found["object"] == "checkout.session" else None
