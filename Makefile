@@ -38,7 +38,7 @@ bench-keys: install ## measure a key's check beside its peers, on a million keys
 
 storm: install ## deliver everything at once for half an hour, while servers crash
 	STORM_SEEDS=3 STORM_CONVERSATIONS=450 STORM_EXAMPLES=300 \
-		$(BIN)/pytest -v -s billing/tests/test_storm.py billing/tests/test_any_order.py
+		$(BIN)/pytest -v -s billing/tests/test_stress.py billing/tests/test_any_order.py
 
 # The peer has an environment of its own; nothing of it is installed beside payflow.
 DJSTRIPE = .run/bench-djstripe

@@ -11,12 +11,12 @@ import pytest
 from rest_framework.test import APIClient
 
 from accounts.models import User
-from accounts.tests.factories import UserFactory
 from accounts.tokens import issue_access
-from apikeys.listener import LISTENER
-from apikeys.throttles import COUNTER
+from apikeys.cache.invalidation import LISTENER
+from apikeys.throttling import COUNTER
 from conversations.models import Conversation
-from conversations.tests.factories import ConversationFactory
+from testing.clients import bearer
+from testing.factories import ConversationFactory, UserFactory
 
 LOOPBACK = ["127.0.0.1", "::1"]
 
@@ -53,10 +53,4 @@ def api_of() -> Callable[[User], APIClient]:
     def client(user: User) -> APIClient:
         return bearer(issue_access(user))
 
-    return client
-
-
-def bearer(token: str) -> APIClient:
-    client = APIClient()
-    client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
     return client

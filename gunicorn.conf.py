@@ -22,7 +22,7 @@ graceful_timeout = 30
 # It would be a file in the home folder that two servers on one machine fight over.
 control_socket_disable = True
 # Its own handlers know of no redaction, and it quotes what it could not read.
-logger_class = "payflow.server_log.ServerLog"
+logger_class = "payflow.logs.gunicorn_logging.GunicornLogger"
 accesslog = "-"
 # The path without its query string: a session id has no business in an access log.
 access_log_format = '%(h)s "%(m)s %(U)s" %(s)s %(B)s %(M)sms'

@@ -19,25 +19,25 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apikeys import services
-from apikeys.cache import LiveKey
+from apikeys.cache.store import CachedKey
 from apikeys.models import ApiKey, ApiKeyQuerySet, KeyState
-from apikeys.names import LONGEST, validate_name
+from apikeys.validators import LONGEST, validate_name
 
-SHOWS_A_SECRET = ("create", "reveal", "rotate")
+SECRET_ACTIONS = ("create", "reveal", "rotate")
 
 
 class Conflict(APIException):
     status_code = status.HTTP_409_CONFLICT
 
 
-class NotByApiKey(BasePermission):
+class DenyApiKeyAuth(BasePermission):
     """Keys are managed by people: a leaked key must not be able to make itself a successor."""
 
     message = "An API key cannot create, reveal or rotate keys: sign in, or use a JWT."
     code = "api_key_not_allowed"
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        return not isinstance(request.auth, LiveKey)
+        return not isinstance(request.auth, CachedKey)
 
 
 class ApiKeySerializer(serializers.ModelSerializer[ApiKey]):
@@ -97,7 +97,7 @@ class NewKeySerializer(KeyNameSerializer):
 class RotationSerializer(serializers.Serializer[Any]):
     graceSeconds = serializers.IntegerField(  # noqa: N815
         min_value=0,
-        max_value=int(services.LONGEST_GRACE.total_seconds()),
+        max_value=int(services.MAX_GRACE.total_seconds()),
         default=int(services.DEFAULT_GRACE.total_seconds()),
         help_text="How long the old key still works.",
     )
@@ -124,7 +124,7 @@ class ApiKeyViewSet(viewsets.GenericViewSet[ApiKey]):
 
     def get_permissions(self) -> list[Any]:
         permissions = super().get_permissions()
-        return [*permissions, NotByApiKey()] if self.action in SHOWS_A_SECRET else [*permissions]
+        return [*permissions, DenyApiKeyAuth()] if self.action in SECRET_ACTIONS else [*permissions]
 
     @extend_schema(responses=ApiKeyListSerializer, operation_id="api_keys_list")
     def list(self, request: Request) -> Response:
@@ -195,7 +195,7 @@ def _refusals() -> Iterator[None]:
         raise NotFound from None
     except services.NotEntitled as refusal:
         raise PermissionDenied(refusal.detail, refusal.code) from None
-    except services.Refusal as refusal:
+    except services.ApiKeyError as refusal:
         raise Conflict(refusal.detail, refusal.code) from None
 
 

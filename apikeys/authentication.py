@@ -10,12 +10,12 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from apikeys import headers, lookup, tokens
-from apikeys.cache import LiveKey
-from apikeys.usage import note_use
+from apikeys import bearer, lookup, tokens
+from apikeys.cache.store import CachedKey
+from apikeys.last_used import touch_last_used
 
 
-def key_of(request: HttpRequest | Request) -> LiveKey | None:
+def authenticate_key(request: HttpRequest | Request) -> CachedKey | None:
     """The live key that the request carries, whose use is noted; None where it carries none.
 
     Raises AuthenticationFailed for a malformed header, and for a key that is unknown, revoked,
@@ -23,24 +23,24 @@ def key_of(request: HttpRequest | Request) -> LiveKey | None:
     is learnt.
     """
     try:
-        token = headers.bearer_token(request.META.get("HTTP_AUTHORIZATION", ""))
-    except headers.Refused as refusal:
+        token = bearer.bearer_token(request.META.get("HTTP_AUTHORIZATION", ""))
+    except bearer.MalformedAuthorization as refusal:
         raise AuthenticationFailed(str(refusal), refusal.code) from None
     if token is None or not token.startswith(tokens.SCHEME):
         return None
     key = lookup.find(token) if tokens.is_well_formed(token) else None
     if key is None:
         raise AuthenticationFailed("The API key is not valid.")
-    note_use(key)
+    touch_last_used(key)
     return key
 
 
 class ApiKeyAuthentication(BaseAuthentication):
     """Stands first, so that a malformed bearer header is refused whoever else might read it."""
 
-    def authenticate(self, request: Request) -> tuple[Any, LiveKey] | None:
+    def authenticate(self, request: Request) -> tuple[Any, CachedKey] | None:
         """(user, key), or None where the header carries no API key."""
-        key = key_of(request)
+        key = authenticate_key(request)
         return None if key is None else (_user(key.user_id), key)
 
     def authenticate_header(self, request: Request) -> str:

@@ -8,7 +8,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from apikeys.names import LONGEST, validate_name
+from apikeys.validators import LONGEST, validate_name
 
 GRACES = (
     ("0", "at once"),

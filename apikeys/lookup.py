@@ -14,8 +14,8 @@ from django.db import DataError, connection, connections
 from django.utils import timezone
 
 from apikeys import tokens
-from apikeys.cache import CACHE, LiveKey
-from apikeys.listener import LISTENER, NoAnswer
+from apikeys.cache.invalidation import LISTENER, Unavailable
+from apikeys.cache.store import CACHE, CachedKey
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ _FIND = """
 """
 
 
-def find(secret: str) -> LiveKey | None:
+def find(secret: str) -> CachedKey | None:
     """The live key of this secret, of an active user; None where there is none."""
     digest = tokens.digest(secret)
     database = connections["default"]
@@ -42,21 +42,21 @@ def find(secret: str) -> LiveKey | None:
     return key
 
 
-def _select_and_keep(digest: str) -> LiveKey | None:
+def _select_and_keep(digest: str) -> CachedKey | None:
     ticket = CACHE.ticket()
     if ticket is None:
         LISTENER.ensure_running()
         return _select(digest)
     try:
-        key = _made_of(LISTENER.ask(_FIND, (digest,)))
-    except NoAnswer:
+        key = _made_of(LISTENER.query(_FIND, (digest,)))
+    except Unavailable:
         key = _select(digest)
     if key is not None:
         CACHE.put(digest, key, ticket)
     return key
 
 
-def _select(digest: str) -> LiveKey | None:
+def _select(digest: str) -> CachedKey | None:
     with connection.cursor() as cursor:
         cursor.execute(_FIND, (digest,))
         try:
@@ -66,11 +66,11 @@ def _select(digest: str) -> LiveKey | None:
             return None
 
 
-def _made_of(row: tuple[Any, ...] | None) -> LiveKey | None:
+def _made_of(row: tuple[Any, ...] | None) -> CachedKey | None:
     if row is None:
         return None
     pk, user_id, grant_id, name, tier, expires_at, last_used_at = row
-    return LiveKey(pk, user_id, grant_id, name, tier, _aware(expires_at), _aware(last_used_at))
+    return CachedKey(pk, user_id, grant_id, name, tier, _aware(expires_at), _aware(last_used_at))
 
 
 def _aware(at: datetime | None) -> datetime | None:

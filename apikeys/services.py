@@ -18,53 +18,53 @@ from django.db import transaction
 from django.utils import timezone
 
 from apikeys import tokens
-from apikeys.cache import CACHE
+from apikeys.cache.store import CACHE
 from apikeys.models import ApiKey, Grant
 
-MOST_LIVE = 20
+MAX_LIVE_KEYS = 20
 # Rotation must work for an owner who has all their keys. The keys that it leaves in their grace
 # period have a limit of their own: docs/decisions/0010.
-MOST_ROTATED = MOST_LIVE
-LONGEST_GRACE = timedelta(days=7)
+MAX_ROTATED_KEYS = MAX_LIVE_KEYS
+MAX_GRACE = timedelta(days=7)
 DEFAULT_GRACE = timedelta(days=1)
 # From a request's arrival to the row. Servers whose clocks differ by more must not keep an owner
 # from deleting a key.
-LONGEST_WAY = timedelta(seconds=10)
+MAX_REQUEST_AGE = timedelta(seconds=10)
 REVOKED_BY_OWNER = "Deleted by its owner."
 
 
-class Refusal(Exception):
+class ApiKeyError(Exception):
     """Why a service did nothing. `code` and `detail` are for the user."""
 
     code = "refused"
     detail = ""
 
 
-class KeyNotFound(Refusal):
+class KeyNotFound(ApiKeyError):
     """No such key of this user, or it is revoked."""
 
     code = "not_found"
     detail = "You have no such key."
 
 
-class AlreadyRevealed(Refusal):
+class AlreadyRevealed(ApiKeyError):
     code = "already_revealed"
     detail = "This key was shown before. It cannot be shown again."
 
 
-class RevealedMeanwhile(Refusal):
+class RevealedConcurrently(ApiKeyError):
     """The key was revealed after the delete was requested."""
 
     code = "revealed_meanwhile"
     detail = "This key was revealed at the same moment. Delete it again if it is to go."
 
 
-class AlreadyRotated(Refusal):
+class AlreadyRotated(ApiKeyError):
     code = "already_rotated"
     detail = "This key has a successor already. Rotate that one."
 
 
-class NotUsable(Refusal):
+class NotUsable(ApiKeyError):
     """The key or its grant is suspended, or the key has expired."""
 
     code = "key_not_usable"
@@ -77,16 +77,16 @@ class NoUsableGrant(NotUsable):
     detail = "Your payment is disputed, or support has stopped its keys: no key can be made now."
 
 
-class TooManyKeys(Refusal):
+class TooManyKeys(ApiKeyError):
     code = "too_many_keys"
-    detail = f"You have {MOST_LIVE} live keys, as many as anybody may have. Delete one first."
+    detail = f"You have {MAX_LIVE_KEYS} live keys, as many as anybody may have. Delete one first."
 
 
 class TooManyRotated(TooManyKeys):
-    detail = f"{MOST_ROTATED} keys of yours have a successor and still work. Delete one first."
+    detail = f"{MAX_ROTATED_KEYS} keys of yours have a successor and still work. Delete one first."
 
 
-class NotEntitled(Refusal):
+class NotEntitled(ApiKeyError):
     """The user has no grant, or none that was not revoked."""
 
     code = "payment_required"
@@ -156,7 +156,7 @@ def create(*, user_id: int, name: str, expires_at: datetime | None) -> tuple[Api
     grant = _newest_usable_grant(user_id)
     now = timezone.now()
     live = ApiKey.objects.owned_by(user_id).live(now)
-    if live.filter(rotated_at=None).count() >= MOST_LIVE:
+    if live.filter(rotated_at=None).count() >= MAX_LIVE_KEYS:
         raise TooManyKeys
     secret = tokens.generate()
     key = ApiKey.objects.create(
@@ -232,7 +232,7 @@ def rename(*, user_id: int | None, key_id: int, name: str) -> ApiKey:
 
 
 def delete(*, user_id: int | None, key_id: int, asked_at: datetime) -> ApiKey:
-    """Revoke a key at its owner's request. Raises KeyNotFound, RevealedMeanwhile.
+    """Revoke a key at its owner's request. Raises KeyNotFound, RevealedConcurrently.
 
     Of a reveal and a delete at the same time one wins: nobody is shown a key that is revoked when
     they use it. "At the same time" is: revealed after our first read, or after the request came.
@@ -242,7 +242,7 @@ def delete(*, user_id: int | None, key_id: int, asked_at: datetime) -> ApiKey:
     with transaction.atomic():
         key = _locked(user_id, key_id)
         if key.revealed_at != seen or _is_after(key.revealed_at, asked_at):
-            raise RevealedMeanwhile
+            raise RevealedConcurrently
         _revoke(key, REVOKED_BY_OWNER)
     return key
 
@@ -298,11 +298,11 @@ def _revoke(key: ApiKey, reason: str) -> None:
 
 def _forget(digest: str) -> None:
     """After the commit: this process knows at once, the others by NOTIFY."""
-    transaction.on_commit(partial(CACHE.forget, digest))
+    transaction.on_commit(partial(CACHE.invalidate, digest))
 
 
 def _forget_grant(grant_id: int) -> None:
-    transaction.on_commit(partial(CACHE.forget_grant, grant_id))
+    transaction.on_commit(partial(CACHE.invalidate_grant, grant_id))
 
 
 def _check_rotatable(key: ApiKey, now: datetime) -> None:
@@ -311,13 +311,13 @@ def _check_rotatable(key: ApiKey, now: datetime) -> None:
     if not key.may_authenticate(now):
         raise NotUsable
     live = ApiKey.objects.owned_by(key.user_id).live(now)
-    if live.filter(rotated_at__isnull=False).count() >= MOST_ROTATED:
+    if live.filter(rotated_at__isnull=False).count() >= MAX_ROTATED_KEYS:
         raise TooManyRotated
 
 
 def _is_after(revealed_at: datetime | None, asked_at: datetime) -> bool:
     """Whether the key was revealed while the request was on its way."""
-    return revealed_at is not None and asked_at < revealed_at < asked_at + LONGEST_WAY
+    return revealed_at is not None and asked_at < revealed_at < asked_at + MAX_REQUEST_AGE
 
 
 def _newest_usable_grant(user_id: int) -> Grant:

@@ -44,7 +44,7 @@ def create(request: HttpRequest) -> HttpResponse:
         )
     except services.NotEntitled as refusal:
         return _page(request, form, refusal.detail, status=403)
-    except services.Refusal as refusal:
+    except services.ApiKeyError as refusal:
         return _page(request, form, refusal.detail, status=409)
     return _revealed(request, key, secret)
 
@@ -60,7 +60,7 @@ def reveal(request: HttpRequest, key_id: int) -> HttpResponse:
         raise Http404 from None
     except services.AlreadyRevealed:
         return render(request, "key_shown_before.html", status=409)
-    except services.Refusal as refusal:
+    except services.ApiKeyError as refusal:
         return _page(request, NewKeyForm(), refusal.detail, status=409)
     return _revealed(request, key, secret)
 
@@ -79,7 +79,7 @@ def rotate(request: HttpRequest, key_id: int) -> HttpResponse:
         )
     except services.KeyNotFound:
         raise Http404 from None
-    except services.Refusal as refusal:
+    except services.ApiKeyError as refusal:
         return _page(request, NewKeyForm(), refusal.detail, status=409)
     return _revealed(request, key, secret)
 
@@ -108,7 +108,7 @@ def _delete(request: HttpRequest, key_id: int, asked_at: datetime) -> HttpRespon
         services.delete(user_id=request.user.pk, key_id=key_id, asked_at=asked_at)
     except services.KeyNotFound:
         raise Http404 from None
-    except services.Refusal as refusal:
+    except services.ApiKeyError as refusal:
         return _page(request, NewKeyForm(), refusal.detail, status=409)
     return redirect("keys")
 

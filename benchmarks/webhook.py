@@ -5,7 +5,7 @@
 All run on one private, durable PostgreSQL, in turns, with 8 clients each, and the medians are
 compared. Every event is another payment: event, order, conversation and key are written. pgbench
 writes them statement by statement (`webhook.sql`), which the target is about, and for comparison
-by the two statements that payflow puts them into (`billing/at_once.py`). With
+by the two statements that payflow puts them into (`billing/fast_path.py`). With
 `--djstripe` (`make bench-webhook` prepares its environment) dj-stripe's own webhook takes its turn;
 it only stores the event and what is in it, and has no order and no key to write.
 """
@@ -179,7 +179,7 @@ def as_payflow_does() -> str:
     """`webhook.sql` with payflow's own statements between BEGIN and COMMIT."""
     os.environ.update({**SETTINGS, "DJANGO_SETTINGS_MODULE": "payflow.settings"})
     django.setup()
-    at_once = importlib.import_module("billing.at_once")
+    fast_path = importlib.import_module("billing.fast_path")
     values = {
         "event_id": "'evt_sql_' || :n",
         "session_id": "'cs_sql_' || :n",
@@ -196,7 +196,7 @@ def as_payflow_does() -> str:
     }
     told = {name: f"({value})" for name, value in values.items()}
     before, begin, _ = SQL.read_text().partition("BEGIN;\n")
-    statements = (" ".join(sql.split()) % told for sql in (at_once.LOCK, at_once.SETTLE))
+    statements = (" ".join(sql.split()) % told for sql in (fast_path.LOCK, fast_path.SETTLE))
     return f"{before}{begin}{';'.join(statements)};\nCOMMIT;\n"
 
 

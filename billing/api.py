@@ -12,9 +12,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from billing import checkout, gateway
-from billing.facts import DEFAULT_TIER
+from billing import checkout
 from billing.models import Order, OrderQuerySet
+from billing.stripe import client
+from billing.stripe.objects import DEFAULT_TIER
 
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 
@@ -83,7 +84,7 @@ class PaymentLinkView(APIView):
         return Response({"url": session.url, "sessionId": session.id})
 
 
-def _start(request: Request, *, conversation_id: int, tier: str) -> gateway.CreatedSession:
+def _start(request: Request, *, conversation_id: int, tier: str) -> client.CreatedSession:
     try:
         return checkout.start_checkout(
             checkout.Customer.of(request.user),
@@ -99,12 +100,12 @@ def _start(request: Request, *, conversation_id: int, tier: str) -> gateway.Crea
         raise AlreadyPaid from None
     except checkout.PaymentUnderWay:
         raise PaymentUnderWay from None
-    except gateway.IdempotencyKeyReused:
+    except client.IdempotencyKeyReused:
         detail = "This Idempotency-Key was used before for a different request."
         raise IdempotencyKeyRefused(detail) from None
-    except gateway.IdempotencyKeyInUse:
+    except client.IdempotencyKeyInUse:
         raise IdempotencyKeyInUse from None
-    except gateway.StripeFailed:
+    except client.StripeFailed:
         raise StripeFailed from None
 
 
@@ -123,7 +124,7 @@ class OrderSerializer(serializers.ModelSerializer[Order]):
     duplicate = serializers.BooleanField(source="is_duplicate")
     refundedCents = serializers.IntegerField(source="refunded_cents")  # noqa: N815
     disputeStatus = serializers.CharField(  # noqa: N815
-        source="dispute_status", help_text="Stripe's word for its gravest dispute; empty: none."
+        source="dispute_status", help_text="Stripe's word for its most_severe dispute; empty: none."
     )
     paidAt = serializers.DateTimeField(source="paid_at", allow_null=True)  # noqa: N815
     createdAt = serializers.DateTimeField(source="created_at")  # noqa: N815

@@ -21,8 +21,9 @@ from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
 from django.utils import timezone
 
-from billing import facts, fulfilment, gateway
+from billing import fulfilment
 from billing.models import Order, OrderStatus
+from billing.stripe import client, objects
 from conversations.models import Conversation, PaymentStatus
 
 logger = logging.getLogger(__name__)
@@ -66,9 +67,9 @@ def start_checkout(
     customer: Customer,
     conversation_id: int,
     *,
-    tier: str = facts.DEFAULT_TIER,
+    tier: str = objects.DEFAULT_TIER,
     idempotency_key: str | None = None,
-) -> gateway.CreatedSession:
+) -> client.CreatedSession:
     """Create the Checkout Session to pay a conversation with, and make it the payable one.
 
     The session it replaces is expired, so that one conversation is not paid twice; when it
@@ -78,8 +79,8 @@ def start_checkout(
     if tier not in settings.STRIPE_PRICES:
         raise UnknownTier(tier)
     conversation = _own(customer, conversation_id)
-    _refuse_if_settled(conversation)
-    session = gateway.create_session(
+    _refuse_if_paid_or_pending(conversation)
+    session = client.create_session(
         _session_params(customer, conversation, tier),
         idempotency_key=_scoped(customer, idempotency_key),
     )
@@ -89,7 +90,7 @@ def start_checkout(
     try:
         if replaced:
             _retire(replaced)
-        _refuse_if_settled(_own(customer, conversation_id))
+        _refuse_if_paid_or_pending(_own(customer, conversation_id))
     except (AlreadyPaid, PaymentUnderWay):
         _retire(session.id)
         raise
@@ -107,7 +108,7 @@ def confirm(user_id: int | None, session_id: str) -> Order | None:
     order = Order.objects.owned_by(user_id).filter(stripe_session_id=session_id).first()
     if order is not None and order.status != OrderStatus.PENDING:
         return order
-    session = facts.checkout_session(gateway.retrieve_session(session_id) or {})
+    session = objects.checkout_session(client.retrieve_session(session_id) or {})
     if session is None or session.reference.user_id != user_id:
         raise ConversationNotFound
     try:
@@ -140,8 +141,8 @@ def reconcile(session_id: str) -> str:
 
     Raises gateway.StripeFailed.
     """
-    found = gateway.retrieve_session(session_id)
-    session = facts.checkout_session(found) if found else None
+    found = client.retrieve_session(session_id)
+    session = objects.checkout_session(found) if found else None
     if session is None:
         return "unknown to Stripe"
     try:
@@ -191,11 +192,11 @@ def _scoped(customer: Customer, idempotency_key: str | None) -> str | None:
 
 
 def _is_open(session_id: str) -> bool:
-    session = gateway.retrieve_session(session_id)
+    session = client.retrieve_session(session_id)
     return session is not None and session.get("status") == "open"
 
 
-def _refuse_if_settled(conversation: Conversation) -> None:
+def _refuse_if_paid_or_pending(conversation: Conversation) -> None:
     if conversation.is_paid:
         raise AlreadyPaid
     if Order.objects.filter(conversation=conversation, status=OrderStatus.PENDING).exists():
@@ -211,7 +212,7 @@ def _make_payable(conversation: Conversation, session_id: str) -> str | None:
     with transaction.atomic():
         conversation = Conversation.objects.locked().get(pk=conversation.pk)
         replaced = conversation.stripe_session_id
-        conversation.await_payment(session_id)
+        conversation.mark_pending(session_id)
     return replaced if replaced != session_id and not conversation.is_paid else None
 
 
@@ -221,7 +222,7 @@ def _retire(session_id: str) -> None:
     Best effort: what Stripe does not answer now, its events will tell.
     """
     try:
-        if not gateway.expire_session(session_id):
+        if not client.expire_session(session_id):
             reconcile(session_id)
-    except gateway.StripeFailed:
+    except client.StripeFailed:
         logger.warning("Session %s could not be expired", session_id)

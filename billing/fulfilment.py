@@ -15,9 +15,9 @@ from django.db import connection
 from django.utils import timezone
 
 from apikeys import services as apikeys
-from billing import returns
-from billing.facts import MONEY_BACK, CheckoutSession, MoneyBack, Reference
+from billing import reversals
 from billing.models import EventStatus, Order, OrderStatus, StripeEvent
+from billing.stripe.objects import REVERSAL_PARSERS, CheckoutSession, Reference, Reversal
 from conversations.models import Conversation, PaymentStatus
 
 KEY_NAME = "Auto-generated from payment"
@@ -61,24 +61,24 @@ def fulfil(session: CheckoutSession) -> Result:
     order.is_duplicate = conversation.is_paid
     if order.is_duplicate:
         order.save()
-        _catch_up(order, conversation)
+        _apply_reversals(order, conversation)
         return Result(order, f"order {order.pk} completed as a duplicate: refund it")
-    conversation.settle_paid(session.id)
+    conversation.mark_paid(session.id)
     key_id = _issue(order)
     order.save()
-    _catch_up(order, conversation)
+    _apply_reversals(order, conversation)
     return Result(order, f"order {order.pk} completed, key {key_id} issued")
 
 
-def await_money(session: CheckoutSession) -> Result:
+def mark_pending(session: CheckoutSession) -> Result:
     """A delayed method was chosen: keep the order pending until Stripe knows. Raises Unmatched."""
     conversation, order = _locked(session)
     if order.pk:
         return Result(order, f"order {order.pk} is {order.status} already")
     order.status = OrderStatus.PENDING
     order.save()
-    conversation.await_payment(session.id)
-    _catch_up(order, conversation)
+    conversation.mark_pending(session.id)
+    _apply_reversals(order, conversation)
     return Result(order, f"order {order.pk} waits for the money")
 
 
@@ -92,7 +92,7 @@ def fail(session: CheckoutSession) -> Result:
     order.save()
     if _is_current(session, conversation):
         conversation.fail()
-    _catch_up(order, conversation)
+    _apply_reversals(order, conversation)
     return Result(order, f"order {order.pk} failed")
 
 
@@ -112,7 +112,7 @@ def expire(session: CheckoutSession) -> Result:
     return Result(None, f"conversation {conversation.pk} failed: its session expired")
 
 
-def take_back(said: MoneyBack, told: returns.Told, *, livemode: bool) -> Result:
+def apply_reversal(said: Reversal, told: reversals.EventPosition, *, livemode: bool) -> Result:
     """Money goes back, or comes back after all: bring order, key and conversation up to it.
 
     Raises Unmatched when no order has the PaymentIntent yet: the event then waits, and the
@@ -126,17 +126,17 @@ def take_back(said: MoneyBack, told: returns.Told, *, livemode: bool) -> Result:
         raise Unmatched(f"No order has PaymentIntent {said.payment_intent_id} yet.")
     conversation = Conversation.objects.locked().get(pk=ids[1])
     order = Order.objects.locked().get(pk=ids[0])
-    text = f"order {order.pk}: {returns.record(order, said, told)}"
+    text = f"order {order.pk}: {reversals.record(order, said, told)}"
     _settle(order, conversation)
     return Result(order, text)
 
 
 def apply(session: CheckoutSession) -> Result:
     """Bring our records up to a session as Stripe's API shows it now. Raises Unmatched."""
-    if session.money_is_there and session.status == "complete":
+    if session.is_paid and session.status == "complete":
         return fulfil(session)
     if session.status == "complete":
-        return fail(session) if session.payment_failed else await_money(session)
+        return fail(session) if session.payment_failed else mark_pending(session)
     if session.status == "expired":
         return expire(session)
     return Result(None, "the session is still open")
@@ -215,14 +215,14 @@ def _is_current(session: CheckoutSession, conversation: Conversation) -> bool:
     return conversation.stripe_session_id in (None, session.id)
 
 
-def _catch_up(order: Order, conversation: Conversation) -> None:
+def _apply_reversals(order: Order, conversation: Conversation) -> None:
     """Let the order, which is saved, have what was said of its refunds and disputes before now."""
-    came_first = _take_in_waiting(order)
+    came_first = _apply_waiting_reversals(order)
     if came_first or order.refunded_cents or order.dispute_status:
         _settle(order, conversation)
 
 
-def _take_in_waiting(order: Order) -> bool:
+def _apply_waiting_reversals(order: Order) -> bool:
     """Record the refunds and disputes that came before their order; whether there were any.
 
     Rows that others hold are left to them. They are not waited for, since that would turn the
@@ -232,15 +232,15 @@ def _take_in_waiting(order: Order) -> bool:
     if not order.stripe_payment_intent_id:
         return False
     waiting = StripeEvent.objects.of_payment(order.stripe_payment_intent_id)
-    waiting = waiting.filter(type__in=MONEY_BACK).exclude(status=EventStatus.PROCESSED)
+    waiting = waiting.filter(type__in=REVERSAL_PARSERS).exclude(status=EventStatus.PROCESSED)
     found = False
     for event in waiting.order_by("pk").locked(skip_locked=True):
         try:
-            said = MONEY_BACK[event.type](event.stripe_object)
+            said = REVERSAL_PARSERS[event.type](event.stripe_object)
         except ValueError:
             continue  # not readable: it failed by itself, and must not fail a payment
         if said is not None:
-            text = returns.record(order, said, returns.Told.by_event(event))
+            text = reversals.record(order, said, reversals.EventPosition.of_event(event))
             text = f"order {order.pk}: {text}"
             event.settle(EventStatus.PROCESSED, text, order.conversation_id)
             found = True
@@ -253,13 +253,13 @@ def _settle(order: Order, conversation: Conversation) -> None:
         order.save()
         return
     if order.is_good and conversation.is_paid:
-        _give_way(order)
+        _demote_to_duplicate(order)
     order.save()
-    promoted = _settle_conversation(order, conversation)
+    promoted = _sync_conversation(order, conversation)
     _sync_grants([order, *promoted])
 
 
-def _give_way(order: Order) -> None:
+def _demote_to_duplicate(order: Order) -> None:
     """Become a duplicate where the conversation was paid anew meanwhile."""
     standing = Order.objects.good().filter(conversation=order.conversation_id, is_duplicate=False)
     if standing.exclude(pk=order.pk).exists():
@@ -285,29 +285,29 @@ def _sync_grants(orders: Iterable[Order]) -> None:
         apikeys.update_grant(grant, revoked=not standing, suspended=disputed)
 
 
-def _settle_conversation(order: Order, conversation: Conversation) -> list[Order]:
+def _sync_conversation(order: Order, conversation: Conversation) -> list[Order]:
     """A good order pays its conversation; one whose money went back does not, but others may.
 
     Returns the duplicate that has taken the order's place, if any.
     """
     if order.is_good:
         if not conversation.is_paid:
-            conversation.settle_paid(order.stripe_session_id)
+            conversation.mark_paid(order.stripe_session_id)
     elif conversation.is_paid:
         others = Order.objects.good().filter(conversation=conversation).exclude(pk=order.pk)
         if not others.exists():
             conversation.unpay()
         elif not others.filter(is_duplicate=False).exists():
-            return [_promote(others.earliest("pk").pk, conversation)]
+            return [_promote_duplicate(others.earliest("pk").pk, conversation)]
     return []
 
 
-def _promote(order_id: int, conversation: Conversation) -> Order:
+def _promote_duplicate(order_id: int, conversation: Conversation) -> Order:
     """Let a duplicate be the payment that stands; it gets a grant, unless it had one before."""
     order = Order.objects.locked().get(pk=order_id)
     order.is_duplicate = False
     if order.grant_id is None:
         _issue(order)
     order.save()
-    conversation.settle_paid(order.stripe_session_id)
+    conversation.mark_paid(order.stripe_session_id)
     return order

@@ -15,9 +15,11 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST, require_safe
 from rest_framework.exceptions import APIException, ParseError
 
-from billing import checkout, gateway, ledger
-from billing.facts import DEFAULT_TIER
+from billing import checkout
+from billing.events import log
 from billing.models import Order, OrderStatus
+from billing.stripe import client
+from billing.stripe.objects import DEFAULT_TIER
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +36,8 @@ def webhook(request: HttpRequest) -> JsonResponse:
     """`POST /api/webhooks/stripe`: verify the raw bytes, store, process, answer."""
     event = _stored_event(request)
     try:
-        ledger.process_new(event)
-    except ledger.ProcessingFailed:
+        log.process_new(event)
+    except log.ProcessingFailed:
         raise NotProcessed from None
     return JsonResponse({"received": True})
 
@@ -43,14 +45,14 @@ def webhook(request: HttpRequest) -> JsonResponse:
 def _stored_event(request: HttpRequest) -> dict[str, Any]:
     """The request's event, which is in the ledger now. Raises ParseError."""
     try:
-        event = gateway.verify(request.body, request.headers.get("Stripe-Signature", ""))
-        return ledger.record(event)
+        event = client.verify(request.body, request.headers.get("Stripe-Signature", ""))
+        return log.record(event)
     except RequestDataTooBig:
         raise ParseError("The body is larger than 1 MiB.", "body_too_large") from None
-    except gateway.InvalidSignature as reason:
+    except client.InvalidSignature as reason:
         logger.warning("A webhook was refused: %s", reason)
         raise ParseError(str(reason), "invalid_signature") from None
-    except ledger.MalformedEvent as reason:
+    except log.MalformedEvent as reason:
         logger.error("A signed event was refused: %s", reason)  # noqa: TRY400 - its text says all
         raise ParseError(str(reason), "malformed_event") from None
     except (ValueError, RecursionError):
@@ -71,7 +73,7 @@ def pay(request: HttpRequest, conversation_id: int) -> HttpResponse:
         return render(request, "payment_not_needed.html", status=409)
     except checkout.PaymentUnderWay:
         return render(request, "payment_under_way.html", status=409)
-    except gateway.StripeFailed:
+    except client.StripeFailed:
         return render(request, "payment_unavailable.html", status=502)
     return HttpResponseRedirect(session.url)
 
@@ -93,7 +95,7 @@ def success(request: HttpRequest) -> HttpResponse:
         raise Http404 from None
     except checkout.SessionExpired:
         state = "expired"
-    except gateway.StripeFailed:
+    except client.StripeFailed:
         state = "confirming"  # the webhook will tell; the page asks again by itself
     key = order.grant.issued_key if order and order.grant else None
     context = {"order": order, "state": state, "key": key}

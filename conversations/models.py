@@ -75,7 +75,7 @@ class Conversation(models.Model):
     def is_payable(self) -> bool:
         return not self.is_paid
 
-    def await_payment(self, session_id: str) -> None:
+    def mark_pending(self, session_id: str) -> None:
         """A link was handed out: this session is the one to pay now. Paid stays paid."""
         if self.is_paid:
             return
@@ -83,7 +83,7 @@ class Conversation(models.Model):
         self.stripe_session_id = session_id
         self.save(update_fields=["payment_status", "stripe_session_id", "updated_at"])
 
-    def settle_paid(self, session_id: str) -> None:
+    def mark_paid(self, session_id: str) -> None:
         self.payment_status = PaymentStatus.PAID
         self.stripe_session_id = session_id
         self.save(update_fields=["payment_status", "stripe_session_id", "updated_at"])

@@ -14,7 +14,7 @@ from typing import Any
 
 import requests
 
-from devtools import running
+from devtools import runfile
 from devtools.hosted_page import filled_form
 
 TIMEOUT = 30.0
@@ -69,7 +69,7 @@ class Client:
 
 
 def main() -> int:
-    address = running.found()
+    address = runfile.found()
     try:
         if address is None:
             raise StepError(NOT_RUNNING)
@@ -87,7 +87,7 @@ def complain(text: str) -> int:
     return 1
 
 
-def journey(client: Client, address: running.Address) -> None:
+def journey(client: Client, address: runfile.Address) -> None:
     sign_in(client, address)
     conversation_id = start_conversation(client)
     pay(client, conversation_id)
@@ -97,7 +97,7 @@ def journey(client: Client, address: running.Address) -> None:
     delete(client, key_id, key)
 
 
-def sign_in(client: Client, address: running.Address) -> None:
+def sign_in(client: Client, address: runfile.Address) -> None:
     step(f"Sign in as {address.email}")
     credentials = {"email": address.email, "password": address.password}
     client.use(client.call(OK, "POST", "/api/auth/token", json=credentials)["access"])

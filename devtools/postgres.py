@@ -27,7 +27,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-from devtools import keeper
+from devtools import supervisor
 
 DATABASE = "payflow"
 USER = "payflow"
@@ -236,7 +236,7 @@ class Cluster:
 
     def _start_keeper(self) -> subprocess.Popen[str]:
         account = self.installation.account
-        task = keeper.Task(
+        task = supervisor.Task(
             prepare=[*account.prefix, *self._initdb()],
             serve=[*account.prefix, *self._postgres()],
             log=str(self.log),
@@ -246,7 +246,7 @@ class Cluster:
             stop_signal=signal.SIGINT,  # a fast shutdown: clients are sent away
         )
         return subprocess.Popen(
-            keeper.command_for(task),
+            supervisor.command_for(task),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

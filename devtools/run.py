@@ -16,12 +16,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-from devtools import running
+from devtools import runfile
 from devtools.management import CommandFailedError, manage
 from devtools.ports import LOOPBACK, free_port, is_free
 from devtools.service import ROOT, Service, ServiceError
-from payflow.configuration import Configuration, env_file, read_environment
-from payflow.development import secrets_for
+from payflow.dev_secrets import secrets_for
+from payflow.env import Configuration, env_file, read_environment
 
 STRIPE_PORT = 12111
 CHECK_INTERVAL = 0.25
@@ -95,8 +95,8 @@ def run() -> None:
     migrate(environment)
     demo = json.loads(manage(environment, "create_demo", "--json"))
     token = manage(environment, "issue_token", demo["email"]).strip()
-    address = running.Address(plan.url, demo["email"], demo["password"])
-    with servers(plan, environment) as services, running.published(address):
+    address = runfile.Address(plan.url, demo["email"], demo["password"])
+    with servers(plan, environment) as services, runfile.published(address):
         print(BANNER.format(url=plan.url, stripe=plan.stripe, token=token, **demo), flush=True)
         supervise(services)
 
@@ -131,7 +131,7 @@ def environment_for(plan: Plan) -> dict[str, str]:
     """The caller's variables and those of .env, completed for development and this plan."""
     given = {name: value for name, value in os.environ.items() if value}
     environment = {
-        **secrets_for(running.DIRECTORY),
+        **secrets_for(runfile.DIRECTORY),
         **given,
         "DEBUG": "on",
         "PORT": str(plan.port),
@@ -149,7 +149,7 @@ def servers(plan: Plan, environment: Mapping[str, str]) -> Iterator[Sequence[Ser
         *(PYTHON, "-m", "sandbox"),
         f"--port={plan.stripe_port}",
         f"--webhook=http://{plan.app}/api/webhooks/stripe",
-        f"--state={running.STRIPE_STATE}",
+        f"--state={runfile.STRIPE_STATE}",
     ]
     runserver = [PYTHON, "manage.py", "runserver", plan.app]
     with ExitStack() as stack:

@@ -13,7 +13,7 @@ from typing import IO, Self
 
 import requests
 
-from devtools import keeper
+from devtools import supervisor
 
 ROOT = Path(__file__).resolve().parents[1]
 LAST_LINES = 20
@@ -33,7 +33,7 @@ class Service:
         self.aloud = False
         self._lines: deque[str] = deque(maxlen=LAST_LINES)
         self._process = subprocess.Popen(
-            keeper.command_for(keeper.Task(serve=command)),
+            supervisor.command_for(supervisor.Task(serve=command)),
             cwd=ROOT,
             env={**environment, "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.PIPE,

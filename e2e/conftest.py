@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, syn
 
 from devtools.browser import MISSING, find_chromium
 from devtools.pytest_postgres import DATABASE
-from e2e.complaints import Complaints
+from e2e.console_errors import Complaints
 from e2e.customer import Customer
 from e2e.stack import Stack, running_stack
 

@@ -6,7 +6,7 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from devtools.running import DIRECTORY
+from devtools.runfile import DIRECTORY
 from e2e.stack import Stack
 
 GOOD_CARD = "4242 4242 4242 4242"

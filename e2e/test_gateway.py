@@ -16,12 +16,12 @@ import jwt
 import pytest
 import requests
 
-from billing.tests import stripe_events as stripe
 from conversations.models import Conversation
 from devtools import debian
 from devtools.ports import LOOPBACK, free_port, is_free
 from devtools.service import ROOT
 from e2e.stack import Stack
+from testing import stripe_events as stripe
 
 NAMES = ("X-User-Id", "X-Key-Id", "X-Key-Name", "X-Tier")
 MAIN = """

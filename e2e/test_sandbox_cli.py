@@ -15,7 +15,7 @@ import jwt
 import pytest
 import requests
 
-from devtools.running import DIRECTORY
+from devtools.runfile import DIRECTORY
 from e2e.stack import Stack
 from e2e.stripe_cli import CannotInstall, StripeCli, install
 from sandbox.testing import RunningSandbox, running

@@ -13,7 +13,7 @@ from playwright.sync_api import Page, ViewportSize
 from devtools.pytest_postgres import is_postgres
 from e2e.customer import DECLINED_CARD, Customer
 from e2e.stack import Stack
-from e2e.supporter import Supporter
+from e2e.support_agent import Supporter
 
 WIDE: ViewportSize = {"width": 1280, "height": 900}
 NARROW: ViewportSize = {"width": 390, "height": 844}

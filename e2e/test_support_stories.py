@@ -16,7 +16,7 @@ from playwright.sync_api import Page, expect
 
 from e2e.customer import DECLINED_CARD, GOOD_CARD, Customer
 from e2e.stack import Stack
-from e2e.supporter import REASON, Supporter
+from e2e.support_agent import REASON, Supporter
 from e2e.test_journey import status_with
 
 MOST_CLICKS = 8

@@ -17,20 +17,19 @@ from rest_framework.views import APIView
 
 from accounts.api import TokenRefreshView, TokenView
 from apikeys.api import ApiKeyViewSet
-from apikeys.throttles import FailureThrottle
-from apikeys.verification import verify
+from apikeys.forward_auth import verify
+from apikeys.throttling import FailureThrottle
 from billing.api import OrderViewSet, PaymentLinkView
 from billing.models import Order
 from billing.views import webhook
 from conversations.api import ConversationViewSet
-from payflow import schema  # noqa: F401 - registers how the authentication is described
-from payflow.pagination import NewestFirst
+from payflow.http.pagination import NewestFirstPagination
 
 # Fixed: drf-spectacular would take it from the query and put it into a header.
 SCHEMA_VERSION = "1.0.0"
 
 
-class HasPaid(BasePermission):
+class HasCompletedPayment(BasePermission):
     """Has had a payment completed, whatever became of it later."""
 
     message = "API keys come with a completed payment, and you have none yet."
@@ -40,11 +39,11 @@ class HasPaid(BasePermission):
         return Order.objects.owned_by(request.user.pk).completed().exists()
 
 
-class ConversationPages(NewestFirst):
+class ConversationPages(NewestFirstPagination):
     list_name = "conversations"
 
 
-class OrderPages(NewestFirst):
+class OrderPages(NewestFirstPagination):
     list_name = "orders"
 
 
@@ -62,7 +61,11 @@ class PaidApiKeyViewSet(ApiKeyViewSet):
     def get_permissions(self) -> list[BasePermission]:
         """List and create depend on a payment: an id is a 404 unless it is the caller's own."""
         permissions = super().get_permissions()
-        return [*permissions, HasPaid()] if self.action in ("list", "create") else permissions
+        return (
+            [*permissions, HasCompletedPayment()]
+            if self.action in ("list", "create")
+            else permissions
+        )
 
 
 @csrf_exempt

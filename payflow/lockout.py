@@ -8,7 +8,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from payflow import problems
+from payflow.http import problems
 
 SECONDS = int(settings.AXES_COOLOFF_TIME.total_seconds())
 DETAIL = f"Too many wrong passwords. Try again in {SECONDS // 60} minutes."

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import django_stubs_ext
 
-from payflow.configuration import (
+from payflow.dev_secrets import secrets_for
+from payflow.env import (
     Configuration,
     debug_is_on,
     env_file,
@@ -15,7 +16,6 @@ from payflow.configuration import (
     read_environment,
     refuse,
 )
-from payflow.development import secrets_for
 
 # Makes Django's generic classes subscriptable at run time: `ModelAdmin[Order]`.
 django_stubs_ext.monkeypatch()
@@ -83,11 +83,11 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "payflow.middleware.request_id",
-    "payflow.middleware.api_problems",
+    "payflow.http.middleware.request_id",
+    "payflow.http.middleware.api_problems",
     "django.middleware.security.SecurityMiddleware",
-    "payflow.middleware.content_security_policy",
-    "payflow.middleware.webhook_first",
+    "payflow.http.middleware.content_security_policy",
+    "payflow.http.middleware.webhook_fast_path",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -134,7 +134,7 @@ AXES_COOLOFF_TIME = timedelta(minutes=15)
 # Of one address for one account: from elsewhere nobody can lock an owner out of their own.
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 # The address that all limits count by: TRUSTED_PROXIES says how far X-Forwarded-For is believed.
-AXES_CLIENT_IP_CALLABLE = "apikeys.throttles.address_of"
+AXES_CLIENT_IP_CALLABLE = "apikeys.throttling.address_of"
 AXES_USERNAME_FORM_FIELD = "username"
 AXES_USERNAME_CALLABLE = "payflow.lockout.username"
 AXES_LOCKOUT_CALLABLE = "payflow.lockout.response"
@@ -152,9 +152,9 @@ _database = DATABASES["default"]
 _options = _database.setdefault("OPTIONS", {})
 if _database["ENGINE"] == "django.db.backends.postgresql":
     # A new connection costs twelve times the request: every thread keeps its own, and lets go of
-    # one that has died (payflow.connections).
+    # one that has died (payflow.db).
     _database |= {"CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": False}
-    # What `statements` says is planned once for each connection.
+    # What `billing.prepared_sql` executes is planned once for each connection.
     _options.setdefault("prepare_threshold", 5)
     # psycopg's own patience with a server that does not answer is two minutes, the kernel's with
     # one that has vanished two hours.
@@ -196,16 +196,16 @@ REST_FRAMEWORK = {
         "accounts.authentication.JWTAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
-    "DEFAULT_THROTTLE_CLASSES": ["apikeys.throttles.KeyThrottle"],
+    "DEFAULT_THROTTLE_CLASSES": ["apikeys.throttling.KeyThrottle"],
     # How many proxies of ours a request has passed: as many of X-Forwarded-For's last addresses
     # are believed. What is left of them anybody can write.
     "NUM_PROXIES": _config.integer("TRUSTED_PROXIES", 0),
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_PARSER_CLASSES": ["payflow.media.BoundedJSONParser"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "payflow.media.AlwaysJSON",
+    "DEFAULT_PARSER_CLASSES": ["payflow.http.parsers.BoundedJSONParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "payflow.http.negotiation.JSONOnlyNegotiation",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "payflow.problems.exception_handler",
+    "EXCEPTION_HANDLER": "payflow.http.problems.exception_handler",
     "COERCE_DECIMAL_TO_STRING": False,
     "UPLOADED_FILES_USE_URL": False,
 }
@@ -217,8 +217,8 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "payflow.schema.add_verify",
-        "payflow.schema.add_problems",
+        "payflow.http.schema.add_verify",
+        "payflow.http.schema.add_problems",
     ],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
@@ -236,7 +236,7 @@ WHITENOISE_USE_FINDERS = True
 _plain_http = DEBUG or _config.text("FRONTEND_URL").startswith("http://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not _plain_http
 SESSION_COOKIE_HTTPONLY = True
-CSRF_FAILURE_VIEW = "payflow.problems.csrf_failed"
+CSRF_FAILURE_VIEW = "payflow.http.problems.csrf_failed"
 CSRF_TRUSTED_ORIGINS = [origin_of(FRONTEND_URL)]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_HSTS_SECONDS = 0 if _plain_http else 31_536_000
@@ -268,8 +268,8 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {
-        "request_id": {"()": "payflow.request_id.RequestIdFilter"},
-        "redaction": {"()": "payflow.redaction.RedactionFilter"},
+        "request_id": {"()": "payflow.http.request_id.RequestIdFilter"},
+        "redaction": {"()": "payflow.logs.redaction.RedactionFilter"},
     },
     "formatters": {
         "line": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"}
@@ -291,5 +291,5 @@ LOGGING = {
         "stripe": {"level": "WARNING"},
     },
 }
-DEFAULT_EXCEPTION_REPORTER_FILTER = "payflow.redaction.RedactingReporterFilter"
-DEFAULT_EXCEPTION_REPORTER = "payflow.redaction.RedactingExceptionReporter"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "payflow.logs.redaction.RedactingReporterFilter"
+DEFAULT_EXCEPTION_REPORTER = "payflow.logs.redaction.RedactingExceptionReporter"

@@ -33,7 +33,7 @@ urlpatterns = [
     path("readyz", health.readyz),
 ]
 
-handler400 = "payflow.problems.bad_request"
-handler403 = "payflow.problems.forbidden"
-handler404 = "payflow.problems.not_found"
-handler500 = "payflow.problems.server_error"
+handler400 = "payflow.http.problems.bad_request"
+handler403 = "payflow.http.problems.forbidden"
+handler404 = "payflow.http.problems.not_found"
+handler500 = "payflow.http.problems.server_error"

@@ -17,8 +17,8 @@ from django.db.models.functions import Lower
 
 from apikeys import tokens
 from apikeys.models import ApiKey
-from billing import gateway
 from billing.models import Order, StripeEvent
+from billing.stripe import client
 from conversations.models import Conversation
 
 LIMIT = 20
@@ -109,8 +109,8 @@ def _part_of_a_payment(object_id: str) -> Findings:
         found = _payment_intent(next(iter(intent_ids))[0])
         return Findings(found.rows, found.note, object_id)
     try:
-        asked = gateway.payment_intent_of(object_id) if object_id.startswith("ch_") else None
-    except gateway.StripeFailed:
+        asked = client.payment_intent_of(object_id) if object_id.startswith("ch_") else None
+    except client.StripeFailed:
         return Findings(note="No event names it, and Stripe does not answer.", subject=object_id)
     if asked:
         return Findings(_payment_intent(asked).rows, subject=object_id)

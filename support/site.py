@@ -13,7 +13,8 @@ from django.urls import URLPattern, URLResolver, path, reverse
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_POST
 
-from support import home, search
+from support import search
+from support.dashboard import cards
 
 
 class Desk(admin.AdminSite):
@@ -53,7 +54,11 @@ class Desk(admin.AdminSite):
     def index(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> TemplateResponse:
-        context = {**self.each_context(request), "title": self.index_title, **home.context(request)}
+        context = {
+            **self.each_context(request),
+            "title": self.index_title,
+            **cards.context(request),
+        }
         return TemplateResponse(request, "admin/index.html", context | (extra_context or {}))
 
     @sensitive_variables("text")

@@ -1,4 +1,4 @@
-"""What an order and a key are called at the desk: one word or two, the gravest first."""
+"""What an order and a key are called at the desk: one word or two, the most_severe first."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ from rest_framework.test import APIClient
 
 from accounts import tokens
 from accounts.models import User
-from accounts.tests.factories import PASSWORD, UserFactory
-from conftest import bearer
+from testing.clients import bearer
+from testing.factories import PASSWORD, UserFactory
 
 pytestmark = pytest.mark.django_db
 

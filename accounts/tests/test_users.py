@@ -5,7 +5,7 @@ from django.db import IntegrityError
 from django.test import Client
 
 from accounts.models import User
-from accounts.tests.factories import PASSWORD, UserFactory
+from testing.factories import PASSWORD, UserFactory
 
 pytestmark = pytest.mark.django_db
 

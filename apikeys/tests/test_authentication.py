@@ -12,10 +12,10 @@ from pytest_django import DjangoAssertNumQueries
 from rest_framework.test import APIClient
 
 from accounts.models import User
+from apikeys.last_used import touch_last_used
 from apikeys.models import ApiKey
-from apikeys.tests.factories import revealed_key
-from apikeys.usage import note_use
-from conftest import bearer
+from testing.clients import bearer
+from testing.keys import revealed_key
 
 pytestmark = pytest.mark.django_db
 
@@ -129,7 +129,7 @@ def test_noting_a_use_touches_no_index(stranger: User) -> None:
         counts = f"SELECT {updated.format('')}, {updated.format('hot_')}"
         cursor.execute(counts)
         all_before, hot_before = cursor.fetchone()
-        note_use(key)
+        touch_last_used(key)
         cursor.execute(counts)
         assert cursor.fetchone() == (all_before + 1, hot_before + 1)
         cursor.execute("SELECT reloptions FROM pg_class WHERE oid = 'api_keys'::regclass")
@@ -162,12 +162,12 @@ def test_noting_the_use_waits_for_nobody(stranger: User) -> None:
     holder.start()
     try:
         assert locked.wait(timeout=10)
-        note_use(key)  # would hang here, and with it the customer's request
+        touch_last_used(key)  # would hang here, and with it the customer's request
         key.refresh_from_db()
         assert key.last_used_at is None
     finally:
         done.set()
         holder.join()
-    note_use(key)
+    touch_last_used(key)
     key.refresh_from_db()
     assert key.last_used_at is not None

@@ -17,10 +17,11 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import User
-from apikeys import listener, lookup, services, tokens
-from apikeys.cache import CACHE, MOST_AGE, KeyCache, LiveKey
+from apikeys import lookup, services, tokens
+from apikeys.cache import invalidation
+from apikeys.cache.store import CACHE, MAX_AGE, CachedKey, KeyCache
 from apikeys.models import ApiKey
-from apikeys.tests.factories import revealed_key
+from testing.keys import revealed_key
 
 URL = "/api/api-keys/verify"
 WITHIN = 1.0
@@ -29,14 +30,14 @@ postgres = pytest.mark.postgres
 committed = pytest.mark.django_db(transaction=True)
 
 
-def entry(number: int, user_id: int = 1, grant_id: int = 1) -> LiveKey:
-    return LiveKey(number, user_id, grant_id, "a key", "premium", None, None)
+def entry(number: int, user_id: int = 1, grant_id: int = 1) -> CachedKey:
+    return CachedKey(number, user_id, grant_id, "a key", "premium", None, None)
 
 
 @pytest.fixture
 def cache() -> KeyCache:
     cache = KeyCache(most=3)
-    cache.renew(time.monotonic() + 60)
+    cache.extend_lease(time.monotonic() + 60)
     return cache
 
 
@@ -58,8 +59,8 @@ def test_it_never_holds_more_than_it_may_and_drops_what_was_not_used(cache: KeyC
 def test_a_grant_is_forgotten_with_all_its_keys_and_nothing_else(cache: KeyCache) -> None:
     for number, (digest, grant_id) in enumerate({"a": 1, "b": 2, "c": 1}.items()):
         cache.put(digest, entry(number, grant_id=grant_id), cache.ticket() or 0)
-    cache.forget_grant(1)
-    cache.forget_grant(3)
+    cache.invalidate_grant(1)
+    cache.invalidate_grant(3)
     assert [digest for digest in "abc" if cache.get(digest)] == ["b"]
 
 
@@ -68,13 +69,13 @@ def test_what_was_dropped_or_replaced_leaves_nothing_of_its_grant(cache: KeyCach
         cache.put(digest, entry(number, grant_id=number), cache.ticket() or 0)
     assert set(cache._by_grant) == {key.grant_id for key in cache._entries.values()}
     for digest in "acd":
-        cache.forget(digest)
+        cache.invalidate(digest)
     assert not cache._by_grant
 
 
 def test_without_a_lease_it_serves_and_takes_nothing(cache: KeyCache) -> None:
     fill(cache, "a")
-    cache.renew(time.monotonic() - 0.001)
+    cache.extend_lease(time.monotonic() - 0.001)
     assert cache.get("a") is None
     assert cache.ticket() is None
 
@@ -83,12 +84,12 @@ def test_nothing_is_served_for_longer_than_its_age_allows(
     cache: KeyCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     began = time.monotonic()
-    cache.renew(began + 2 * MOST_AGE)
+    cache.extend_lease(began + 2 * MAX_AGE)
     fill(cache, "a")
-    monkeypatch.setattr(time, "monotonic", lambda: began + MOST_AGE - 1)
+    monkeypatch.setattr(time, "monotonic", lambda: began + MAX_AGE - 1)
     assert cache.get("a") is not None
     fill(cache, "b")
-    monkeypatch.setattr(time, "monotonic", lambda: began + MOST_AGE + 1)
+    monkeypatch.setattr(time, "monotonic", lambda: began + MAX_AGE + 1)
     assert cache.get("a") is None
     assert cache.get("b") is not None
     fill(cache, "a")
@@ -98,7 +99,7 @@ def test_nothing_is_served_for_longer_than_its_age_allows(
 def test_an_answer_that_may_be_older_than_the_news_is_not_kept(cache: KeyCache) -> None:
     ticket = cache.ticket()
     assert ticket is not None
-    cache.forget("another")
+    cache.invalidate("another")
     cache.put("a", entry(1), ticket)
     assert cache.get("a") is None
 
@@ -109,9 +110,9 @@ def test_what_was_forgotten_while_it_was_off_is_not_served_when_it_is_on_again(
     fill(cache, "a")
     ticket = cache.ticket()
     assert ticket is not None
-    cache.turn_off()
+    cache.disable()
     cache.put("b", entry(2), ticket)
-    cache.renew(time.monotonic() + 60)
+    cache.extend_lease(time.monotonic() + 60)
     assert cache.get("a") is None
     assert cache.get("b") is None
 
@@ -119,12 +120,12 @@ def test_what_was_forgotten_while_it_was_off_is_not_served_when_it_is_on_again(
 def test_it_forgets_one_key_or_a_user_or_all(cache: KeyCache) -> None:
     for digest, user_id in (("a", 1), ("b", 2), ("c", 2)):
         cache.put(digest, entry(1, user_id), cache.ticket() or 0)
-    cache.forget("a")
+    cache.invalidate("a")
     assert [cache.get(digest) is not None for digest in "abc"] == [False, True, True]
-    cache.forget_user(2)
+    cache.invalidate_user(2)
     assert len(cache) == 0
     fill(cache, "d")
-    cache.forget_all()
+    cache.invalidate_all()
     assert len(cache) == 0
 
 
@@ -134,10 +135,10 @@ def test_it_forgets_one_key_or_a_user_or_all(cache: KeyCache) -> None:
 )
 def test_the_listener_understands_the_news(payload: str, left: str) -> None:
     cache = KeyCache()
-    cache.renew(time.monotonic() + 60)
+    cache.extend_lease(time.monotonic() + 60)
     for digest, user_id in (("a" * 64, 1), ("b" * 64, 2)):
         cache.put(digest, entry(1, user_id), cache.ticket() or 0)
-    listener.Listener(cache)._take(payload)
+    invalidation.Listener(cache)._handle_notification(payload)
     assert "".join(digest for digest in "ab" if cache.get(digest * 64)) == left
 
 
@@ -147,18 +148,18 @@ def test_a_pooler_in_between_is_noticed() -> None:
         info = SimpleNamespace(backend_pid=greeted)
         return SimpleNamespace(execute=lambda query: cursor, info=info)
 
-    listener._check_alive(connected(7, 7))
-    with pytest.raises(listener.NotDirect):
-        listener._check_alive(connected(7, 8))
+    invalidation._check_alive(connected(7, 7))
+    with pytest.raises(invalidation.PoolerDetected):
+        invalidation._check_alive(connected(7, 8))
 
 
 def test_a_forked_process_starts_afresh() -> None:
-    CACHE.renew(time.monotonic() + 60)
+    CACHE.extend_lease(time.monotonic() + 60)
     fill(CACHE, "a")
-    listener._start_afresh()
+    invalidation._start_afresh()
     assert not CACHE.is_on
     assert len(CACHE) == 0
-    assert listener.LISTENER._thread is None
+    assert invalidation.LISTENER._thread is None
 
 
 # --- With PostgreSQL and its triggers ------------------------------------------------------------
@@ -170,7 +171,7 @@ def held(stranger: User) -> Iterator[tuple[ApiKey, str]]:
     key, secret = revealed_key(stranger, last_used_at=timezone.now())
     until(lambda: status(secret) == 204 and CACHE.get(tokens.digest(secret)) is not None, 5)
     yield key, secret
-    listener.LISTENER.stop()
+    invalidation.LISTENER.stop()
 
 
 def status(secret: str) -> int:
@@ -191,7 +192,7 @@ def by_sql(statement: str, *parameters: Any) -> None:
 
 
 def _direct() -> dict[str, Any]:
-    return listener._parameters() | {"application_name": "psql"}
+    return invalidation._parameters() | {"application_name": "psql"}
 
 
 @postgres
@@ -296,7 +297,7 @@ def test_an_expiry_is_noticed_though_nobody_says_so(stranger: User) -> None:
 @committed
 def test_noting_a_use_is_no_news(held: tuple[ApiKey, str]) -> None:
     by_sql("UPDATE api_keys SET last_used_at = now() WHERE id = %s", held[0].pk)
-    time.sleep(2 * listener.HEARTBEAT)
+    time.sleep(2 * invalidation.HEARTBEAT)
     assert CACHE.get(tokens.digest(held[1])) is not None
 
 
@@ -353,8 +354,8 @@ def test_a_silent_connection_turns_the_cache_off_in_time(
 ) -> None:
     """The server is gone without a word: no error, no news, no answer to the heartbeat."""
     release = threading.Event()
-    monkeypatch.setattr(listener, "_check_alive", lambda _: release.wait(10))
-    monkeypatch.setattr(listener.Listener, "_hear", lambda *_: None)
+    monkeypatch.setattr(invalidation, "_check_alive", lambda _: release.wait(10))
+    monkeypatch.setattr(invalidation.Listener, "_drain", lambda *_: None)
     try:
         by_sql("UPDATE api_keys SET revoked_at = now() WHERE id = %s", held[0].pk)
         until(lambda: status(held[1]) == 401)
@@ -368,7 +369,7 @@ def test_a_listener_that_cannot_connect_leaves_the_cache_off(
     stranger: User, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     nowhere = {"host": "/nowhere", "dbname": "nothing"}
-    monkeypatch.setattr(listener, "_parameters", lambda: nowhere)
+    monkeypatch.setattr(invalidation, "_parameters", lambda: nowhere)
     _, secret = revealed_key(stranger)
     assert status(secret) == 204
     until(lambda: "not cached" in caplog.text, 5)
@@ -382,7 +383,7 @@ def test_a_mistake_of_our_own_ends_no_listener(
     held: tuple[ApiKey, str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with monkeypatch.context() as broken:
-        broken.setattr(listener, "_check_alive", lambda _: {"a": 1}["pid"])
+        broken.setattr(invalidation, "_check_alive", lambda _: {"a": 1}["pid"])
         until(lambda: not CACHE.is_on, 2)
         assert status(held[1]) == 204
     until(lambda: CACHE.is_on, 5)
@@ -396,7 +397,7 @@ def test_a_listener_that_ended_begins_again(stranger: User) -> None:
     ended = threading.Thread()
     ended.start()
     ended.join()
-    listener.LISTENER._thread = ended
+    invalidation.LISTENER._thread = ended
     _, secret = revealed_key(stranger)
     assert status(secret) == 204
     until(lambda: CACHE.is_on, 5)
@@ -410,8 +411,8 @@ def test_a_question_that_fails_is_the_last_on_its_connection(held: tuple[ApiKey,
 
     def answered() -> bool:
         try:
-            return listener.LISTENER.ask(lookup._FIND, (digest,)) is not None
-        except listener.NoAnswer:
+            return invalidation.LISTENER.query(lookup._FIND, (digest,)) is not None
+        except invalidation.Unavailable:
             return False
 
     assert answered()
@@ -451,13 +452,13 @@ def test_a_key_whose_end_cannot_be_read_is_refused_and_spoils_nothing(
     key, secret = unchecked
     by_sql("UPDATE api_keys SET expires_at = %s::text::timestamptz WHERE id = %s", end, key.pk)
     until(lambda: status(secret) == 401)
-    questions = listener.LISTENER._questions
+    questions = invalidation.LISTENER._query_cursor
     assert questions is not None
     assert status(secret) == 401
     with transaction.atomic():
         assert status(secret) == 401
         assert ApiKey.objects.count() == 1
-    assert listener.LISTENER._questions is questions
+    assert invalidation.LISTENER._query_cursor is questions
     assert not questions.closed
 
 
@@ -478,7 +479,7 @@ def test_on_sqlite_nothing_is_cached(stranger: User) -> None:
     _, secret = revealed_key(stranger)
     assert status(secret) == 204
     assert status(secret) == 204
-    assert listener.LISTENER._thread is None
+    assert invalidation.LISTENER._thread is None
     assert connection.vendor == "sqlite"
 
 
@@ -489,7 +490,7 @@ def test_the_listener_connects_with_all_options_of_the_database(
 ) -> None:
     options = {**connection.settings_dict["OPTIONS"], "options": "-c search_path=tenant"}
     monkeypatch.setitem(connection.settings_dict, "OPTIONS", options)
-    with listener._connected() as connected:
+    with invalidation._connected() as connected:
         assert connected.execute("SHOW search_path").fetchone() == ("tenant",)
         assert connected.execute("SELECT current_database()").fetchone() == (
             connection.settings_dict["NAME"],
@@ -518,11 +519,11 @@ def due(held: tuple[ApiKey, str]) -> tuple[ApiKey, str]:
 )
 def test_news_that_cannot_be_read_empties_the_cache(payload: str) -> None:
     cache = KeyCache()
-    cache.renew(time.monotonic() + 60)
+    cache.extend_lease(time.monotonic() + 60)
     ticket = cache.ticket()
     assert ticket is not None
-    cache.put("digest", LiveKey(1, 1, 1, "a key", "", None, None), ticket)
-    listener.Listener(cache)._take(payload)
+    cache.put("digest", CachedKey(1, 1, 1, "a key", "", None, None), ticket)
+    invalidation.Listener(cache)._handle_notification(payload)
     assert len(cache) == 0
 
 
@@ -541,7 +542,7 @@ def test_a_locked_table_holds_no_request_up(due: tuple[ApiKey, str]) -> None:
 
 def _let_nothing_be_written(switch: str) -> None:
     """On both connections that a use may be noted by."""
-    questions = listener.LISTENER._questions
+    questions = invalidation.LISTENER._query_cursor
     assert questions is not None
     with connection.cursor() as cursor, questions.connection.cursor() as other:
         cursor.execute("SELECT set_config('default_transaction_read_only', %s, false)", [switch])
@@ -555,7 +556,7 @@ def test_a_use_that_cannot_be_noted_fails_no_request(due: tuple[ApiKey, str]) ->
     _let_nothing_be_written("on")
     try:
         assert status(secret) == 204
-        assert listener.LISTENER._questions is not None  # still good for questions
+        assert invalidation.LISTENER._query_cursor is not None  # still good for questions
     finally:
         _let_nothing_be_written("off")
     key.refresh_from_db()

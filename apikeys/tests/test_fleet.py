@@ -19,13 +19,14 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.tokens import issue_access
-from apikeys import listener, services
+from apikeys import services
+from apikeys.cache import invalidation
 from apikeys.models import ApiKey
-from apikeys.tests.factories import revealed_key
 from devtools.fleet import VERIFY, Server, fleet
 from devtools.ports import LOOPBACK
 from devtools.pytest_postgres import database_url
 from devtools.settings_for_tests import SETTINGS
+from testing.keys import revealed_key
 
 TRIALS = int(os.environ.get("REVOCATION_TRIALS", "30"))
 WITHIN = 1.0
@@ -55,7 +56,7 @@ def servers(django_db_setup: None) -> Iterator[list[Server]]:
 
 
 def by_sql(statement: str, *parameters: object) -> None:
-    parameters_as_psql = listener._parameters() | {"application_name": "psql"}
+    parameters_as_psql = invalidation._parameters() | {"application_name": "psql"}
     with psycopg.connect(**parameters_as_psql, autocommit=True) as direct:
         direct.execute(statement, parameters)
 

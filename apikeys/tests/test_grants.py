@@ -11,12 +11,12 @@ from rest_framework.test import APIClient
 from accounts.models import User
 from apikeys import services
 from apikeys.models import ApiKey, Grant
-from apikeys.tests.factories import paid_key, revealed_key
 from billing.models import Order
-from billing.tests import stripe_events as stripe
-from conftest import bearer
 from conversations.models import Conversation
-from conversations.tests.factories import ConversationFactory
+from testing import stripe_events as stripe
+from testing.clients import bearer
+from testing.factories import ConversationFactory
+from testing.keys import paid_key, revealed_key
 
 pytestmark = pytest.mark.django_db
 

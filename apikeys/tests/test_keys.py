@@ -10,10 +10,10 @@ from rest_framework.test import APIClient
 from accounts.models import User
 from apikeys import tokens
 from apikeys.models import ApiKey
-from apikeys.tests.factories import revealed_key
-from billing.tests import stripe_events as stripe
-from conftest import bearer
 from conversations.models import Conversation
+from testing import stripe_events as stripe
+from testing.clients import bearer
+from testing.keys import revealed_key
 
 pytestmark = pytest.mark.django_db
 

@@ -17,12 +17,12 @@ from rest_framework.test import APIClient
 from accounts.models import User
 from apikeys import services
 from apikeys.models import ApiKey
-from apikeys.tests.at_once import at_once
-from apikeys.tests.factories import paid_key, revealed_key
 from billing.models import Order
-from billing.tests import stripe_events as stripe
-from conftest import bearer
 from conversations.models import Conversation
+from testing import stripe_events as stripe
+from testing.clients import bearer
+from testing.concurrency import concurrently
+from testing.keys import paid_key, revealed_key
 
 pytestmark = pytest.mark.django_db
 
@@ -153,21 +153,21 @@ def test_a_key_that_was_never_revealed_is_not_revealed_beside_its_successor(
 def test_rotation_works_with_all_keys_in_use_but_not_without_end(
     key: ApiKey, api: APIClient
 ) -> None:
-    for _ in range(services.MOST_LIVE - 1):
+    for _ in range(services.MAX_LIVE_KEYS - 1):
         revealed_key(key.user)
     current, answers = key, []
-    for _ in range(services.MOST_LIVE + 1):
+    for _ in range(services.MAX_LIVE_KEYS + 1):
         response = rotate(api, current)
         answers.append(response.status_code)
         current = ApiKey.objects.order_by("-pk")[0]
-    assert answers == [201] * services.MOST_LIVE + [409]
+    assert answers == [201] * services.MAX_LIVE_KEYS + [409]
 
 
 def test_keys_in_their_grace_leave_room_for_no_more_than_twenty_beside_them(
     key: ApiKey, api: APIClient
 ) -> None:
     current = key
-    for _ in range(services.MOST_ROTATED):
+    for _ in range(services.MAX_ROTATED_KEYS):
         current = ApiKey.objects.get(pk=rotate(api, current).json()["id"])
     refused = rotate(api, current)
     assert refused.status_code == 409
@@ -175,7 +175,7 @@ def test_keys_in_their_grace_leave_room_for_no_more_than_twenty_beside_them(
     assert "successor" in refused.json()["detail"]
     created = [api.post(URL, {"name": "x"}, format="json").status_code for _ in range(20)]
     assert created == [201] * 19 + [409]
-    assert ApiKey.objects.live(timezone.now()).count() == services.MOST_LIVE * 2
+    assert ApiKey.objects.live(timezone.now()).count() == services.MAX_LIVE_KEYS * 2
     assert api.delete(f"{URL}/{key.pk}").status_code == 200
     assert rotate(api, current).status_code == 201
 
@@ -205,7 +205,7 @@ def test_two_reveals_at_once_show_one_secret(
 ) -> None:
     key = paid_key(conversation)
     clients = [api_of(conversation.user) for _ in range(4)]
-    answers = at_once(*[lambda c=c: c.post(f"{URL}/{key.pk}/reveal") for c in clients])
+    answers = concurrently(*[lambda c=c: c.post(f"{URL}/{key.pk}/reveal") for c in clients])
     assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409]
     (shown,) = [answer.json()["key"] for answer in answers if answer.status_code == 200]
     assert works(shown)
@@ -219,7 +219,7 @@ def test_two_rotations_at_once_make_one_successor(
     key: ApiKey, api_of: ApiOf, round_: int, deadlocks: Callable[[], list[str]]
 ) -> None:
     clients = [api_of(key.user) for _ in range(4)]
-    answers = at_once(*[lambda c=c: rotate(c, key).status_code for c in clients])
+    answers = concurrently(*[lambda c=c: rotate(c, key).status_code for c in clients])
     assert sorted(answers) == [201, 409, 409, 409]
     assert ApiKey.objects.get(predecessor=key).grant == key.grant
     assert ApiKey.objects.count() == 2
@@ -268,7 +268,7 @@ def both_after_a_wait(key: ApiKey, *actions: Callable[[], Any]) -> list[Any]:
     """What the actions return that were all waiting for the key's row before one went on."""
     with ThreadPoolExecutor(1) as pool, transaction.atomic():
         ApiKey.objects.locked().get(pk=key.pk)
-        results = pool.submit(at_once, *actions)
+        results = pool.submit(concurrently, *actions)
         deadline = time.monotonic() + 10
         while waiting() < len(actions):
             assert time.monotonic() < deadline, "they do not wait"
@@ -293,7 +293,7 @@ def test_a_key_revealed_after_the_delete_had_come_is_not_deleted(
 ) -> None:
     assert key.revealed_at is not None
     asked_at = key.revealed_at - later
-    with pytest.raises(services.RevealedMeanwhile):
+    with pytest.raises(services.RevealedConcurrently):
         services.delete(user_id=key.user_id, key_id=key.pk, asked_at=asked_at)
 
 
@@ -315,7 +315,7 @@ def test_no_successor_escapes_when_the_money_goes_back_at_the_same_moment(
 ) -> None:
     first = ApiKey.objects.get(pk=rotate(api_of(key.user), key).json()["id"])
     clients = [api_of(key.user) for _ in range(2)]
-    at_once(
+    concurrently(
         lambda: rotate(clients[0], first),
         refund,
         lambda: clients[1].post(URL, {"name": "another"}, format="json"),

@@ -15,10 +15,10 @@ from rest_framework.test import APIClient
 from accounts.models import User
 from apikeys import services, tokens
 from apikeys.models import ApiKey, Grant
-from apikeys.tests.at_once import at_once
-from apikeys.tests.factories import paid_key, revealed_key
-from conftest import bearer
 from conversations.models import Conversation
+from testing.clients import bearer
+from testing.concurrency import concurrently
+from testing.keys import paid_key, revealed_key
 
 pytestmark = pytest.mark.django_db
 
@@ -56,7 +56,7 @@ def create(api: APIClient, **body: Any) -> Any:
 
 def fill_up(owner: User) -> None:
     """Give the owner as many live keys as anybody may have."""
-    missing = services.MOST_LIVE - ApiKey.objects.owned_by(owner.pk).count()
+    missing = services.MAX_LIVE_KEYS - ApiKey.objects.owned_by(owner.pk).count()
     for _ in range(missing):
         revealed_key(owner)
 
@@ -168,9 +168,9 @@ def test_of_two_creates_at_once_at_nineteen_one_is_refused(
     fill_up(owner)
     services.revoke(ApiKey.objects.order_by("-pk")[0].pk, reason="x")
     clients = [api_of(owner) for _ in range(4)]
-    answers = at_once(*[lambda c=client: create(c).status_code for client in clients])
+    answers = concurrently(*[lambda c=client: create(c).status_code for client in clients])
     assert sorted(answers) == [201, 409, 409, 409]
-    assert ApiKey.objects.live(timezone.now()).count() == services.MOST_LIVE
+    assert ApiKey.objects.live(timezone.now()).count() == services.MAX_LIVE_KEYS
     assert deadlocks() == []
 
 

@@ -11,28 +11,28 @@ import pytest
 from django.db import connection, transaction
 
 from accounts.models import User
-from apikeys import listener
+from apikeys.cache import invalidation
 from apikeys.models import ApiKey
-from apikeys.tests.factories import revealed_key
+from testing.keys import revealed_key
 
 pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
 
 Connection = psycopg.Connection[Any]
-Told = Callable[[], list[str]]
+EventPosition = Callable[[], list[str]]
 
 
 @pytest.fixture
 def direct() -> Iterator[Connection]:
     """A connection that lives on through the whole test, as one of a pool does."""
-    with listener._connected() as direct:
+    with invalidation._connected() as direct:
         yield direct
 
 
 @pytest.fixture
-def told() -> Iterator[Told]:
+def told() -> Iterator[EventPosition]:
     """What was told since it was last asked."""
-    with listener._connected() as connected:
-        connected.execute(f"LISTEN {listener.CHANNEL}")
+    with invalidation._connected() as connected:
+        connected.execute(f"LISTEN {invalidation.CHANNEL}")
         yield lambda: [news.payload for news in connected.notifies(timeout=0.1)]
 
 
@@ -42,7 +42,7 @@ def key(stranger: User) -> ApiKey:
 
 
 def test_a_changed_key_is_told_and_its_use_is_not(
-    key: ApiKey, direct: Connection, told: Told
+    key: ApiKey, direct: Connection, told: EventPosition
 ) -> None:
     direct.execute("UPDATE api_keys SET last_used_at = now()")
     direct.execute("UPDATE users SET last_login = now()")
@@ -67,7 +67,7 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_session_that_replays_tells_too(
-    key: ApiKey, direct: Connection, told: Told, change: str
+    key: ApiKey, direct: Connection, told: EventPosition, change: str
 ) -> None:
     direct.execute("SET session_replication_role = replica")
     direct.execute(change)
@@ -90,7 +90,13 @@ def test_a_session_that_replays_tells_too(
     ],
 )
 def test_a_column_may_change_its_type_under_open_connections(
-    key: ApiKey, direct: Connection, told: Told, table: str, column: str, other: str, own: str
+    key: ApiKey,
+    direct: Connection,
+    told: EventPosition,
+    table: str,
+    column: str,
+    other: str,
+    own: str,
 ) -> None:
     change = f"UPDATE {table} SET {{}}"  # noqa: S608
     unheard = "last_used_at = now()" if table == "api_keys" else "last_login = now()"
@@ -116,7 +122,7 @@ def test_a_column_may_change_its_type_under_open_connections(
 
 
 def test_an_update_of_a_grant_that_changes_nothing_is_not_told(
-    key: ApiKey, direct: Connection, told: Told
+    key: ApiKey, direct: Connection, told: EventPosition
 ) -> None:
     direct.execute("UPDATE grants SET tier = tier")
     assert told() == []

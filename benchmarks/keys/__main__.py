@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from apikeys.cache import MOST_ENTRIES
+from apikeys.cache.store import MAX_ENTRIES
 from benchmarks.keys import over_http as http
 from benchmarks.keys import rows
 from devtools.ports import free_port
@@ -207,10 +207,10 @@ def report(times: Times, workers: Mapping[int, Worker]) -> bool:
             reached = reached and met
         target = f"{case.target:9}" if case.target else " " * 9
         say(f"{case.name:38}{many:16.2f}{few:16.2f}{target}{growth:10.2f}  {verdict}")
-    weight = workers[MANY].ask("weigh", entries=MOST_ENTRIES)
+    weight = workers[MANY].ask("weigh", entries=MAX_ENTRIES)
     say(
-        f"\nA full cache, {MOST_ENTRIES:,} keys with the longest names: {weight / 2**20:.1f} MiB"
-        f" ({weight / MOST_ENTRIES:.0f} bytes each); twice as many were put in"
+        f"\nA full cache, {MAX_ENTRIES:,} keys with the longest names: {weight / 2**20:.1f} MiB"
+        f" ({weight / MAX_ENTRIES:.0f} bytes each); twice as many were put in"
     )
     return reached
 

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apikeys.verification import verify
+from apikeys.forward_auth import verify
 
 
 class Answer(APIView):

@@ -88,7 +88,7 @@ def _set_use(numbers: Iterable[int], *, noted: bool) -> None:
 
 def weigh(entries: int) -> int:
     """Bytes of a cache with this many keys, names as long as they may be."""
-    cache_module = importlib.import_module("apikeys.cache")
+    cache_module = importlib.import_module("apikeys.cache.store")
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
     kept = cache_module.KeyCache(entries)
@@ -96,7 +96,7 @@ def weigh(entries: int) -> int:
     for number in range(2 * entries):
         now = django.utils.timezone.now()
         name = f"{number:07d}" + "\u20ac" * 193  # two bytes a character in memory
-        key = cache_module.LiveKey(10**6 + number, 10**7 + number, name, "premium", now, now)
+        key = cache_module.CachedKey(10**6 + number, 10**7 + number, name, "premium", now, now)
         kept.put(f"{number:064x}", key, 0)
     return tracemalloc.get_traced_memory()[0] - before
 
@@ -108,7 +108,7 @@ def _application() -> Any:
 
 def _timed(environment: Json, *, forget: bool = False) -> float:
     if forget:
-        importlib.import_module("apikeys.cache").CACHE.forget_all()
+        importlib.import_module("apikeys.cache.store").CACHE.invalidate_all()
     application = _application()
     status: list[str] = []
     began = time.perf_counter()

@@ -121,8 +121,8 @@ class Migration(migrations.Migration):
                 ("currency", models.CharField(max_length=3)),
                 ("reason", models.CharField(blank=True, db_default="", max_length=64)),
                 ("status", models.CharField(max_length=32)),
-                ("told_at", models.DateTimeField(editable=False)),
-                ("told_by", models.BigIntegerField(editable=False)),
+                ("last_event_at", models.DateTimeField(editable=False)),
+                ("last_event_id", models.BigIntegerField(editable=False)),
                 (
                     "created_at",
                     models.DateTimeField(

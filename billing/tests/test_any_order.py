@@ -15,13 +15,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from accounts.tests.factories import UserFactory
 from apikeys.models import ApiKey
 from billing.models import EventStatus, Order, StripeEvent
-from billing.tests import stripe_events as stripe
-from billing.tests.soundness import assert_sound
 from conversations.models import Conversation
-from conversations.tests.factories import ConversationFactory
+from testing import stripe_events as stripe
+from testing.factories import ConversationFactory, UserFactory
+from testing.invariants import assert_invariants
 
 pytestmark = [pytest.mark.django_db, pytest.mark.timeout(1800)]
 
@@ -110,7 +109,7 @@ def build(*told: Story) -> tuple[Conversation, list[stripe.Json]]:
     """A fresh conversation that waits for a session, and a story's events about each session."""
     conversation = ConversationFactory.create(user=UserFactory.create())
     sessions = [stripe.session(conversation) for _ in told]
-    conversation.await_payment(sessions[0]["id"])
+    conversation.mark_pending(sessions[0]["id"])
     happened = [
         one
         for session, story in zip(sessions, told, strict=True)
@@ -213,5 +212,5 @@ def test_two_payments_of_one_conversation_leave_one_key_and_the_money_of_each(
     in_disorder, events = build(first, second)
     tell(disordered(data, events))
     assert moneys(in_disorder) == moneys(in_order)
-    assert_sound(in_order)
-    assert_sound(in_disorder)
+    assert_invariants(in_order)
+    assert_invariants(in_disorder)

@@ -20,12 +20,12 @@ from django.db.models import Model
 from django.utils import timezone
 
 from apikeys.models import ApiKey
-from billing import retrying
-from billing.models import MOST_ATTEMPTS, Dispute, EventStatus, Order, Refund, StripeEvent
-from billing.progress import Progress
-from billing.tests import stripe_events as stripe
+from billing.events import replay
+from billing.management.progress import Progress
+from billing.models import MAX_ATTEMPTS, Dispute, EventStatus, Order, Refund, StripeEvent
 from conversations.models import Conversation
-from conversations.tests.factories import ConversationFactory
+from testing import stripe_events as stripe
+from testing.factories import ConversationFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -72,7 +72,7 @@ def a_busy_week() -> list[stripe.Json]:
         unpaid = stripe.session(failed, payment_status="unpaid")
         events.append(stripe.event("checkout.session.async_payment_failed", unpaid))
         expired = stripe.session(declined, status="expired", payment_status="unpaid")
-        declined.await_payment(expired["id"])
+        declined.mark_pending(expired["id"])
         intent = stripe.declined_intent(declined)
         events.append(stripe.event("payment_intent.payment_failed", intent))
         events.append(stripe.event("checkout.session.expired", expired))
@@ -101,7 +101,7 @@ def test_replaying_everything_shuffled_changes_nothing(seed: int) -> None:
     ids = [event["id"] for event in events] * 2
     random.Random(seed).shuffle(ids)  # noqa: S311 - not a secret
     for event_id in ids:
-        retrying.again(event_id, force=True)
+        replay.again(event_id, force=True)
     assert everything() == before
 
 
@@ -182,14 +182,14 @@ def test_an_interrupted_replay_says_where_to_go_on(
 ) -> None:
     deliver([stripe.completed(conversation) for _ in range(3)])
     rows = list(StripeEvent.objects.order_by("pk").values_list("pk", flat=True))
-    again = retrying.again
+    again = replay.again
 
     def until_ctrl_c(event_id: str, *, force: bool) -> str:
         if StripeEvent.objects.get(event_id=event_id).pk == rows[1]:
             raise KeyboardInterrupt
         return again(event_id, force=force)
 
-    monkeypatch.setattr("billing.retrying.again", until_ctrl_c)
+    monkeypatch.setattr("billing.events.replay.again", until_ctrl_c)
     with pytest.raises(CommandError, match=f"to go on: --after {rows[0]}") as stopped:
         run("replay_events", "--force")
     assert stopped.value.returncode == 130
@@ -204,7 +204,7 @@ def test_walking_many_events_needs_no_memory_for_them() -> None:
     )
     StripeEvent.objects.bulk_create(rows, batch_size=2000)
     tracemalloc.start()
-    walked = sum(1 for _ in retrying.walk(StripeEvent.objects.all()))
+    walked = sum(1 for _ in replay.walk(StripeEvent.objects.all()))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert walked == 20_000
@@ -213,7 +213,9 @@ def test_walking_many_events_needs_no_memory_for_them() -> None:
 
 def test_without_a_terminal_progress_is_a_line_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SimpleNamespace(now=100.0)
-    monkeypatch.setattr("billing.progress.time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(
+        "billing.management.progress.time", SimpleNamespace(monotonic=lambda: clock.now)
+    )
     out = StringIO()
     with Progress("events", total=2000, out=out) as steps:
         for _ in range(10):
@@ -275,7 +277,7 @@ def test_an_event_that_fails_too_often_is_parked_for_a_person(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     event = failing_event()
-    for _ in range(MOST_ATTEMPTS - 1):
+    for _ in range(MAX_ATTEMPTS - 1):
         assert not StripeEvent.objects.get().is_parked
         StripeEvent.objects.update(next_attempt_at=timezone.now())
         with pytest.raises(CommandError):

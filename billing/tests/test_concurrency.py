@@ -12,17 +12,18 @@ from django.db import connections, transaction
 
 from apikeys import services
 from apikeys.models import ApiKey
-from apikeys.tests.factories import issued_key
-from billing import facts, fulfilment
+from billing import fulfilment
 from billing.models import Order, StripeEvent
-from billing.tests import stripe_events as stripe
+from billing.stripe import objects
 from conversations.models import Conversation, PaymentStatus
-from conversations.tests.factories import ConversationFactory
+from testing import stripe_events as stripe
+from testing.factories import ConversationFactory
+from testing.keys import issued_key
 
 pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
 
 
-def at_once(*actions: Callable[[], Any]) -> list[Any]:
+def concurrently(*actions: Callable[[], Any]) -> list[Any]:
     """Run every action in a thread of its own, released together; an exception is a result."""
     barrier = threading.Barrier(len(actions))
 
@@ -52,7 +53,7 @@ def test_one_event_delivered_eight_times_at_once(
     conversation: Conversation, round_: int, deadlocks: Callable[[], list[str]]
 ) -> None:
     event = stripe.completed(conversation)
-    answers = at_once(*[lambda: stripe.deliver(event).status_code] * 8)
+    answers = concurrently(*[lambda: stripe.deliver(event).status_code] * 8)
     assert answers == [200] * 8
     stored = StripeEvent.objects.get()
     assert stored.attempts == 1
@@ -70,7 +71,7 @@ def test_two_different_events_for_one_payment_at_once(
         stripe.event(kind, session)
         for kind in ("checkout.session.completed", "checkout.session.async_payment_succeeded") * 4
     ]
-    answers = at_once(*[lambda e=event: stripe.deliver(e).status_code for event in events])
+    answers = concurrently(*[lambda e=event: stripe.deliver(e).status_code for event in events])
     assert answers == [200] * 8
     assert_paid_once(conversation)
     assert deadlocks() == []
@@ -80,14 +81,14 @@ def test_the_success_page_and_the_webhook_at_once(
     conversation: Conversation, deadlocks: Callable[[], list[str]]
 ) -> None:
     event = stripe.completed(conversation)
-    session = facts.checkout_session(event["data"]["object"])
+    session = objects.checkout_session(event["data"]["object"])
     assert session is not None
 
     def success_page() -> None:
         with transaction.atomic():
             fulfilment.apply(session)
 
-    results = at_once(*[lambda: stripe.deliver(event).status_code, success_page] * 4)
+    results = concurrently(*[lambda: stripe.deliver(event).status_code, success_page] * 4)
     assert results == [200, None] * 4
     assert_paid_once(conversation)
     assert deadlocks() == []
@@ -97,7 +98,7 @@ def test_two_paid_sessions_of_one_conversation_at_once_make_one_key(
     conversation: Conversation,
 ) -> None:
     events = [stripe.completed(conversation) for _ in range(6)]
-    answers = at_once(*[lambda e=event: stripe.deliver(e).status_code for event in events])
+    answers = concurrently(*[lambda e=event: stripe.deliver(e).status_code for event in events])
     assert answers == [200] * 6
     assert Order.objects.filter(is_duplicate=False).count() == 1
     assert Order.objects.filter(is_duplicate=True).count() == 5
@@ -112,7 +113,7 @@ def test_success_and_failure_at_once_end_paid(db: None) -> None:
         for kind in ("completed", "async_payment_failed", "expired"):
             event = stripe.event(f"checkout.session.{kind}", session)
             actions.append(lambda e=event: stripe.deliver(e).status_code)
-    assert at_once(*actions) == [200] * 12
+    assert concurrently(*actions) == [200] * 12
     for conversation in conversations:
         conversation.refresh_from_db()
         assert conversation.payment_status == PaymentStatus.PAID
@@ -125,7 +126,7 @@ def test_one_of_eight_reveals_at_once_wins(conversation: Conversation) -> None:
     def reveal() -> str:
         return services.reveal(user_id=conversation.user_id, key_id=key.pk)[1]
 
-    results = at_once(*[reveal] * 8)
+    results = concurrently(*[reveal] * 8)
     secrets = [result for result in results if isinstance(result, str)]
     assert len(secrets) == 1
     losers = [result for result in results if not isinstance(result, str)]
@@ -147,7 +148,7 @@ def test_a_refund_that_meets_its_order_being_recorded_is_never_lost(
         stripe.event("charge.refunded", stripe.refunded_charge(intent)),
         stripe.event("charge.dispute.created", stripe.dispute(intent)),
     ] * 2
-    answers = at_once(*[lambda e=event: stripe.deliver(e).status_code for event in events])
+    answers = concurrently(*[lambda e=event: stripe.deliver(e).status_code for event in events])
     assert answers == [200] * 8
     assert set(StripeEvent.objects.values_list("status", flat=True)) == {"processed"}
     conversation.refresh_from_db()

@@ -11,8 +11,8 @@ from django.db import connection
 
 from apikeys.models import ApiKey
 from billing.models import EventStatus, Order, StripeEvent
-from billing.tests import stripe_events as stripe
 from conversations.models import Conversation, PaymentStatus
+from testing import stripe_events as stripe
 
 pytestmark = pytest.mark.django_db
 

@@ -18,12 +18,12 @@ from pytest_django.fixtures import Settings
 from rest_framework.test import APIClient
 
 from accounts.models import User
-from billing import gateway
 from billing.models import Order
-from billing.tests.stripe_events import completed, deliver
-from conftest import bearer
+from billing.stripe import client
 from conversations.models import Conversation, PaymentStatus
 from sandbox.testing import RunningSandbox, running
+from testing.clients import bearer
+from testing.stripe_events import completed, deliver
 
 pytestmark = [pytest.mark.django_db, pytest.mark.http]
 
@@ -170,7 +170,7 @@ def test_anothers_or_no_conversation_is_404(
 
 
 def test_a_paid_conversation_is_409(conversation: Conversation, api_of: ApiOf) -> None:
-    conversation.settle_paid("cs_test_paid")
+    conversation.mark_paid("cs_test_paid")
     assert_problem(ask(api_of(conversation.user), conversation.pk), 409, "already_paid")
 
 
@@ -286,8 +286,7 @@ def ask_in_thread(client: APIClient, conversation_id: int) -> Any:
 
 def statuses(stripe: RunningSandbox) -> dict[str, str]:
     """The status of every Checkout Session, oldest first."""
-    client = gateway._client()
-    listed = client.v1.checkout.sessions.list({"limit": 100}).data
+    listed = client._client().v1.checkout.sessions.list({"limit": 100}).data
     return {str(session.id): str(session.status) for session in reversed(listed)}
 
 
@@ -417,14 +416,14 @@ def test_a_failing_stripe_is_asked_three_times(
 
 
 def test_the_sdk_waits_as_long_as_agreed_and_writes_no_telemetry(settings: Settings) -> None:
-    assert (gateway.CONNECT_TIMEOUT, gateway.READ_TIMEOUT) == (2, 15)
+    assert (client.CONNECT_TIMEOUT, client.READ_TIMEOUT) == (2, 15)
     assert stripe_sdk.enable_telemetry is False
 
 
 def test_a_slow_stripe_is_given_up_on_and_nothing_is_half_done(
     conversation: Conversation, api_of: ApiOf, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gateway, "READ_TIMEOUT", 0.1)
+    monkeypatch.setattr(client, "READ_TIMEOUT", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, and never answers
         settings.STRIPE_API_BASE = f"http://127.0.0.1:{silent.getsockname()[1]}"
         response = ask(api_of(conversation.user), conversation.pk)

@@ -10,11 +10,12 @@ from pytest_django.fixtures import Settings
 
 from accounts.models import User
 from apikeys.models import ApiKey
-from apikeys.tests.factories import issued_key
-from billing import facts, fulfilment
+from billing import fulfilment
 from billing.models import EventStatus, Order, OrderStatus, StripeEvent
-from billing.tests import stripe_events as stripe
+from billing.stripe import objects
 from conversations.models import Conversation, PaymentStatus
+from testing import stripe_events as stripe
+from testing.keys import issued_key
 
 pytestmark = pytest.mark.django_db
 
@@ -127,7 +128,7 @@ def test_an_expired_session_fails_the_conversation_that_waits_for_it(
     conversation: Conversation,
 ) -> None:
     session = stripe.session(conversation, status="expired", payment_status="unpaid")
-    conversation.await_payment(session["id"])
+    conversation.mark_pending(session["id"])
     stripe.deliver(stripe.event("checkout.session.expired", session))
     assert status_of(conversation) == PaymentStatus.FAILED
     assert not Order.objects.exists()
@@ -135,7 +136,7 @@ def test_an_expired_session_fails_the_conversation_that_waits_for_it(
 
 def test_an_expired_session_that_was_replaced_fails_nothing(conversation: Conversation) -> None:
     session = stripe.session(conversation, status="expired", payment_status="unpaid")
-    conversation.await_payment("cs_test_a_newer_one")
+    conversation.mark_pending("cs_test_a_newer_one")
     stripe.deliver(stripe.event("checkout.session.expired", session))
     assert status_of(conversation) == PaymentStatus.PENDING
 
@@ -144,7 +145,7 @@ def test_a_delayed_payment_that_fails_leaves_alone_what_a_newer_link_waits_for(
     conversation: Conversation,
 ) -> None:
     session = stripe.session(conversation, payment_status="unpaid")
-    conversation.await_payment("cs_test_a_newer_one")
+    conversation.mark_pending("cs_test_a_newer_one")
     stripe.deliver(stripe.event("checkout.session.async_payment_failed", session))
     assert Order.objects.get().status == OrderStatus.FAILED
     assert status_of(conversation) == PaymentStatus.PENDING
@@ -165,7 +166,7 @@ def test_paid_never_falls_because_of_a_failure(conversation: Conversation, kind:
 def test_a_declined_card_leaves_its_reason_on_the_event_and_no_order(
     conversation: Conversation, kind: str
 ) -> None:
-    conversation.await_payment("cs_test_open")
+    conversation.mark_pending("cs_test_open")
     intent = stripe.declined_intent(conversation)
     assert stripe.deliver(stripe.event(kind, intent)).status_code == 200
     event = ledger(kind)
@@ -292,7 +293,7 @@ def test_an_open_session_with_nothing_to_pay_is_not_fulfilled_yet(
     conversation: Conversation,
 ) -> None:
     free = stripe.session(conversation, status="open", payment_status="no_payment_required")
-    session = facts.checkout_session(free)
+    session = objects.checkout_session(free)
     assert session is not None
     with transaction.atomic():
         assert fulfilment.apply(session).order is None

@@ -9,11 +9,11 @@ import pytest
 
 from apikeys.models import ApiKey, Grant
 from billing.models import Dispute, Order, Refund, StripeEvent
-from billing.tests import stripe_events as stripe
-from billing.tests.storm_scripts import NOTHING, SCRIPTS, Payment, deliveries, expired, payments
+from billing.tests.stress_scripts import NOTHING, SCRIPTS, Payment, deliveries, expired, payments
 from billing.tests.test_commands import everything, run
 from conversations.models import Conversation, PaymentStatus
-from conversations.tests.factories import ConversationFactory
+from testing import stripe_events as stripe
+from testing.factories import ConversationFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -30,7 +30,7 @@ AS_STRIPE_SENT_IT = (
     "payment_intent_id",
 )
 # Numbers that a database gives itself, and times.
-OWN = {"id", "order_id", "told_by", "created_at", "updated_at"}
+OWN = {"id", "order_id", "last_event_id", "created_at", "updated_at"}
 OF_ITS_OWN_VALUE = {"grant_id", "paid_at", "refunded_at", "revoked_at", "suspended_at"}
 
 
@@ -39,7 +39,7 @@ def told_payments() -> list[Payment]:
     made = [ConversationFactory.create() for _ in SCRIPTS]
     told = payments([(conversation.pk, conversation.user_id) for conversation in made])
     for conversation, payment in zip(made, told, strict=True):
-        conversation.await_payment(payment.session_id)
+        conversation.mark_pending(payment.session_id)
     return told
 
 
@@ -124,7 +124,7 @@ def test_another_database_with_the_same_events_comes_to_the_same_state(
     Conversation.objects.update(payment_status="unpaid", stripe_session_id=None)
     if linked:
         for payment in told:
-            Conversation.objects.get(pk=payment.conversation_id).await_payment(payment.session_id)
+            Conversation.objects.get(pk=payment.conversation_id).mark_pending(payment.session_id)
     else:
         before["conversations"] = unless_linked(told, before["conversations"])
     run("replay_events")

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import pytest
 
-from apikeys.tests.factories import issued_key
-from billing.handlers import HANDLERS
+from billing.events.handlers import HANDLERS
 from billing.models import EventStatus, Order, OrderStatus, StripeEvent
-from billing.tests import stripe_events as stripe
-from billing.tests.soundness import assert_sound
 from conversations.models import Conversation
+from testing import stripe_events as stripe
+from testing.invariants import assert_invariants
+from testing.keys import issued_key
 
 pytestmark = pytest.mark.django_db
 
@@ -163,7 +163,7 @@ def put_into(state: str, payment: Payment) -> None:
     """Lead a payment into a state, by events where events lead there."""
     conversation = payment.conversation
     if state != "new":
-        conversation.await_payment(payment.session["id"])
+        conversation.mark_pending(payment.session["id"])
     other = Payment(conversation)
     for name in BEFORE[state]:
         about = other if name.startswith(OTHER) else payment
@@ -204,7 +204,7 @@ def test_every_event_in_every_state(
     expected = EventStatus.UNMATCHED if cell == "waits" else EventStatus.PROCESSED
     assert (stored.status, stored.outcome != "") == (expected, True)
     assert seen(payment) == STATES[state if cell in ("=", "waits") else cell]
-    assert_sound(conversation)
+    assert_invariants(conversation)
 
 
 def test_the_table_has_every_state_and_every_handled_event(conversation: Conversation) -> None:

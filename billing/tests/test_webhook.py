@@ -11,8 +11,8 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 
 from billing.models import EventStatus, Order, StripeEvent
-from billing.tests import stripe_events as stripe
 from conversations.models import Conversation
+from testing import stripe_events as stripe
 
 pytestmark = pytest.mark.django_db
 

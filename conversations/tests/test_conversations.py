@@ -8,7 +8,7 @@ from rest_framework.test import APIClient
 
 from accounts.models import User
 from conversations.models import Conversation, PaymentStatus
-from conversations.tests.factories import ConversationFactory
+from testing.factories import ConversationFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -72,9 +72,9 @@ def test_an_unknown_payment_status_is_refused_by_the_database(conversation: Conv
 
 
 def test_paid_stays_paid_whatever_fails_or_begins_later(conversation: Conversation) -> None:
-    conversation.settle_paid("cs_test_1")
+    conversation.mark_paid("cs_test_1")
     conversation.fail()
-    conversation.await_payment("cs_test_2")
+    conversation.mark_pending("cs_test_2")
     conversation.refresh_from_db()
     assert conversation.payment_status == PaymentStatus.PAID
     assert conversation.stripe_session_id == "cs_test_1"

@@ -35,8 +35,8 @@ BILLING: dict[str, set[str]] = {
     "returns": {"facts", "models"},
     "fulfilment": {"facts", "models", "returns"},
     "handlers": {"facts", "models", "returns", "fulfilment"},
-    "at_once": {"facts", "models", "fulfilment"},
-    "ledger": {"facts", "models", "handlers", "at_once"},
+    "concurrently": {"facts", "models", "fulfilment"},
+    "ledger": {"facts", "models", "handlers", "concurrently"},
     "retrying": {"facts", "models", "ledger", "progress"},
     "fetching": {"facts", "models", "ledger", "handlers", "retrying", "gateway"},
     "progress": set(),
@@ -56,8 +56,8 @@ BILLING: dict[str, set[str]] = {
         "stopping",
     },
 }
-SPEAKS_TO_OTHER_APPS = {"billing/at_once.py", "billing/checkout.py", "billing/fulfilment.py"}
-SPEAKS_TO_STRIPE = "billing/gateway.py"
+SPEAKS_TO_OTHER_APPS = {"billing/fast_path.py", "billing/checkout.py", "billing/fulfilment.py"}
+SPEAKS_TO_STRIPE = "billing/stripe/client.py"
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ def f():
     assert found == {
         "stripe",
         "accounts.models",
-        "accounts.tests.factories",
+        "testing.factories",
         "billing.models.Order",
         "sandbox.server",
     }

@@ -34,7 +34,7 @@ def test_the_demo_is_made_once_and_its_login_works(settings: Settings) -> None:
 def test_there_is_always_something_to_pay_for(settings: Settings) -> None:
     settings.DEBUG = True
     first = create_demo()["conversationId"]
-    Conversation.objects.get(pk=first).settle_paid("cs_test_1")
+    Conversation.objects.get(pk=first).mark_paid("cs_test_1")
     assert create_demo()["conversationId"] != first
 
 

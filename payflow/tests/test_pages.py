@@ -11,12 +11,12 @@ from pytest_django.fixtures import Settings
 
 from accounts.models import User
 from apikeys.models import ApiKey
-from billing import gateway
 from billing.models import Order
-from billing.tests import stripe_events as stripe
+from billing.stripe import client
 from conversations.models import Conversation
-from conversations.tests.factories import ConversationFactory
 from sandbox.testing import RunningSandbox, running
+from testing import stripe_events as stripe
+from testing.factories import ConversationFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -214,7 +214,7 @@ class TestWithTheLocalStripe:
         self, local: RunningSandbox, conversation: Conversation
     ) -> None:
         session_id = self.link(conversation)
-        gateway.expire_session(session_id)
+        client.expire_session(session_id)
         page = success_page(signed_in(conversation.user), session_id)
         assert "has expired" in page
         assert 'http-equiv="refresh"' not in page

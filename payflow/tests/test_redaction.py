@@ -21,8 +21,8 @@ from gunicorn.config import Config  # type: ignore[import-untyped]
 from pytest_django.fixtures import Settings
 
 from apikeys import tokens
-from payflow.redaction import RedactingExceptionReporter, RedactionFilter, redact
-from payflow.server_log import ServerLog
+from payflow.logs.gunicorn_logging import GunicornLogger
+from payflow.logs.redaction import RedactingExceptionReporter, RedactionFilter, redact
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJlLW9mLXRoZS10b2tlbg"
 SECRETS = [
@@ -168,7 +168,7 @@ def test_a_whole_error_page_shows_no_secret(secret: str, debug: bool, settings: 
 
 
 @pytest.fixture
-def server_log(tmp_path: Path) -> Iterator[ServerLog]:
+def server_log(tmp_path: Path) -> Iterator[GunicornLogger]:
     """The logs of gunicorn as gunicorn.conf.py sets them up, both in one file."""
     names = runpy.run_path(str(Path(__file__).parents[2] / "gunicorn.conf.py"))
     config = Config()
@@ -176,8 +176,8 @@ def server_log(tmp_path: Path) -> Iterator[ServerLog]:
         config.set(name, names[name])
     for name in ("accesslog", "errorlog"):
         config.set(name, str(tmp_path / "server.log"))
-    assert config.logger_class is ServerLog
-    log = ServerLog(config)
+    assert config.logger_class is GunicornLogger
+    log = GunicornLogger(config)
     yield log
     for logger in (log.error_log, log.access_log):
         for handler in logger.handlers:
@@ -187,7 +187,7 @@ def server_log(tmp_path: Path) -> Iterator[ServerLog]:
 
 @pytest.mark.parametrize("secret", SECRETS)
 def test_gunicorn_s_errors_show_no_secret(
-    server_log: ServerLog, secret: str, tmp_path: Path
+    server_log: GunicornLogger, secret: str, tmp_path: Path
 ) -> None:
     for handler in (*server_log.error_log.handlers, *server_log.access_log.handlers):
         handler.close()
@@ -204,7 +204,7 @@ def test_gunicorn_s_errors_show_no_secret(
 
 @pytest.mark.parametrize("secret", SECRETS)
 def test_the_access_log_shows_no_secret_and_no_forged_line(
-    server_log: ServerLog, secret: str, tmp_path: Path
+    server_log: GunicornLogger, secret: str, tmp_path: Path
 ) -> None:
     path = f"/nope/\n\x1b[2J\x85{secret}"
     environ = {

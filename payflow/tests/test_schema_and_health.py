@@ -13,8 +13,8 @@ from django.test import Client
 from django.utils import timezone
 
 from billing.models import EventStatus, StripeEvent
-from billing.tests import stripe_events as stripe
 from conversations.models import Conversation
+from testing import stripe_events as stripe
 
 
 def test_the_schema_validates_without_a_warning() -> None:

@@ -14,11 +14,11 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from accounts.models import User
-from accounts.tests.factories import PASSWORD
 from apikeys.models import ApiKey
-from billing.tests import stripe_events as stripe
-from conftest import bearer
 from conversations.models import Conversation
+from testing import stripe_events as stripe
+from testing.clients import bearer
+from testing.factories import PASSWORD
 
 pytestmark = pytest.mark.django_db
 

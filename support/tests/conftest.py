@@ -9,11 +9,11 @@ from django.contrib.auth.models import Group
 from django.test import Client
 
 from accounts.models import User
-from accounts.tests.factories import UserFactory
 from billing.models import Order
-from billing.tests import stripe_events
 from conversations.models import Conversation
 from support import roles
+from testing import stripe_events
+from testing.factories import UserFactory
 
 StaffClient = Callable[[str], Client]
 

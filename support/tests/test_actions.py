@@ -15,15 +15,17 @@ from django.utils import timezone
 from accounts.models import User
 from apikeys import services
 from apikeys.models import ApiKey
-from apikeys.tests.factories import issued_key
-from billing import gateway, handlers
+from billing.events import handlers
 from billing.models import EventStatus, Order, StripeEvent
-from billing.tests import stripe_events
-from conftest import bearer
+from billing.stripe import client
+from billing.stripe.client import StripeFailed
 from conversations.models import Conversation, PaymentStatus
-from conversations.tests.factories import ConversationFactory
 from support.models import Kind, SupportAction
 from support.tests.conftest import StaffClient, paid
+from testing import stripe_events
+from testing.clients import bearer
+from testing.factories import ConversationFactory
+from testing.keys import issued_key
 
 REASON = "The customer asked on the phone."
 
@@ -69,7 +71,7 @@ class Refunds:
 @pytest.fixture
 def refunds(monkeypatch: pytest.MonkeyPatch) -> Refunds:
     refunds = Refunds()
-    monkeypatch.setattr(gateway, "create_refund", refunds)
+    monkeypatch.setattr(client, "create_refund", refunds)
     return refunds
 
 
@@ -85,7 +87,7 @@ def refund_event(order: Order, refund_id: str, amount: int, status: str = "succe
     return stripe_events.event("refund.updated", refund)
 
 
-def key_of(order: Order) -> ApiKey:
+def authenticate_key(order: Order) -> ApiKey:
     return issued_key(order)
 
 
@@ -93,7 +95,7 @@ def key_of(order: Order) -> ApiKey:
 
 
 def test_nothing_happens_without_a_reason(support: Client, order: Order) -> None:
-    page = confirm(support, key_of(order), Kind.REVOKE_KEY, reason="  ")
+    page = confirm(support, authenticate_key(order), Kind.REVOKE_KEY, reason="  ")
     assert page.status_code == 200
     assert "This field is required" in page.content.decode()
     assert not SupportAction.objects.exists()
@@ -104,14 +106,16 @@ def test_nothing_happens_without_a_reason(support: Client, order: Order) -> None
 def test_a_secret_in_a_reason_is_refused_and_not_repeated(
     support: Client, order: Order, secret: str
 ) -> None:
-    page = confirm(support, key_of(order), Kind.SUSPEND_KEY, reason=f"He pasted {secret} to us.")
+    page = confirm(
+        support, authenticate_key(order), Kind.SUSPEND_KEY, reason=f"He pasted {secret} to us."
+    )
     assert "Leave it out" in page.content.decode()
     assert secret not in page.content.decode()
     assert not SupportAction.objects.exists()
 
 
 def test_a_get_changes_nothing(support: Client, order: Order) -> None:
-    assert support.get(url_of(key_of(order), Kind.REVOKE_KEY)).status_code == 200
+    assert support.get(url_of(authenticate_key(order), Kind.REVOKE_KEY)).status_code == 200
     assert ApiKey.objects.get().revoked_at is None
     assert not SupportAction.objects.exists()
 
@@ -127,19 +131,22 @@ def test_a_form_sent_twice_acts_once(support: Client, order: Order) -> None:
 def test_a_form_of_one_key_does_nothing_to_another(support: Client, order: Order) -> None:
     other = paid(ConversationFactory.create())
     token = str(uuid.uuid4())
-    confirm(support, key_of(order), Kind.REVOKE_KEY, token=token)
-    page = told(support, confirm(support, key_of(other), Kind.REVOKE_KEY, token=token))
+    confirm(support, authenticate_key(order), Kind.REVOKE_KEY, token=token)
+    page = told(support, confirm(support, authenticate_key(other), Kind.REVOKE_KEY, token=token))
     assert "used for something else" in page
-    assert ApiKey.objects.get(pk=key_of(other).pk).revoked_at is None
+    assert ApiKey.objects.get(pk=authenticate_key(other).pk).revoked_at is None
 
 
 def test_an_action_leads_back_to_where_it_began_and_nowhere_else(
     support: Client, order: Order
 ) -> None:
     here = f"/admin/billing/order/{order.pk}/"
-    assert confirm(support, key_of(order), Kind.SUSPEND_KEY, next=here).headers["Location"] == here
-    away = confirm(support, key_of(order), Kind.RESTORE_KEY, next="https://evil.example/")
-    assert away.headers["Location"] == f"/admin/apikeys/apikey/{key_of(order).pk}/"
+    assert (
+        confirm(support, authenticate_key(order), Kind.SUSPEND_KEY, next=here).headers["Location"]
+        == here
+    )
+    away = confirm(support, authenticate_key(order), Kind.RESTORE_KEY, next="https://evil.example/")
+    assert away.headers["Location"] == f"/admin/apikeys/apikey/{authenticate_key(order).pk}/"
 
 
 # --- Keys -----------------------------------------------------------------------------------------
@@ -149,9 +156,9 @@ def test_a_revoked_key_stops_and_its_owner_reads_why(
     support: Client, order: Order, owner: tuple[User, Client]
 ) -> None:
     user, browser = owner
-    _, secret = services.reveal(user_id=user.pk, key_id=key_of(order).pk)
+    _, secret = services.reveal(user_id=user.pk, key_id=authenticate_key(order).pk)
     assert bearer(secret).get("/api/conversations").status_code == 200
-    confirm(support, key_of(order), Kind.REVOKE_KEY)
+    confirm(support, authenticate_key(order), Kind.REVOKE_KEY)
     assert bearer(secret).get("/api/conversations").status_code == 401
     page = browser.get("/keys").content.decode()
     assert "Revoked by support" in page
@@ -160,11 +167,11 @@ def test_a_revoked_key_stops_and_its_owner_reads_why(
 
 
 def test_revoking_leaves_who_when_why_and_what_changed(support: Client, order: Order) -> None:
-    confirm(support, key_of(order), Kind.REVOKE_KEY)
+    confirm(support, authenticate_key(order), Kind.REVOKE_KEY)
     trace = SupportAction.objects.get()
     assert trace.actor.email == "support@staff.example.com"
     assert trace.reason == REASON
-    assert (trace.customer, trace.api_key_id) == (order.user, key_of(order).pk)
+    assert (trace.customer, trace.api_key_id) == (order.user, authenticate_key(order).pk)
     assert trace.succeeded
     assert trace.finished_at is not None
     assert trace.changes["revoked_reason"] == ["", REASON]
@@ -174,16 +181,16 @@ def test_revoking_leaves_who_when_why_and_what_changed(support: Client, order: O
 
 
 def test_nobody_else_reads_the_reason(support: Client, order: Order) -> None:
-    confirm(support, key_of(order), Kind.REVOKE_KEY)
+    confirm(support, authenticate_key(order), Kind.REVOKE_KEY)
     stranger = Client()
     stranger.force_login(paid(ConversationFactory.create()).user)
     assert REASON not in stranger.get("/keys").content.decode()
 
 
 def test_a_key_is_suspended_and_restored(support: Client, order: Order) -> None:
-    confirm(support, key_of(order), Kind.SUSPEND_KEY)
+    confirm(support, authenticate_key(order), Kind.SUSPEND_KEY)
     assert ApiKey.objects.get().suspended_at is not None
-    confirm(support, key_of(order), Kind.RESTORE_KEY)
+    confirm(support, authenticate_key(order), Kind.RESTORE_KEY)
     assert ApiKey.objects.get().suspended_at is None
     assert SupportAction.objects.done().count() == 2
 
@@ -199,21 +206,21 @@ def test_what_staff_suspend_in_a_dispute_stays_suspended_when_it_is_won(
     support: Client, order: Order
 ) -> None:
     disputed(order, "needs_response")
-    confirm(support, key_of(order), Kind.SUSPEND_KEY)
+    confirm(support, authenticate_key(order), Kind.SUSPEND_KEY)
     disputed(order, "won")
     assert ApiKey.objects.get().state == "suspended"
-    page = support.get(url_of(key_of(order), Kind.SUSPEND_KEY)).content.decode()
+    page = support.get(url_of(authenticate_key(order), Kind.SUSPEND_KEY)).content.decode()
     assert "It is suspended." in page
-    confirm(support, key_of(order), Kind.RESTORE_KEY)
+    confirm(support, authenticate_key(order), Kind.RESTORE_KEY)
     assert ApiKey.objects.get().state == "active"
 
 
 def test_a_key_that_staff_restore_in_a_dispute_works_when_it_is_won(
     support: Client, order: Order
 ) -> None:
-    confirm(support, key_of(order), Kind.SUSPEND_KEY)
+    confirm(support, authenticate_key(order), Kind.SUSPEND_KEY)
     disputed(order, "needs_response")
-    confirm(support, key_of(order), Kind.RESTORE_KEY)
+    confirm(support, authenticate_key(order), Kind.RESTORE_KEY)
     assert ApiKey.objects.get().state == "suspended"
     disputed(order, "won")
     assert ApiKey.objects.get().state == "active"
@@ -223,9 +230,9 @@ def test_what_staff_revoke_after_a_refund_stays_revoked_when_that_fails(
     support: Client, order: Order
 ) -> None:
     stripe_events.deliver(refund_event(order, "re_1", 2000))
-    confirm(support, key_of(order), Kind.REVOKE_KEY)
+    confirm(support, authenticate_key(order), Kind.REVOKE_KEY)
     assert SupportAction.objects.get().changes["revoked_reason"] == ["", REASON]
-    page = support.get(url_of(key_of(order), Kind.REVOKE_KEY)).content.decode()
+    page = support.get(url_of(authenticate_key(order), Kind.REVOKE_KEY)).content.decode()
     assert "It is revoked." in page
     stripe_events.deliver(refund_event(order, "re_1", 2000, "failed"))
     order.conversation.refresh_from_db()
@@ -237,7 +244,7 @@ def test_a_stopped_grant_stops_its_keys_and_its_owner_reads_why(
     support: Client, order: Order, owner: tuple[User, Client]
 ) -> None:
     user, browser = owner
-    _, secret = services.reveal(user_id=user.pk, key_id=key_of(order).pk)
+    _, secret = services.reveal(user_id=user.pk, key_id=authenticate_key(order).pk)
     assert order.grant is not None
     confirm(support, order.grant, Kind.STOP_GRANT)
     trace = SupportAction.objects.get()
@@ -260,7 +267,7 @@ def test_a_stopped_grant_stops_its_keys_and_its_owner_reads_why(
 def test_stopping_a_key_does_not_stop_its_owner_making_another(
     support: Client, order: Order, owner: tuple[User, Client]
 ) -> None:
-    confirm(support, key_of(order), Kind.SUSPEND_KEY)
+    confirm(support, authenticate_key(order), Kind.SUSPEND_KEY)
     assert owner[1].post("/keys/create", {"name": "x"}).status_code == 200
 
 
@@ -278,7 +285,7 @@ def test_a_reveal_is_resent_without_minting_anything(
 
 
 def test_a_revealed_key_is_never_offered_again(support: Client, order: Order) -> None:
-    key = key_of(order)
+    key = authenticate_key(order)
     page = support.get(url_of(key, Kind.RESEND_REVEAL))
     fields = {name: page.context["form"][name].value() or "" for name in ("token", "next")}
     services.reveal(user_id=order.user_id, key_id=key.pk)
@@ -289,7 +296,7 @@ def test_a_revealed_key_is_never_offered_again(support: Client, order: Order) ->
 
 
 def test_what_was_done_meanwhile_is_refused_and_said(support: Client, order: Order) -> None:
-    key = key_of(order)
+    key = authenticate_key(order)
     page = support.get(url_of(key, Kind.REVOKE_KEY))
     token = page.context["form"]["token"].value()
     services.revoke(key.pk, reason="Deleted by its owner.")
@@ -416,7 +423,7 @@ def test_a_refund_form_sent_twice_refunds_once(
 ) -> None:
     token = str(uuid.uuid4())
     url = url_of(order, Kind.REFUND)
-    form = {"token": token, "reason": REASON, "amount": "20", "asked_before": "0"}
+    form = {"token": token, "reason": REASON, "amount": "20", "expected_refunded": "0"}
     assert finance.post(url, form).status_code == 302
     assert finance.post(url, form).status_code == 302
     assert refunds.calls == 1
@@ -426,7 +433,7 @@ def test_two_people_do_not_refund_the_same_money(
     finance: Client, staff: StaffClient, order: Order, refunds: Refunds
 ) -> None:
     root, url = staff("root"), url_of(order, Kind.REFUND)
-    form = {"reason": REASON, "amount": "5", "asked_before": "0"}
+    form = {"reason": REASON, "amount": "5", "expected_refunded": "0"}
     finance.post(url, {**form, "token": str(uuid.uuid4())})
     answer = root.post(url, {**form, "token": str(uuid.uuid4())})
     assert "meanwhile" in told(root, answer)
@@ -436,7 +443,7 @@ def test_two_people_do_not_refund_the_same_money(
 def test_a_refund_without_an_answer_is_asked_for_again_under_the_same_key(
     finance: Client, order: Order, refunds: Refunds
 ) -> None:
-    refunds.failure = gateway.StripeFailed("create a refund")
+    refunds.failure = StripeFailed("create a refund")
     page = confirm(finance, order, Kind.REFUND)
     assert page.status_code == 200
     assert "Send the form again" in page.content.decode()
@@ -449,7 +456,7 @@ def test_a_refund_without_an_answer_is_asked_for_again_under_the_same_key(
 
 def unanswered(client: Client, order: Order, refunds: Refunds, amount: str = "5.00") -> None:
     """A refund that Stripe may have made, without our hearing of it."""
-    refunds.failure = gateway.StripeFailed("create a refund")
+    refunds.failure = StripeFailed("create a refund")
     assert confirm(client, order, Kind.REFUND, amount=amount).status_code == 200
     refunds.failure = None
 
@@ -472,7 +479,7 @@ def test_what_an_event_told_of_is_not_awaited_as_well(
     unanswered(finance, order, refunds)
     stripe_events.deliver(refund_event(order, "re_real", 500))
     page = finance.get(url_of(order, Kind.REFUND))
-    assert page.context["form"]["asked_before"].value() == 500
+    assert page.context["form"]["expected_refunded"].value() == 500
 
 
 def test_a_refund_from_before_or_of_another_entry_is_no_answer(
@@ -536,7 +543,7 @@ def test_who_asks_again_for_a_refund_is_written_down(
 def test_what_stripe_refuses_is_said_and_can_be_tried_again(
     finance: Client, order: Order, refunds: Refunds
 ) -> None:
-    refunds.failure = gateway.RefundRefused("Your balance is too low.")
+    refunds.failure = client.RefundRefused("Your balance is too low.")
     assert "balance is too low" in told(finance, confirm(finance, order, Kind.REFUND))
     refunds.failure = None
     confirm(finance, order, Kind.REFUND)
@@ -581,8 +588,8 @@ def test_reconcile_records_a_payment_that_no_event_told_of(
     support: Client, conversation: Conversation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = stripe_events.session(conversation)
-    conversation.await_payment(session["id"])
-    monkeypatch.setattr(gateway, "retrieve_session", {session["id"]: session}.get)
+    conversation.mark_pending(session["id"])
+    monkeypatch.setattr(client, "retrieve_session", {session["id"]: session}.get)
     confirm(support, conversation, Kind.RECONCILE)
     conversation.refresh_from_db()
     assert conversation.payment_status == PaymentStatus.PAID
@@ -595,10 +602,10 @@ def test_reconcile_says_when_stripe_does_not_answer(
     support: Client, conversation: Conversation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def silent(session_id: str) -> None:
-        raise gateway.StripeFailed("retrieve a Checkout Session")
+        raise client.StripeFailed("retrieve a Checkout Session")
 
-    conversation.await_payment("cs_test_1")
-    monkeypatch.setattr(gateway, "retrieve_session", silent)
+    conversation.mark_pending("cs_test_1")
+    monkeypatch.setattr(client, "retrieve_session", silent)
     page = told(support, confirm(support, conversation, Kind.RECONCILE))
     assert "Nothing was changed" in page
     assert SupportAction.objects.get().succeeded is False
@@ -612,7 +619,7 @@ def test_what_fails_unexpectedly_leaves_a_trace_too(
 
     monkeypatch.setattr(services, "revoke", broken)
     with pytest.raises(RuntimeError, match="the cause"):
-        confirm(support, key_of(order), Kind.REVOKE_KEY)
+        confirm(support, authenticate_key(order), Kind.REVOKE_KEY)
     trace = SupportAction.objects.get()
     assert trace.succeeded is False
     assert trace.outcome == "It failed: RuntimeError."

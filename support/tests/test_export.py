@@ -9,13 +9,13 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from accounts.tests.factories import UserFactory
-from apikeys.tests.factories import issued_key
 from billing.models import Order
 from conversations.models import Conversation
-from support import export
+from support.admin import export
 from support.models import Kind, SupportAction
 from support.tests.conftest import paid
+from testing.factories import UserFactory
+from testing.keys import issued_key
 
 
 def rows(client: Client, url: str) -> list[dict[str, str]]:

@@ -11,15 +11,14 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.tests.factories import UserFactory
 from apikeys.models import ApiKey, Grant
-from apikeys.tests.factories import issued_key
 from billing.models import EventStatus, Order, StripeEvent
-from billing.tests import stripe_events
 from conversations.models import Conversation
-from conversations.tests.factories import ConversationFactory
 from support.models import Kind, SupportAction
 from support.tests.conftest import StaffClient, paid
+from testing import stripe_events
+from testing.factories import ConversationFactory, UserFactory
+from testing.keys import issued_key
 
 LISTS = (
     "billing/order",

@@ -13,12 +13,13 @@ from django.urls import reverse
 
 from accounts.models import User
 from apikeys.models import ApiKey, Grant
-from apikeys.tests.factories import issued_key
 from billing.models import Order, StripeEvent
-from support import actions, roles
+from support import roles
+from support.actions import base
 from support.models import Kind, SupportAction
 from support.tests.conftest import StaffClient
 from support.tests.test_pages import LISTS, act, pages_of
+from testing.keys import issued_key
 
 STAFF = ("support", "finance", "auditor", "root", "none")
 READERS = ("support", "finance", "auditor", "root")
@@ -63,7 +64,7 @@ def test_each_role_does_what_it_may_and_nothing_else(
     staff: StaffClient, order: Order, role: str
 ) -> None:
     client, pk_of = staff(role), subjects(order)
-    for action in actions.ACTIONS:
+    for action in base.ACTIONS:
         opts = action.model._meta
         url = reverse(
             f"admin:{opts.app_label}_{opts.model_name}_action",
@@ -73,7 +74,7 @@ def test_each_role_does_what_it_may_and_nothing_else(
         assert client.get(url).status_code == (200 if allowed else 403), url
         if not allowed:
             form = {"token": str(uuid.uuid4()), "reason": "Because.", "amount": "1"}
-            assert client.post(url, {**form, "asked_before": "0"}).status_code == 403, url
+            assert client.post(url, {**form, "expected_refunded": "0"}).status_code == 403, url
     assert not SupportAction.objects.exists()
 
 
@@ -87,7 +88,7 @@ def test_each_page_offers_just_what_the_role_may(
         return
     page = client.get(f"/admin/billing/order/{order.pk}/")
     offered = {button.action.kind for button in page.context["buttons"]}
-    on_page = {action.kind for action in actions.ACTIONS if action.model in (Order, ApiKey, Grant)}
+    on_page = {action.kind for action in base.ACTIONS if action.model in (Order, ApiKey, Grant)}
     assert offered == {kind for kind in on_page if role in MAY[kind]}
 
 

@@ -8,12 +8,12 @@ import pytest
 from django.test import Client
 
 from apikeys import services, tokens
-from apikeys.tests.factories import issued_key
-from billing import gateway
 from billing.models import Order, StripeEvent
-from billing.tests import stripe_events
+from billing.stripe import client
 from conversations.models import Conversation
 from support.tests.conftest import StaffClient
+from testing import stripe_events
+from testing.keys import issued_key
 
 URL = "/admin/search/"
 
@@ -49,7 +49,7 @@ def test_an_order_is_found_by_a_charge_that_only_stripe_knows(
     support: Client, order: Order, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     intent_id = order.stripe_payment_intent_id
-    monkeypatch.setattr(gateway, "payment_intent_of", {"ch_9": intent_id}.get)
+    monkeypatch.setattr(client, "payment_intent_of", {"ch_9": intent_id}.get)
     assert where(support, "ch_9") == f"/admin/billing/order/{order.pk}/"
 
 
@@ -65,7 +65,7 @@ def test_a_declined_payment_leads_to_its_conversation(
 def test_a_session_nobody_paid_leads_to_its_conversation(
     support: Client, conversation: Conversation
 ) -> None:
-    conversation.await_payment("cs_test_open")
+    conversation.mark_pending("cs_test_open")
     page = f"/admin/conversations/conversation/{conversation.pk}/"
     assert where(support, "cs_test_open") == page
 

@@ -6,9 +6,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from billing import fetching, gateway
-from billing.progress import Progress
-from billing.stopping import summarised
+from billing.events import backfill
+from billing.management.interruption import summarised
+from billing.management.progress import Progress
+from billing.stripe import client
 
 
 class Command(BaseCommand):
@@ -27,9 +28,9 @@ class Command(BaseCommand):
         progress.to_go_on = "the next run goes on from here"
         try:
             with summarised(progress, self.stdout):
-                for outcome in fetching.fetch(from_start=options["from_start"]):
+                for outcome in backfill.fetch(from_start=options["from_start"]):
                     progress.step(outcome)
-        except gateway.StripeFailed as error:
+        except client.StripeFailed as error:
             raise CommandError(f"Stripe failed to {error}; {progress.to_go_on}") from None
         if progress.any_failed:
             raise CommandError("some failed: their rows say why")

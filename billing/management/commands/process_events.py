@@ -10,9 +10,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, connection
 
-from billing import retrying
-from billing.progress import Progress, summary
-from billing.stopping import summarised, terminable
+from billing.events import replay
+from billing.management.interruption import summarised, terminable
+from billing.management.progress import Progress, summary
 
 logger = logging.getLogger(__name__)
 
@@ -70,5 +70,5 @@ class Command(BaseCommand):
 
 
 def _process_due(progress: Progress) -> None:
-    for _, event_id in retrying.walk(retrying.due()):
-        progress.step(retrying.again(event_id, force=True))
+    for _, event_id in replay.walk(replay.due()):
+        progress.step(replay.again(event_id, force=True))

@@ -9,9 +9,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 from django.utils import timezone
 
+from billing.management.interruption import summarised
+from billing.management.progress import Progress
 from billing.models import SETTLED, StripeEvent, StripeEventQuerySet
-from billing.progress import Progress
-from billing.stopping import summarised
 
 BATCH = 1000
 # Stripe itself keeps events for so long; what it may still send or show must be known here.

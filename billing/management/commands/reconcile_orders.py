@@ -9,9 +9,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
-from billing import checkout, gateway
-from billing.progress import FAILED, Progress
-from billing.stopping import summarised
+from billing import checkout
+from billing.management.interruption import summarised
+from billing.management.progress import FAILED, Progress
+from billing.stripe import client
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class Command(BaseCommand):
 def _reconcile(session_id: str) -> str:
     try:
         return checkout.reconcile(session_id)
-    except gateway.StripeFailed:
+    except client.StripeFailed:
         return FAILED
     except (ValueError, DatabaseError):
         # One that cannot be read or recorded must not keep the others waiting.

@@ -10,10 +10,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import Q
 from django.utils.dateparse import parse_date, parse_datetime
 
-from billing import retrying
+from billing.events import replay
+from billing.management.interruption import summarised
+from billing.management.progress import Progress
 from billing.models import EventStatus, Order, StripeEvent, StripeEventQuerySet
-from billing.progress import Progress
-from billing.stopping import summarised
 
 
 def moment(text: str) -> datetime:
@@ -66,8 +66,8 @@ class Command(BaseCommand):
         progress = Progress("events", total=total)
         progress.to_go_on = f"to go on: --after {after}"
         with summarised(progress, self.stdout):
-            for row, event_id in retrying.walk(events, after=after):
-                progress.step(retrying.again(event_id, force=force))
+            for row, event_id in replay.walk(events, after=after):
+                progress.step(replay.again(event_id, force=force))
                 progress.to_go_on = f"to go on: --after {row}"
         if progress.any_failed:
             raise CommandError("some failed: their rows and the log say why")

@@ -1,0 +1,243 @@
+"""How many requests a key may make and how many failures an address, and who counts them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.cache import caches
+from django.test import Client
+from pytest_django.fixtures import Settings
+from rest_framework.settings import api_settings
+from rest_framework.test import APIClient
+
+from accounts.models import User
+from apikeys import throttling
+from devtools import debian
+from testing.clients import bearer
+from testing.factories import PASSWORD, UserFactory
+from testing.keys import revealed_key
+
+pytestmark = pytest.mark.django_db
+
+VERIFY = "/api/api-keys/verify"
+LISTED = "/api/conversations"
+DOORS = [VERIFY, LISTED]
+
+
+@pytest.fixture(autouse=True)
+def limits(settings: Settings) -> None:
+    """Low ones; and no minute ends within a test."""
+    settings.API_KEY_REQUESTS_PER_MINUTE = 3
+    settings.FAILED_AUTHENTICATIONS_PER_MINUTE = 3
+    if throttling._rest_of_window() < 5:
+        time.sleep(throttling._rest_of_window() + 0.1)
+
+
+@pytest.fixture
+def redis(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
+    """A real Redis on a socket of its own, which is the shared cache."""
+    program = debian.find("redis-server")
+    if program is None:
+        absent = pytest.fail if os.environ.get("CI") else pytest.skip
+        absent(debian.missing("redis-server"))
+    with tempfile.TemporaryDirectory(prefix="payflow-redis-") as directory:
+        socket = Path(directory) / "socket"
+        options = ["--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", directory]
+        server = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL)  # noqa: S603
+        while not socket.exists():
+            time.sleep(0.01)
+        settings.REDIS_URL = f"unix://{socket}"
+        settings.CACHES = {"default": shared_cache(settings.REDIS_URL)}
+        yield server
+        caches["default"].close()
+        server.kill()
+        server.wait()
+
+
+def shared_cache(url: str) -> dict[str, Any]:
+    return {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": url,
+        "OPTIONS": {"socket_timeout": 0.5, "socket_connect_timeout": 0.5},
+    }
+
+
+def fail(address: str = "192.0.2.1", door: str = VERIFY, **headers: Any) -> Any:
+    return Client(REMOTE_ADDR=address, **headers).get(
+        door, headers={"Authorization": "Bearer sk_" + "0" * 64}
+    )
+
+
+def assert_slowed_down(response: Any) -> None:
+    assert response.status_code == 429
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert response.json()["code"] == "throttled"
+    assert 1 <= int(response.headers["Retry-After"]) <= 60
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_key_that_asks_too_often_is_told_to_wait(stranger: User, door: str) -> None:
+    _, secret = revealed_key(stranger)
+    client = bearer(secret)
+    assert [client.get(door).status_code < 300 for _ in range(3)] == [True] * 3
+    assert_slowed_down(client.get(door))
+
+
+def test_every_key_has_a_limit_of_its_own_and_a_jwt_has_none(stranger: User) -> None:
+    first, second = (bearer(revealed_key(stranger)[1]) for _ in range(2))
+    for _ in range(4):
+        last = first.get(LISTED)
+    assert last.status_code == 429
+    assert second.get(LISTED).status_code == 200
+
+
+def test_the_wait_ends_with_the_minute(stranger: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = bearer(revealed_key(stranger)[1])
+    for _ in range(4):
+        last = client.get(VERIFY)
+    later = time.time() + int(last.headers["Retry-After"])
+    monkeypatch.setattr("time.time", lambda: later)
+    assert client.get(VERIFY).status_code == 204
+
+
+def test_no_limit_is_no_limit(stranger: User, settings: Settings) -> None:
+    settings.API_KEY_REQUESTS_PER_MINUTE = settings.FAILED_AUTHENTICATIONS_PER_MINUTE = 0
+    client = bearer(revealed_key(stranger)[1])
+    assert {client.get(VERIFY).status_code for _ in range(9)} == {204}
+    assert {fail().status_code for _ in range(9)} == {401}
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_an_address_that_fails_too_often_is_told_to_wait(door: str) -> None:
+    assert [fail(door=door).status_code for _ in range(3)] == [401] * 3
+    assert_slowed_down(fail(door=door))
+    assert fail("192.0.2.2", door).status_code == 401
+
+
+def test_it_does_not_lock_out_who_shares_the_address(stranger: User) -> None:
+    _, secret = revealed_key(stranger)
+    for _ in range(5):
+        fail()
+    response = Client().get(VERIFY, HTTP_AUTHORIZATION=f"Bearer {secret}", REMOTE_ADDR="192.0.2.1")
+    assert response.status_code == 204
+
+
+def test_a_request_without_credentials_is_no_failure() -> None:
+    for _ in range(9):
+        response = Client().get(LISTED)
+    assert response.status_code == 401
+
+
+def test_guessing_passwords_stops_whether_the_next_guess_is_right_or_not() -> None:
+    user = UserFactory.create(password=PASSWORD)
+    client = APIClient()
+    for _ in range(3):
+        wrong = {"email": user.email, "password": "wrong"}
+        assert client.post("/api/auth/token", wrong, format="json").status_code == 401
+    right = {"email": user.email, "password": PASSWORD}
+    assert_slowed_down(client.post("/api/auth/token", right, format="json"))
+    elsewhere = APIClient(REMOTE_ADDR="192.0.2.9")
+    assert elsewhere.post("/api/auth/token", right, format="json").status_code == 200
+
+
+def test_an_address_that_anybody_can_write_is_not_believed() -> None:
+    answers = [fail(HTTP_X_FORWARDED_FOR=f"198.51.100.{n}").status_code for n in range(4)]
+    assert answers == [401, 401, 401, 429]
+
+
+def test_as_many_addresses_are_believed_as_there_are_proxies_of_ours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(api_settings, "NUM_PROXIES", 1, raising=False)
+    for n in range(4):
+        last = fail(HTTP_X_FORWARDED_FOR=f"10.0.0.{n}, 198.51.100.7")
+    assert last.status_code == 429
+    assert fail(HTTP_X_FORWARDED_FOR="10.0.0.0, 198.51.100.8").status_code == 401
+
+
+def test_ipv6_is_counted_by_the_network_that_a_customer_has() -> None:
+    for n in range(4):
+        last = fail(f"2001:db8:1:2::{n}")
+    assert last.status_code == 429
+    assert fail("2001:db8:1:3::1").status_code == 401
+
+
+def test_an_ipv4_address_in_ipv6_clothes_is_that_address() -> None:
+    assert [fail(f"::ffff:192.0.2.{n}").status_code for n in range(4)] == [401] * 4
+    for _ in range(3):
+        last = fail("::ffff:192.0.2.1")
+    assert last.status_code == 429
+    assert fail("192.0.2.1").status_code == 429
+
+
+@pytest.mark.parametrize(
+    ("entry", "same"),
+    [
+        ("192.0.2.1:{}", "192.0.2.1"),
+        ("[2001:db8::1]:{}", "2001:db8::1"),
+        ("[::ffff:192.0.2.1]:{}", "192.0.2.1"),
+    ],
+)
+def test_a_port_behind_the_address_makes_no_other_address(
+    monkeypatch: pytest.MonkeyPatch, entry: str, same: str
+) -> None:
+    monkeypatch.setattr(api_settings, "NUM_PROXIES", 1, raising=False)
+    for port in range(50000, 50003):
+        assert fail(HTTP_X_FORWARDED_FOR=entry.format(port)).status_code == 401
+    assert fail(HTTP_X_FORWARDED_FOR=same).status_code == 429
+
+
+@pytest.mark.parametrize("address", ["fe80::1%eth0", "[", "[]:1", "1.2.3:4", "unix:"])
+def test_a_strange_address_is_counted_too(address: str) -> None:
+    assert [fail(address).status_code for _ in range(4)] == [401, 401, 401, 429]
+
+
+def test_failed_keys_do_not_stop_who_signs_in_from_the_same_address() -> None:
+    user = UserFactory.create(password=PASSWORD)
+    for _ in range(5):
+        fail("127.0.0.1")
+    right = {"email": user.email, "password": PASSWORD}
+    assert APIClient().post("/api/auth/token", right, format="json").status_code == 200
+
+
+def test_an_address_that_is_none_is_counted_too() -> None:
+    assert [fail("").status_code for _ in range(4)] == [401, 401, 401, 429]
+
+
+def test_redis_counts_for_all_processes(redis: subprocess.Popen[bytes], stranger: User) -> None:
+    client = bearer(revealed_key(stranger)[1])
+    assert [client.get(VERIFY).status_code for _ in range(2)] == [204, 204]
+    throttling.COUNTER.clear()  # as another process, which has counted nothing itself
+    assert [client.get(VERIFY).status_code for _ in range(2)] == [204, 429]
+    assert [fail().status_code for _ in range(4)] == [401, 401, 401, 429]
+
+
+def test_a_flood_of_names_takes_no_more_memory_than_it_may(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(throttling, "MAX_COUNTERS", 2)
+    counts = throttling.ProcessCounts()
+    assert [counts.add(name, 1) for name in "aabbccaabb"] == [1, 2, 1, 2, 1, 1, 3, 4, 3, 4]
+    assert len(counts._counts) == 2
+    assert counts.add("c", 2) == 1
+    assert counts.add("c", 2) == 2
+
+
+def test_when_redis_is_gone_each_process_counts_for_itself_and_nobody_waits(
+    redis: subprocess.Popen[bytes], stranger: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(throttling, "COUNTER", throttling.Counter())
+    client = bearer(revealed_key(stranger)[1])
+    assert client.get(VERIFY).status_code == 204
+    redis.kill()
+    redis.wait()
+    began = time.monotonic()
+    assert [client.get(VERIFY).status_code for _ in range(4)] == [204, 204, 204, 429]
+    assert time.monotonic() - began < 3

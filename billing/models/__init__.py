@@ -1,0 +1,28 @@
+"""The models of billing: orders, refunds, disputes, and the event log."""
+
+from billing.models.events import (
+    IGNORE_UNMATCHED_AFTER,
+    MAX_ATTEMPTS,
+    SETTLED,
+    EventStatus,
+    StripeEvent,
+    StripeEventQuerySet,
+)
+from billing.models.orders import Order, OrderQuerySet, OrderStatus
+from billing.models.reversals import OPEN_DISPUTE, Dispute, DisputeStatus, Refund
+
+__all__ = [
+    "IGNORE_UNMATCHED_AFTER",
+    "MAX_ATTEMPTS",
+    "OPEN_DISPUTE",
+    "SETTLED",
+    "Dispute",
+    "DisputeStatus",
+    "EventStatus",
+    "Order",
+    "OrderQuerySet",
+    "OrderStatus",
+    "Refund",
+    "StripeEvent",
+    "StripeEventQuerySet",
+]

@@ -1,0 +1,129 @@
+"""Orders: one for each Checkout Session that was paid, is being paid, or failed to be."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from billing.models.reversals import OPEN_DISPUTE, DisputeStatus
+
+
+class OrderStatus(models.TextChoices):
+    PENDING = "pending", "pending"  # a delayed method: the money is on its way
+    COMPLETED = "completed", "completed"
+    FAILED = "failed", "failed"
+
+
+class OrderQuerySet(models.QuerySet["Order"]):
+    def owned_by(self, user_id: int | None) -> OrderQuerySet:
+        """The rows of this user; of nobody (an anonymous user has no id), none."""
+        return self.filter(user_id=user_id) if user_id else self.none()
+
+    def completed(self) -> OrderQuerySet:
+        return self.filter(status=OrderStatus.COMPLETED)
+
+    def good(self) -> OrderQuerySet:
+        """Completed, and the money has not gone back: `Order.is_good` as a query."""
+        return self.completed().filter(refunded_at=None).exclude(dispute_status=DisputeStatus.LOST)
+
+    def with_issued_key(self) -> OrderQuerySet:
+        """Annotate `issued_key_id`: `Grant.issued_key` as a query."""
+        return self.annotate(issued_key_id=models.Min("grant__keys"))
+
+    def locked(self) -> OrderQuerySet:
+        """Lock the rows until the transaction ends. For the lock order see docs/architecture.md."""
+        return self.select_for_update(no_key=True)
+
+
+class Order(models.Model):
+    """One Checkout Session that was paid, is being paid, or failed to be."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="orders"
+    )
+    conversation = models.ForeignKey(
+        "conversations.Conversation", on_delete=models.PROTECT, related_name="orders"
+    )
+    stripe_session_id = models.CharField(max_length=255, unique=True)
+    # NULL when there was nothing to pay.
+    stripe_payment_intent_id = models.CharField(  # noqa: DJ001
+        max_length=255, null=True, blank=True, db_index=True
+    )
+    amount_cents = models.BigIntegerField(help_text="In the currency's smallest unit.")
+    currency = models.CharField(max_length=3, db_default="usd")
+    status = models.CharField(max_length=16, choices=OrderStatus, db_default=OrderStatus.PENDING)
+    tier = models.CharField(max_length=64, db_default="premium")
+    livemode = models.BooleanField(db_default=False)
+    # The conversation is paid by another order: money is due back.
+    is_duplicate = models.BooleanField("duplicate", db_default=False)
+    # NULL: not paid, or a duplicate that never was the payment that stands.
+    grant = models.ForeignKey(
+        "apikeys.Grant", on_delete=models.PROTECT, null=True, blank=True, related_name="orders"
+    )
+    paid_at = models.DateTimeField(null=True, blank=True)
+    refunded_cents = models.BigIntegerField(db_default=0, help_text="What has gone back so far.")
+    # The highest `amount_refunded` that the charge itself was seen with: see billing.returns.
+    charge_refunded_cents = models.BigIntegerField(db_default=0, editable=False)
+    refunded_at = models.DateTimeField("fully refunded at", null=True, blank=True)
+    # The most_severe of its disputes; empty: none.
+    dispute_status = models.CharField(max_length=32, blank=True, db_default="")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(auto_now=True, db_default=Now())
+
+    objects = OrderQuerySet.as_manager()
+
+    class Meta:
+        db_table = "orders"
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(status__in=OrderStatus.values), name="orders_status_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(amount_cents__gte=0), name="orders_amount_not_negative"
+            ),
+            models.CheckConstraint(
+                condition=Q(grant__isnull=True) | Q(status=OrderStatus.COMPLETED),
+                name="orders_grant_only_when_paid",
+            ),
+        )
+        indexes = (
+            models.Index(fields=["user", "-id"], name="orders_of_user"),
+            models.Index(fields=["conversation", "-id"], name="orders_of_conversation"),
+            # For staff: the exceptions among the completed, newest first, and the days' sums.
+            models.Index(
+                fields=["status", "-id"],
+                name="orders_not_completed",
+                condition=~Q(status=OrderStatus.COMPLETED),
+            ),
+            models.Index(fields=["-id"], name="orders_duplicate", condition=Q(is_duplicate=True)),
+            models.Index(fields=["-id"], name="orders_refunded", condition=Q(refunded_cents__gt=0)),
+            models.Index(fields=["-id"], name="orders_disputed", condition=~Q(dispute_status="")),
+            models.Index(
+                fields=["created_at"],
+                include=[
+                    "status",
+                    "is_duplicate",
+                    "currency",
+                    "amount_cents",
+                    "refunded_cents",
+                    "refunded_at",
+                ],
+                name="orders_by_day",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"Order {self.pk}"
+
+    @property
+    def is_good(self) -> bool:
+        """Completed, and the money has not gone back."""
+        gone = self.refunded_at is not None or self.dispute_status == DisputeStatus.LOST
+        return self.status == OrderStatus.COMPLETED and not gone
+
+    @property
+    def is_disputed(self) -> bool:
+        """The money of a dispute is away, and nobody knows yet whether it comes back."""
+        return self.dispute_status in OPEN_DISPUTE

@@ -1,0 +1,70 @@
+"""Refunds and disputes, one row for each of Stripe's objects."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models.functions import Now
+
+
+class DisputeStatus(models.TextChoices):
+    """Stripe's own words (API version 2026-10-28)."""
+
+    WARNING_NEEDS_RESPONSE = "warning_needs_response", "inquiry, needs response"
+    WARNING_UNDER_REVIEW = "warning_under_review", "inquiry, under review"
+    WARNING_CLOSED = "warning_closed", "inquiry closed"
+    NEEDS_RESPONSE = "needs_response", "needs response"
+    UNDER_REVIEW = "under_review", "under review"
+    APPEAL_NEEDS_RESPONSE = "appeal_needs_response", "appeal, needs response"
+    APPEAL_UNDER_REVIEW = "appeal_under_review", "appeal, under review"
+    PREVENTED = "prevented", "prevented"
+    WON = "won", "won"
+    LOST = "lost", "lost"
+
+
+# An inquiry is a question: no money has moved. A dispute has taken the money until it is won.
+OPEN_DISPUTE = (
+    DisputeStatus.NEEDS_RESPONSE,
+    DisputeStatus.UNDER_REVIEW,
+    DisputeStatus.APPEAL_NEEDS_RESPONSE,
+    DisputeStatus.APPEAL_UNDER_REVIEW,
+)
+
+
+class Refund(models.Model):
+    """One refund of an order, as Stripe last told of it."""
+
+    order = models.ForeignKey("billing.Order", on_delete=models.CASCADE, related_name="refunds")
+    stripe_refund_id = models.CharField(max_length=255, unique=True)
+    amount_cents = models.BigIntegerField(help_text="In the currency's smallest unit.")
+    currency = models.CharField(max_length=3)
+    status = models.CharField(max_length=32)  # Stripe's words; a new one must not be an error
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(auto_now=True, db_default=Now())
+
+    class Meta:
+        db_table = "refunds"
+
+    def __str__(self) -> str:
+        return self.stripe_refund_id
+
+
+class Dispute(models.Model):
+    """One dispute over an order, as Stripe last told of it."""
+
+    order = models.ForeignKey("billing.Order", on_delete=models.CASCADE, related_name="disputes")
+    stripe_dispute_id = models.CharField(max_length=255, unique=True)
+    amount_cents = models.BigIntegerField(help_text="In the currency's smallest unit.")
+    currency = models.CharField(max_length=3)
+    reason = models.CharField(max_length=64, blank=True, db_default="")
+    status = models.CharField(max_length=32)  # Stripe's words; a new one must not be an error
+    # Which event said so, by Stripe's clock and by its place in the ledger: see billing.returns.
+    last_event_at = models.DateTimeField(editable=False)
+    last_event_id = models.BigIntegerField(editable=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(auto_now=True, db_default=Now())
+
+    class Meta:
+        db_table = "disputes"
+
+    def __str__(self) -> str:
+        return self.stripe_dispute_id

@@ -1,0 +1,51 @@
+"""Runs the webhook's own SQL as prepared statements.
+
+Django's ORM takes several times as long to write a statement as PostgreSQL takes to execute it. The
+statements that every event needs are therefore written once; everything else uses the ORM.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, LiteralString
+
+import psycopg
+from django.db import connections
+from psycopg import errors
+
+Parameters = Sequence[Any] | Mapping[str, Any]
+
+# Raised when a pooler has changed the server connection behind a prepared statement, or a
+# migration its columns.
+_NOT_PREPARED = (
+    errors.InvalidSqlStatementName,
+    errors.DuplicatePreparedStatement,
+    errors.FeatureNotSupported,
+)
+
+
+class _Preparing:
+    """Whether this process prepares statements."""
+
+    enabled = True
+
+
+def execute(statement: LiteralString, parameters: Parameters) -> int:
+    """Execute a statement and return the number of rows it touched.
+
+    Where statements cannot stay prepared (behind some poolers), one execution fails, and this
+    process prepares none from then on.
+    """
+    database = connections["default"]
+    if database.vendor != "postgresql":
+        with database.cursor() as cursor:
+            cursor.execute(statement, parameters)
+            return int(cursor.rowcount)
+    database.ensure_connection()
+    with database.wrap_database_errors, psycopg.Cursor(database.connection) as cursor:
+        try:
+            cursor.execute(statement, parameters, prepare=_Preparing.enabled)
+        except _NOT_PREPARED:
+            _Preparing.enabled = False
+            raise
+        return cursor.rowcount

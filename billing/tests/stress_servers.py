@@ -1,0 +1,219 @@
+"""The servers that the storm goes over, and what is done to them meanwhile."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+
+from devtools.management import manage
+from devtools.ports import LOOPBACK, free_port
+from devtools.postgres import Cluster
+from devtools.service import Service
+from testing import stripe_events as stripe
+
+CLIENTS = 16
+PATIENCE = 240.0  # seconds for one delivery to be accepted, whatever happens
+PAUSE = 0.1
+SOON = 0.3  # seconds: a small storm is over in two
+RECOVERY = 30.0  # seconds within which what was killed must be replaced
+
+ANSWER_TIMEOUT = 30.0
+
+
+@dataclass(frozen=True)
+class Span:
+    """From when to when something lasted, by the monotonic clock."""
+
+    began: float
+    ended: float
+
+    def meets(self, other: Span) -> bool:
+        return self.began <= other.ended and other.began <= self.ended
+
+
+class RestartingCluster(Cluster):
+    """A durable PostgreSQL that is started again whenever it ends."""
+
+    def __init__(self) -> None:
+        super().__init__(durable=True)
+        self.outages: list[Span] = []
+
+    def _postgres(self) -> list[str]:
+        again_and_again = 'while :; do "$0" "$@"; sleep 0.2; done'
+        return ["/bin/sh", "-c", again_and_again, *super()._postgres()]
+
+    def crash(self) -> None:
+        """What `pg_ctl stop -m immediate` does: no checkpoint, no goodbye, recovery at start."""
+        began = time.monotonic()
+        pid = (self._data / "postmaster.pid").read_text().splitlines()[0]
+        os.kill(int(pid), signal.SIGQUIT)
+        wait_until(lambda: not Path(f"/proc/{pid}").exists() and self._is_up())
+        self.outages.append(Span(began, time.monotonic()))
+
+    def _is_up(self) -> bool:
+        try:
+            psycopg.connect(self.url()).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    @property
+    def deadlocks(self) -> int:
+        return self.log.read_text(errors="replace").count("deadlock detected")
+
+
+@dataclass
+class App:
+    """payflow under gunicorn, 2 workers of 4 threads."""
+
+    port: int
+    pid_file: Path
+    kills: list[Span] = field(default_factory=list)
+
+    def kill_a_worker(self) -> None:
+        """SIGKILL a worker, the young and the old in turn; gunicorn starts another."""
+        master = self.pid_file.read_text().strip()
+        children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+        if children:
+            pid = children[-(len(self.kills) % 2)]
+            began = time.monotonic()
+            os.kill(int(pid), signal.SIGKILL)
+            wait_until(lambda: not Path(f"/proc/{pid}").exists())
+            self.kills.append(Span(began, time.monotonic()))
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + RECOVERY
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+@contextmanager
+def running_app(cluster: Cluster, directory: Path) -> Iterator[App]:
+    """The app on a database with all migrations."""
+    environment = {
+        **os.environ,
+        "DATABASE_URL": cluster.url(),
+        "WEB_CONCURRENCY": "2",
+        "LOG_LEVEL": "ERROR",
+    }
+    manage(environment, "migrate", "--verbosity=0")
+    app = App(free_port(), directory / "gunicorn.pid")
+    command = ["-m", "gunicorn", "payflow.wsgi", f"--bind={LOOPBACK}:{app.port}"]
+    command += [f"--pid={app.pid_file}", "--access-logfile=/dev/null"]
+    with Service("app", [sys.executable, *command], environment) as service:
+        service.wait_for(f"http://{LOOPBACK}:{app.port}/healthz")
+        yield app
+
+
+@contextmanager
+def every(seconds: float, act: Callable[[], None]) -> Iterator[None]:
+    """Do it soon, and again and again for as long as the block lasts."""
+    stop = threading.Event()
+
+    def run() -> None:
+        pause = SOON
+        while not stop.wait(pause):
+            act()
+            pause = seconds
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A delivery that was not accepted. It lasted from the last answer over its connection on."""
+
+    event: str
+    during: Span
+    status: int | None
+    """None: there was no answer."""
+    text: str
+
+
+@dataclass
+class Answers:
+    """How the deliveries of one storm were answered."""
+
+    statuses: Counter[int | None] = field(default_factory=Counter)
+    acknowledged: set[str] = field(default_factory=set)
+    failures: list[Failure] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+def send_all(port: int, deliveries: list[stripe.Json], answers: Answers) -> None:
+    """Deliver by 16 clients, each of which repeats a delivery until it is answered with 2xx."""
+    queue = iter(deliveries)
+
+    def client() -> None:
+        with closing(Sender(port, answers)) as sender:
+            while True:
+                with answers.lock:
+                    event = next(queue, None)
+                if event is None:
+                    break
+                sender.deliver(event)
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        for done in [pool.submit(client) for _ in range(CLIENTS)]:
+            done.result()
+
+
+class Sender:
+    """One client and its connection."""
+
+    def __init__(self, port: int, answers: Answers) -> None:
+        self._connection = http.client.HTTPConnection(LOOPBACK, port, timeout=ANSWER_TIMEOUT)
+        self._answers = answers
+        self._asked = time.monotonic()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def deliver(self, event: stripe.Json) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            # Whoever answered the last question may have died before the answer was read.
+            since, self._asked = self._asked, time.monotonic()
+            status, text = self._post(json.dumps(event))
+            with self._answers.lock:
+                self._answers.statuses[status] += 1
+                if status == 200:
+                    self._answers.acknowledged.add(event["id"])
+                    return
+                during = Span(since, time.monotonic())
+                self._answers.failures.append(Failure(event["id"], during, status, text))
+            time.sleep(PAUSE)
+        told = [one for one in self._answers.failures if one.event == event["id"]]
+        raise TimeoutError(f"{event['id']} was not accepted within {PATIENCE} s: {told}")
+
+    def _post(self, body: str) -> tuple[int | None, str]:
+        """The answer's status and text; None when there was no answer."""
+        headers = {"Content-Type": "application/json", "Stripe-Signature": stripe.signature(body)}
+        try:
+            self._connection.request("POST", stripe.URL, body, headers)
+            response = self._connection.getresponse()
+            return response.status, response.read().decode()
+        except (http.client.HTTPException, OSError) as error:
+            self.close()  # the next request opens it again
+            return None, repr(error)

@@ -1,0 +1,168 @@
+"""Events that never arrived and payments that were never told of, against a local Stripe."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.core.management import CommandError
+from django.db import connection
+from django.utils import timezone
+
+from apikeys.models import ApiKey
+from billing import checkout
+from billing.events import backfill
+from billing.models import Order, OrderStatus, StripeEvent
+from billing.tests.test_commands import everything, run
+from conversations.models import Conversation, PaymentStatus
+from sandbox.testing import RunningSandbox
+from testing.factories import ConversationFactory
+
+pytestmark = [pytest.mark.django_db, pytest.mark.http]
+
+
+def start(conversation: Conversation) -> str:
+    """Hand out a link; returns the session's id."""
+    customer = checkout.Customer.of(conversation.user)
+    return checkout.start_checkout(customer, conversation.pk).id
+
+
+def paid(conversation: Conversation) -> bool:
+    conversation.refresh_from_db()
+    return conversation.is_paid
+
+
+def nothing_was_heard_for_an_hour() -> None:
+    hour_ago = timezone.now() - timedelta(hours=1)
+    Conversation.objects.update(updated_at=hour_ago)
+    Order.objects.update(updated_at=hour_ago)
+
+
+def test_what_was_not_delivered_is_fetched_and_done_once(
+    conversation: Conversation, local_stripe: RunningSandbox
+) -> None:
+    session_id = start(conversation)
+    local_stripe.pay(session_id)
+    assert run("fetch_events") == "1 events: 1 processed"
+    assert paid(conversation)
+    assert ApiKey.objects.count() == 1
+    before = everything()
+    assert run("fetch_events") == "0 events"
+    assert run("fetch_events", "--from-start") == "1 events: 1 processed"
+    before["StripeEvent"][0]["fetched_at"] = StripeEvent.objects.get().fetched_at
+    assert everything() == before
+
+
+def test_fetching_goes_on_where_it_stopped_oldest_first(
+    conversation: Conversation, local_stripe: RunningSandbox
+) -> None:
+    session_id = start(conversation)
+    local_stripe.pay(session_id)
+    order_of_events = backfill.fetch()
+    assert next(order_of_events) == "processed"
+    order_of_events.close()  # interrupted before it could note how far it came
+    charge = local_stripe.object(local_stripe.object(session_id)["payment_intent"])["latest_charge"]
+    local_stripe.refund(charge)
+    local_stripe.wait_idle()
+    run("fetch_events")
+    assert not paid(conversation)
+    assert Order.objects.get().refunded_cents == Order.objects.get().amount_cents
+    fetched = StripeEvent.objects.exclude(fetched_at=None).order_by("fetched_at")
+    kinds = [event.type for event in fetched]
+    assert kinds[0] == "checkout.session.completed"
+    assert run("fetch_events") == "0 events"
+
+
+def test_more_than_a_page_is_fetched(local_stripe: RunningSandbox) -> None:
+    conversations = [ConversationFactory.create() for _ in range(3)]
+    for _ in range(35):  # 105 declined attempts, 102 sessions replaced
+        for conversation in conversations:
+            local_stripe.pay(start(conversation), "4000000000000002")
+    assert run("fetch_events") == "207 events: 207 processed"
+    events = StripeEvent.objects.order_by("pk")
+    told = [event.payload["created"] for event in events]
+    assert told == sorted(told)
+
+
+def test_a_place_to_start_from_that_stripe_forgot_means_from_the_start(
+    conversation: Conversation, local_stripe: RunningSandbox
+) -> None:
+    StripeEvent.objects.create(
+        event_id="evt_of_last_year", type="x", payload={}, fetched_at=timezone.now()
+    )
+    local_stripe.pay(start(conversation))
+    assert run("fetch_events") == "1 events: 1 processed"
+
+
+def test_a_payment_nobody_told_of_is_found_by_reconciling(
+    conversation: Conversation, local_stripe: RunningSandbox
+) -> None:
+    local_stripe.pay(start(conversation))
+    assert run("reconcile_orders") == "0 sessions"  # it may still be told
+    nothing_was_heard_for_an_hour()
+    assert run("reconcile_orders") == "1 sessions: 1 order completed"
+    assert paid(conversation)
+    before = everything()
+    nothing_was_heard_for_an_hour()
+    assert run("reconcile_orders", "--older-than", 1) == "0 sessions"
+    assert everything() == before
+
+
+def test_reconciling_leaves_an_open_session_open_and_fails_an_expired_one(
+    conversation: Conversation, local_stripe: RunningSandbox
+) -> None:
+    start(conversation)
+    nothing_was_heard_for_an_hour()
+    assert run("reconcile_orders") == "1 sessions: 1 session open"
+    local_stripe.advance_clock(25 * 3600)
+    assert run("reconcile_orders") == "1 sessions: 1 session expired"
+    conversation.refresh_from_db()
+    assert conversation.payment_status == PaymentStatus.FAILED
+
+
+@pytest.mark.parametrize("succeeds", [True, False])
+def test_reconciling_settles_a_delayed_payment(
+    conversation: Conversation, local_stripe: RunningSandbox, succeeds: bool
+) -> None:
+    local_stripe.set_options(delayed_method_delay=3600)
+    session_id = start(conversation)
+    local_stripe.pay_by_debit(session_id, succeeds=succeeds)
+    nothing_was_heard_for_an_hour()
+    assert run("reconcile_orders") == "1 sessions: 1 order pending"
+    assert Order.objects.get().status == OrderStatus.PENDING
+    local_stripe.advance_clock(3601)
+    local_stripe.wait_idle()
+    nothing_was_heard_for_an_hour()
+    assert run("reconcile_orders") == f"1 sessions: 1 order {'completed' if succeeds else 'failed'}"
+    assert paid(conversation) is succeeds
+
+
+def test_stripe_being_down_is_told_and_changes_nothing(
+    conversation: Conversation, local_stripe: RunningSandbox
+) -> None:
+    local_stripe.pay(start(conversation))
+    nothing_was_heard_for_an_hour()
+    before = everything()
+    local_stripe.set_switches(api_error=403)
+    with pytest.raises(CommandError, match="Stripe failed to list events"):
+        run("fetch_events")
+    with pytest.raises(CommandError, match="some could not be brought up to date"):
+        run("reconcile_orders")
+    assert everything() == before
+
+
+@pytest.mark.postgres
+def test_one_session_that_cannot_be_recorded_keeps_no_other_waiting(
+    local_stripe: RunningSandbox,
+) -> None:
+    refused, other = ConversationFactory.create(), ConversationFactory.create()
+    for conversation in (refused, other):
+        local_stripe.pay(start(conversation))
+    nothing_was_heard_for_an_hour()
+    with connection.cursor() as cursor:
+        condition = f"CHECK (conversation_id <> {int(refused.pk)}) NOT VALID"
+        cursor.execute(f"ALTER TABLE orders ADD CONSTRAINT full_up {condition}")
+    with pytest.raises(CommandError, match="some could not be brought up to date"):
+        run("reconcile_orders")
+    assert paid(other)
+    assert not paid(refused)

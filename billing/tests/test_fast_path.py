@@ -1,0 +1,195 @@
+"""The usual payment, settled at once, leaves what the steps would; all else is left to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.db import connection, models
+
+from apikeys.models import ApiKey, Grant
+from billing import fast_path, prepared_sql
+from billing.events import log
+from billing.models import EventStatus, Order, StripeEvent
+from conversations.models import Conversation, PaymentStatus
+from testing import stripe_events as stripe
+from testing.factories import ConversationFactory
+from testing.keys import issued_key
+
+pytestmark = pytest.mark.django_db
+Json = dict[str, Any]
+PAID_LATER = "checkout.session.async_payment_succeeded"
+
+
+@pytest.fixture(autouse=True)
+def preparing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepared_sql._Preparing, "enabled", True)
+
+
+@pytest.fixture
+def on_postgres() -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has the steps only")
+
+
+@pytest.mark.usefixtures("on_postgres")
+@pytest.mark.parametrize("kind", ["checkout.session.completed", PAID_LATER])
+@pytest.mark.parametrize("failed_before", [False, True])
+def test_the_same_is_written(
+    kind: str, failed_before: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ways = []
+    settle_at_once = fast_path.settle
+    for settle in (settle_at_once, lambda event: False):
+        conversation = ConversationFactory.create()
+        session = stripe.session(conversation, amount_total=4999, currency="eur")
+        event = log.record(stripe.event(kind, session))
+        if failed_before:
+            StripeEvent.objects.get(event_id=event["id"]).fail(ValueError("the first time"))
+        done: list[bool] = []
+        monkeypatch.setattr(fast_path, "settle", _watched(settle, done))
+        log.process_new(event)
+        assert done == [settle is settle_at_once]
+        order = Order.objects.get(stripe_session_id=session["id"])
+        stored = StripeEvent.objects.filter(event_id=event["id"])
+        key = issued_key(order)
+        assert stored.get().outcome == f"order {order.pk} completed, key {key.pk} issued"
+        if settle is settle_at_once:  # of the clock, not of the transaction's beginning
+            assert order.paid_at is not None
+            assert order.created_at <= order.paid_at <= order.updated_at
+        ways.append(
+            [
+                _alike(stored, conversation),
+                _alike(Order.objects.filter(pk=order.pk), conversation),
+                _alike(Grant.objects.filter(orders=order), conversation),
+                _alike(ApiKey.objects.filter(pk=key.pk), conversation),
+                _alike(Conversation.objects.filter(pk=conversation.pk), conversation),
+            ]
+        )
+    assert ways[0] == ways[1]
+
+
+def _watched(settle: Callable[[Json], bool], done: list[bool]) -> Callable[[Json], bool]:
+    def watched(event: Json) -> bool:
+        done.append(settle(event))
+        return done[-1]
+
+    return watched
+
+
+def _alike(rows: models.QuerySet[Any], conversation: Conversation) -> dict[str, object]:
+    """The row without what differs from payment to payment; of a time, whether there is one."""
+    row = rows.values().get()
+    own = {"id", "title", "key_hash", "key_prefix", "grant_id", "stripe_session_id", "payload"}
+    own |= {"stripe_payment_intent_id", "payment_intent_id", "event_id", "object_id", "outcome"}
+    mine = {"user_id": conversation.user_id, "conversation_id": conversation.pk}
+    assert all(row[name] == value for name, value in mine.items() if name in row)
+    return {
+        name: value is not None if name.endswith("_at") or name in own else value
+        for name, value in row.items()
+        if name not in mine
+    }
+
+
+def _completed(conversation: Conversation, **facts: Any) -> Json:
+    return log.record(stripe.completed(conversation, **facts))
+
+
+def _settled(conversation: Conversation) -> Json:
+    event = _completed(conversation)
+    log.process(event["id"])
+    return event
+
+
+def _of_a_session_with_an_order(conversation: Conversation) -> Json:
+    waiting = _completed(conversation, payment_status="unpaid")
+    log.process(waiting["id"])
+    return log.record(stripe.event(PAID_LATER, {**waiting["data"]["object"]}))
+
+
+def _of_a_paid_conversation(conversation: Conversation) -> Json:
+    _settled(conversation)
+    return _completed(conversation)
+
+
+def _of_another_owner(conversation: Conversation) -> Json:
+    other = ConversationFactory.create(user__email="another@example.com")
+    metadata = {**stripe.reference(conversation), "user_id": str(other.user_id)}
+    return _completed(conversation, metadata=metadata)
+
+
+def _refunded_before(conversation: Conversation) -> Json:
+    refund = log.record(stripe.event("refund.created", stripe.refund("pi_early")))
+    log.process(refund["id"])
+    return _completed(conversation, payment_intent="pi_early")
+
+
+def _refund_recorded_only(conversation: Conversation) -> Json:
+    log.record(stripe.event("refund.created", stripe.refund("pi_early")))
+    return _completed(conversation, payment_intent="pi_early")
+
+
+UNUSUAL: dict[str, Callable[[Conversation], Json]] = {
+    "settled": _settled,
+    "a session with an order": _of_a_session_with_an_order,
+    "a paid conversation": _of_a_paid_conversation,
+    "another owner": _of_another_owner,
+    "an owner beyond all ids": lambda it: _completed(
+        it, metadata={**stripe.reference(it), "user_id": "9" * 19}
+    ),
+    "a refund waits": _refunded_before,
+    "a refund is about to wait": _refund_recorded_only,
+    "no money": lambda it: _completed(it, payment_status="unpaid"),
+    "no payment intent": lambda it: _completed(it, payment_intent=None),
+    "live mode": lambda it: _completed(it, livemode=True),
+    "another product": lambda it: _completed(it, metadata={}),
+    "another type": lambda it: log.record(
+        stripe.event("checkout.session.expired", stripe.session(it))
+    ),
+    "no conversation": lambda it: _completed(
+        it, metadata={**stripe.reference(it), "conversation_id": "9999999"}
+    ),
+    "not stored": stripe.completed,
+}
+
+
+@pytest.mark.parametrize("unusual", UNUSUAL)
+def test_nothing_else_is_touched(unusual: str, conversation: Conversation) -> None:
+    event = UNUSUAL[unusual](conversation)
+    before = _everything()
+    assert not fast_path.settle(event)
+    assert _everything() == before
+
+
+def _everything() -> list[Json]:
+    models_touched: list[type[models.Model]] = [StripeEvent, Order, ApiKey, Conversation]
+    return [
+        row for model in models_touched for row in model._default_manager.order_by("pk").values()
+    ]
+
+
+def test_sqlite_has_the_steps_only(conversation: Conversation) -> None:
+    event = _completed(conversation)
+    assert fast_path.settle(event) == (connection.vendor == "postgresql")
+    log.process_new(event)
+    conversation.refresh_from_db()
+    assert conversation.payment_status == PaymentStatus.PAID
+
+
+@pytest.fixture
+def own_connection() -> Iterator[None]:
+    yield
+    connection.close()  # and with it what was prepared
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("on_postgres", "own_connection")
+def test_behind_a_pooler_one_event_fails_and_no_other(conversation: Conversation) -> None:
+    told = stripe.completed(conversation)
+    stripe.deliver(stripe.completed(ConversationFactory.create()))  # the statements are planned
+    with connection.cursor() as cursor:  # as if another server process had come in between
+        cursor.execute("DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$")
+    assert stripe.deliver(told).status_code == 500
+    assert stripe.deliver(told).status_code == 200
+    assert StripeEvent.objects.filter(status=EventStatus.PROCESSED).count() == 2

@@ -1,0 +1,277 @@
+"""Everything at once, over HTTP, on a durable PostgreSQL: every payment ends as it was scripted.
+
+`make test` goes through one short storm of each kind; `make storm` through many long ones, and
+prints what happened in each.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import psycopg
+import pytest
+from django.core.management import call_command
+from django.db import connections
+
+from billing import checkout
+from billing.events import backfill
+from billing.models import Order, StripeEvent
+from billing.tests.stress_scripts import NOTHING, Payment, deliveries, payments
+from billing.tests.stress_servers import (
+    Answers,
+    App,
+    Failure,
+    RestartingCluster,
+    every,
+    running_app,
+    send_all,
+)
+from billing.tests.test_commands import everything
+from sandbox.testing import RunningSandbox
+from testing import stripe_events as stripe
+from testing.factories import ConversationFactory
+from testing.keys import issued_key
+
+pytestmark = [pytest.mark.postgres, pytest.mark.http, pytest.mark.timeout(900)]
+
+SEEDS = range(int(os.environ.get("STORM_SEEDS", "2")))
+CONVERSATIONS = int(os.environ.get("STORM_CONVERSATIONS", "300"))
+
+Servers = tuple[RestartingCluster, App]
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    directory = tmp_path_factory.mktemp("storm")
+    with RestartingCluster() as cluster, running_app(cluster, directory) as app:
+        yield cluster, app
+
+
+def made_ready(cluster: RestartingCluster, count: int) -> list[Payment]:
+    """Scripted payments, each with a user and a conversation that has been given its link."""
+    with psycopg.connect(cluster.url()) as database:
+        users = database.execute(
+            "INSERT INTO users (email) SELECT gen_random_uuid() || '@example.com'"
+            " FROM generate_series(1, %s) RETURNING id",
+            [count],
+        ).fetchall()
+        rows = database.execute(
+            "INSERT INTO conversations (user_id, title) SELECT unnest(%s::bigint[]), 'storm'"
+            " RETURNING id, user_id",
+            [[row[0] for row in users]],
+        ).fetchall()
+        told = payments([(row[0], row[1]) for row in rows])
+        with database.cursor() as cursor:
+            cursor.executemany(
+                "UPDATE conversations SET payment_status = 'pending', stripe_session_id = %s"
+                " WHERE id = %s",
+                [(payment.session_id, payment.conversation_id) for payment in told],
+            )
+    return told
+
+
+def ends(cluster: RestartingCluster) -> dict[int, tuple[object, ...]]:
+    """How each conversation ended: its orders, its status, its keys, the refunded cents."""
+    orders: defaultdict[int, list[str]] = defaultdict(list)
+    keys: defaultdict[int, list[str]] = defaultdict(list)
+    refunded: defaultdict[int, int] = defaultdict(int)
+    with psycopg.connect(cluster.url()) as database:
+        conversations = database.execute("SELECT id, payment_status FROM conversations").fetchall()
+        for conversation, status, cents, revoked, suspended, key in database.execute(
+            "SELECT o.conversation_id, CASE WHEN is_duplicate THEN upper(status) ELSE status END,"
+            " refunded_cents, g.revoked_at, g.suspended_at, k.id"
+            " FROM orders o LEFT JOIN grants g ON g.id = o.grant_id"
+            " LEFT JOIN api_keys k ON k.grant_id = g.id"
+        ):
+            orders[conversation].append(status)
+            refunded[conversation] += cents
+            if key is not None:
+                state = "revoked" if revoked else "suspended" if suspended else "live"
+                keys[conversation].append(state)
+        without_order = database.execute(
+            "SELECT count(*) FROM api_keys WHERE grant_id NOT IN"
+            " (SELECT grant_id FROM orders WHERE grant_id IS NOT NULL)"
+        ).fetchone()
+    assert without_order == (0,)
+    return {
+        pk: (tuple(sorted(orders[pk])), status, tuple(sorted(keys[pk])), refunded[pk])
+        for pk, status in conversations
+    }
+
+
+def unsettled(cluster: RestartingCluster) -> dict[str, str]:
+    with psycopg.connect(cluster.url()) as database:
+        rows = database.execute(
+            "SELECT event_id, status FROM stripe_events"
+            " WHERE status NOT IN ('processed', 'ignored')"
+        ).fetchall()
+    return dict(rows)
+
+
+def stored(cluster: RestartingCluster) -> set[str]:
+    with psycopg.connect(cluster.url()) as database:
+        return {row[0] for row in database.execute("SELECT event_id FROM stripe_events")}
+
+
+def assert_all_ended_as_scripted(cluster: RestartingCluster, told: list[Payment]) -> None:
+    ended = ends(cluster)
+    wrong = {
+        payment.conversation_id: (payment.script, payment.expected, ended[payment.conversation_id])
+        for payment in told
+        if ended[payment.conversation_id] != payment.expected
+    }
+    assert wrong == {}
+    # What is of another product or mode waits for an order that never comes, and nothing else.
+    waiting = {
+        event["id"] for payment in told if payment.expected == NOTHING for event in payment.events
+    }
+    left = unsettled(cluster)
+    assert set(left.values()) <= {"unmatched"}
+    ours = {event["id"] for payment in told for event in payment.all_events}
+    assert set(left) & ours <= waiting
+
+
+def storm(
+    servers: Servers,
+    seed: int,
+    *,
+    count: int,
+    chaos: Callable[[], None] | None = None,
+    explained: Callable[[Failure], bool] = lambda failure: False,
+) -> None:
+    """Deliver it all; whatever is not answered with 200 must be `explained`."""
+    cluster, app = servers
+    told = made_ready(cluster, count)
+    waves = deliveries(told, seed=seed)
+    sent = [event for wave in waves for event in wave]
+    answers = Answers()
+    began = time.monotonic()
+    with ExitStack() as stack:
+        if chaos is not None:
+            stack.enter_context(every(1.0, chaos))
+        for wave in waves:
+            send_all(app.port, wave, answers)
+    took = time.monotonic() - began
+    print(  # noqa: T201 - what `make storm` is for
+        f"seed {seed}: {count} conversations, {len(sent)} deliveries in {took:.0f} s,"
+        f" answers {dict(answers.statuses)} (None: without one),"
+        f" {cluster.deadlocks} deadlocks"
+    )
+    assert cluster.deadlocks == 0
+    assert [failure for failure in answers.failures if not explained(failure)] == []
+    assert answers.acknowledged == {event["id"] for event in sent}
+    assert answers.acknowledged <= stored(cluster)
+    assert_all_ended_as_scripted(cluster, told)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_payment_ends_as_scripted(servers: Servers, seed: int) -> None:
+    storm(servers, seed, count=CONVERSATIONS)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_and_while_a_worker_is_killed_every_second(servers: Servers, seed: int) -> None:
+    app = servers[1]
+    kills = len(app.kills)
+
+    def explained(failure: Failure) -> bool:
+        """The worker that had the connection was killed; it leaves no other error behind."""
+        return failure.status is None and any(map(failure.during.meets, app.kills))
+
+    storm(servers, seed, count=CONVERSATIONS, chaos=app.kill_a_worker, explained=explained)
+    assert len(app.kills) > kills
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_and_while_the_database_crashes(servers: Servers, seed: int) -> None:
+    cluster, _ = servers
+    crashes = len(cluster.outages)
+    turn = iter(range(10_000))
+
+    def crash_now_and_then() -> None:
+        if next(turn) % 4 == 0:  # it needs a moment to recover
+            cluster.crash()
+
+    def explained(failure: Failure) -> bool:
+        """The database was away meanwhile."""
+        return failure.status == 500 and any(map(failure.during.meets, cluster.outages))
+
+    storm(
+        servers,
+        seed,
+        count=CONVERSATIONS,
+        chaos=crash_now_and_then,
+        explained=explained,
+    )
+    assert len(cluster.outages) > crashes
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("round_", range(2))
+def test_two_replays_two_fetches_a_reconcile_and_live_deliveries_at_once(
+    local_stripe: RunningSandbox, deadlocks: Callable[[], list[str]], round_: int
+) -> None:
+    conversations = [ConversationFactory.create() for _ in range(12)]
+    for number, conversation in enumerate(conversations):
+        customer = checkout.Customer.of(conversation.user)
+        session_id = checkout.start_checkout(customer, conversation.pk).id
+        local_stripe.pay(session_id)
+        intent = local_stripe.object(local_stripe.object(session_id)["payment_intent"])
+        if number % 3 == 0:
+            local_stripe.refund(intent["latest_charge"])
+    local_stripe.wait_idle()
+    events = local_stripe.events()
+    delivered = events[: len(events) * 2 // 3]  # the rest comes by being fetched alone
+    concurrently(
+        lambda: [stripe.deliver(event) for event in delivered],
+        lambda: [stripe.deliver(event) for event in reversed(delivered)],
+        lambda: call_command("replay_events", "--force"),
+        lambda: call_command("replay_events", "--force"),
+        lambda: call_command("fetch_events"),
+        lambda: call_command("fetch_events", "--from-start"),
+        lambda: call_command("reconcile_orders", "--older-than", "0"),
+    )
+    assert deadlocks() == []
+    handled = {event["id"] for event in events if event["type"] in backfill.KINDS}
+    assert handled <= set(StripeEvent.objects.values_list("event_id", flat=True))
+    assert not StripeEvent.objects.unsettled().exists()
+    for number, conversation in enumerate(conversations):
+        conversation.refresh_from_db()
+        order = Order.objects.get(conversation=conversation)
+        assert order.status == "completed"
+        refunded = number % 3 == 0
+        assert conversation.payment_status == ("unpaid" if refunded else "paid")
+        assert issued_key(order).may_authenticate() is not refunded
+    before = everything()
+    call_command("replay_events", "--force")
+    assert everything() == before
+
+
+def concurrently(*actions: Callable[[], object]) -> None:
+    """Run every action in a thread of its own; the first exception is raised."""
+    barrier = threading.Barrier(len(actions))
+
+    def run(action: Callable[[], object]) -> None:
+        barrier.wait(timeout=10)
+        try:
+            action()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(len(actions)) as pool:
+        for done in [pool.submit(run, action) for action in actions]:
+            done.result()
+
+
+def test_the_servers_leave_nothing_behind(tmp_path: Path) -> None:
+    with RestartingCluster() as cluster:
+        cluster.crash()
+        directory = cluster.directory
+    assert not directory.exists()

@@ -1,0 +1,29 @@
+"""Content negotiation: JSON, whatever a client accepts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rest_framework.exceptions import NotAcceptable
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+
+
+class JSONOnlyNegotiation(DefaultContentNegotiation):
+    """Answers JSON also to a client that accepts only something else."""
+
+    def select_renderer(
+        self,
+        request: Request,
+        renderers: Iterable[BaseRenderer],
+        format_suffix: str | None = None,
+    ) -> tuple[BaseRenderer, str]:
+        known = list(renderers)
+        try:
+            chosen: tuple[BaseRenderer, str] = super().select_renderer(
+                request, known, format_suffix
+            )
+        except NotAcceptable:
+            return known[0], str(known[0].media_type)
+        return chosen

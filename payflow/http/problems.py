@@ -1,0 +1,153 @@
+"""Errors of the API in one shape: RFC 9457 `application/problem+json`.
+
+The body is `{type, title, status, detail, code}`, with `errors: [{pointer, code, detail}]` when
+the request's body is at fault (RFC 6901 pointers into it) and `requestId` when we are.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from http import HTTPStatus
+from typing import Any
+
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from rest_framework import exceptions
+from rest_framework.request import Request
+
+from apikeys import throttling
+from payflow.http import request_id
+
+logger = logging.getLogger(__name__)
+
+CONTENT_TYPE = "application/problem+json"
+
+
+def is_api(request: HttpRequest) -> bool:
+    return request.path_info == "/api" or request.path_info.startswith("/api/")
+
+
+def problem(
+    status: int, code: str, detail: str, *, headers: dict[str, str] | None = None, **members: Any
+) -> HttpResponse:
+    body = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        **members,
+    }
+    return JsonResponse(body, status=status, content_type=CONTENT_TYPE, headers=headers)
+
+
+def exception_handler(error: Exception, context: dict[str, Any]) -> HttpResponse:
+    """DRF's `EXCEPTION_HANDLER`."""
+    return for_exception(error, context["request"])
+
+
+def for_exception(error: Exception, request: HttpRequest | Request) -> HttpResponse:
+    """The problem document for any exception; one that is our own fault is logged, not told."""
+    if isinstance(error, Http404):
+        error = exceptions.NotFound()
+    elif isinstance(error, PermissionDenied):
+        error = exceptions.PermissionDenied()
+    elif isinstance(error, SuspiciousOperation):
+        error = exceptions.ParseError("The request cannot be read.")
+    if isinstance(error, exceptions.AuthenticationFailed):
+        error = _counted(error, request)
+    if isinstance(error, exceptions.APIException):
+        return _for_api_exception(error)
+    logger.error("Unhandled %s", type(error).__name__, exc_info=error)
+    return internal_error()
+
+
+def _counted(
+    error: exceptions.AuthenticationFailed, request: HttpRequest | Request
+) -> exceptions.APIException:
+    """The failure, or the refusal of an address that has had too many of them."""
+    try:
+        throttling.count_failure(throttling.address_of(request), _of_what(request))
+    except exceptions.Throttled as slow_down:
+        return slow_down
+    return error
+
+
+def _of_what(request: HttpRequest | Request) -> str:
+    """By the route: a header that it ignores must not turn a wrong password into a wrong key."""
+    signs_in = request.path_info.startswith("/api/auth/")
+    return throttling.PASSWORDS if signs_in else throttling.KEYS
+
+
+def internal_error() -> HttpResponse:
+    detail = "Something went wrong on our side. It is logged under this request id."
+    return problem(500, "internal_error", detail, requestId=request_id.current())
+
+
+def _for_api_exception(error: exceptions.APIException) -> HttpResponse:
+    headers = {}
+    if challenge := getattr(error, "auth_header", None):
+        headers["WWW-Authenticate"] = challenge
+    if wait := getattr(error, "wait", None):
+        headers["Retry-After"] = str(math.ceil(wait))
+    if isinstance(error, exceptions.ValidationError):
+        return problem(
+            error.status_code,
+            "validation_failed",
+            "The request is not valid.",
+            headers=headers,
+            errors=_pointers(error.detail, ""),
+        )
+    code = str(getattr(error.detail, "code", error.default_code))
+    return problem(error.status_code, code, str(error.detail), headers=headers)
+
+
+def _pointers(detail: Any, path: str) -> list[dict[str, str]]:
+    """Flatten DRF's nested error detail into a list of pointers."""
+    if isinstance(detail, dict):
+        return [
+            row
+            for name, inner in detail.items()
+            for row in _pointers(inner, path if name == "non_field_errors" else f"{path}/{name}")
+        ]
+    if isinstance(detail, list):
+        nested = any(isinstance(inner, (dict, list)) for inner in detail)
+        return [
+            row
+            for index, inner in enumerate(detail)
+            for row in _pointers(inner, f"{path}/{index}" if nested else path)
+        ]
+    return [{"pointer": path, "code": getattr(detail, "code", "invalid"), "detail": str(detail)}]
+
+
+# --- Django's handlers for what never reaches a view -------------------------------------------
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if is_api(request):
+        return problem(400, "bad_request", "The request cannot be read.")
+    return render(request, "400.html", status=400)
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if is_api(request):
+        return problem(403, "permission_denied", "You may not do this.")
+    return render(request, "403.html", status=403)
+
+
+def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
+    return forbidden(request, PermissionDenied(reason))
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if is_api(request):
+        return problem(404, "not_found", "There is nothing here.")
+    return render(request, "404.html", status=404)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    if is_api(request):
+        return internal_error()
+    return render(request, "500.html", {"request_id": request_id.current()}, status=500)

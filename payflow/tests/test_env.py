@@ -1,0 +1,203 @@
+"""A bad environment stops the start with one line that names the variable."""
+
+from __future__ import annotations
+
+import ast
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from devtools.settings_for_tests import SETTINGS
+from payflow.dev_secrets import secrets_for
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def start(
+    code: str = "import payflow.wsgi", /, **changes: str | None
+) -> subprocess.CompletedProcess[str]:
+    """Start Python as a server would, with the tests' environment and these changes to it."""
+    environment: dict[str, str] = {**SETTINGS, "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+    environment |= {name: value for name, value in changes.items() if value is not None}
+    for name in [name for name, value in changes.items() if value is None]:
+        environment.pop(name, None)
+    return subprocess.run(  # noqa: S603 - our own code, in our own Python
+        [sys.executable, "-c", code],
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+
+
+def assert_refused(result: subprocess.CompletedProcess[str], *words: str) -> None:
+    assert result.returncode == 3
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.startswith("payflow: ")
+    for word in words:
+        assert word in result.stderr
+
+
+def test_the_tests_own_environment_starts() -> None:
+    result = start()
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+REQUIRED = ["SECRET_KEY", "JWT_SECRET", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET"]
+
+
+@pytest.mark.parametrize("name", [*REQUIRED, "STRIPE_PRODUCT_PRICE_ID"])
+@pytest.mark.parametrize("value", [None, "", "  "])
+def test_a_missing_or_empty_secret_is_named(name: str, value: str | None) -> None:
+    changes = {name: value}
+    assert_refused(start(**changes), name, "missing or empty")
+
+
+NOT_REDIS = [
+    "http://:hunter2@cache:6379",
+    "localhost:6379",
+    "redis:cache:6379",
+    "redis://",
+    "redis://:hunter2@",
+    "redis://cache:port",
+    "redis://[::1",
+    "redis://cache?db=one",
+    "redis://cache?no_such_option=1",
+    "redis://cache,cache:6379",
+    "unix:/run/redis.sock",
+    "unix://",
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("JWT_SECRET", "x" * 31),
+        ("STRIPE_SECRET_KEY", "whatever"),
+        ("STRIPE_SECRET_KEY", "pk_test_1"),
+        ("STRIPE_WEBHOOK_SECRET", " , ,"),
+        ("STRIPE_PUBLISHABLE_KEY", "pk_live_1"),
+        ("STRIPE_PRICES", "basic"),
+        ("STRIPE_PRICES", "=price_1"),
+        ("STRIPE_PRICES", "premium=price_of_somebody_else"),
+        ("CORS_ALLOWED_ORIGINS", "app.example.com"),
+        ("CORS_ALLOWED_ORIGINS", "https://app.example.com/path"),
+        ("LOG_LEVEL", "loud"),
+        ("STRIPE_API_BASE", "127.0.0.1:12111"),
+        ("FRONTEND_URL", "app.example.com"),
+        ("FRONTEND_URL", "javascript:alert(1)"),
+        ("FRONTEND_URL", "https://[::1"),
+        ("DATABASE_URL", "nonsense://somewhere"),
+        ("DATABASE_URL", "mysql://somewhere/db"),
+        *[("REDIS_URL", value) for value in NOT_REDIS],
+        ("PORT", "http"),
+        ("DEBUG", "perhaps"),
+    ],
+)
+def test_a_bad_value_is_named_and_not_repeated(name: str, value: str) -> None:
+    result = start(**{name: value})
+    assert_refused(result, name)
+    assert "hunter2" not in result.stderr
+    if name.endswith(("KEY", "SECRET")):
+        assert value not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "redis://cache",
+        "redis://user:pass@cache:6379/1",
+        "rediss://cache:6380?ssl_cert_reqs=none",
+        "redis://[::1]:6379",
+        "redis://one:6379,redis://two:6379",
+        "unix:///run/redis.sock",
+        "unix://user:pass@/run/redis.sock?db=2",
+    ],
+)
+def test_a_redis_is_taken_as_redis_py_reads_it(value: str) -> None:
+    code = "from payflow import settings; print(settings.REDIS_URL)"
+    result = start(code, REDIS_URL=value)
+    assert (result.stdout.strip(), result.stderr) == (value, "")
+
+
+def test_a_live_key_goes_to_stripe_and_nowhere_else() -> None:
+    live = {"STRIPE_SECRET_KEY": "sk_live_1", "STRIPE_API_BASE": "http://127.0.0.1:12111"}
+    assert_refused(start(**live), "STRIPE_API_BASE", "STRIPE_SECRET_KEY")
+    assert start(STRIPE_SECRET_KEY="sk_live_1").returncode == 0
+
+
+@pytest.mark.parametrize("value", ["$price", "a#b", "quote's", '"double"'])
+def test_a_secret_may_hold_any_character(value: str) -> None:
+    code = "from payflow import settings; print(settings.SECRET_KEY)"
+    assert start(code, SECRET_KEY=value).stdout.strip() == value
+
+
+def test_the_word_false_does_not_turn_debug_on() -> None:
+    code = "from payflow import settings; print(settings.DEBUG)"
+    for off in ("False", "false", "off", "0", "no", ""):
+        assert start(code, DEBUG=off).stdout.strip() == "False"
+
+
+def test_manage_says_it_in_one_line_too() -> None:
+    code = (
+        "import runpy, sys; sys.argv = ['manage.py', 'check']; "
+        "runpy.run_path('manage.py', run_name='__main__')"
+    )
+    assert_refused(start(code, JWT_SECRET=None), "JWT_SECRET")
+
+
+def test_gunicorn_stops_instead_of_starting_workers_for_ever(tmp_path: Path) -> None:
+    code = (
+        "import sys; from gunicorn.app.wsgiapp import run; "
+        "sys.argv = ['gunicorn', '--workers', '2', '--worker-tmp-dir', '/tmp', "
+        f"'--bind', 'unix:{tmp_path}/s', 'payflow.wsgi']; run()"
+    )
+    result = start(code, JWT_SECRET=None)
+    assert_refused(result, "JWT_SECRET")
+
+
+def test_an_env_file_completes_the_environment_and_never_overrides_it(tmp_path: Path) -> None:
+    file = tmp_path / "env"
+    file.write_text("SECRET_KEY=from-the-file\nPORT=4000\n")
+    code = "from payflow import settings; print(settings.SECRET_KEY, settings.PORT)"
+    result = start(code, ENV_FILE=str(file), SECRET_KEY=None, PORT="5000")
+    assert result.stdout.strip() == "from-the-file 5000"
+
+
+def test_the_example_lists_every_variable_the_settings_read() -> None:
+    example = (ROOT / ".env.example").read_text()
+    listed = {line.split("=")[0] for line in example.splitlines() if "=" in line and line[0] != "#"}
+    read = {
+        argument.value
+        for node in ast.walk(ast.parse((ROOT / "payflow/settings.py").read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("_config.")
+        for argument in node.args[:2]
+        if isinstance(argument, ast.Constant) and str(argument.value).isupper()
+    } - {"INFO"}
+    assert len(read) > 12
+    contract = {
+        "PORT", "STRIPE_SECRET_KEY", "STRIPE_PUBLISHABLE_KEY", "STRIPE_WEBHOOK_SECRET",
+        "STRIPE_PRODUCT_PRICE_ID", "STRIPE_PRICES", "STRIPE_API_BASE", "DATABASE_URL",
+        "FRONTEND_URL", "JWT_SECRET", "SECRET_KEY", "DEBUG", "ALLOWED_HOSTS",
+        "CORS_ALLOWED_ORIGINS", "REDIS_URL",
+    }  # fmt: skip
+    assert read <= listed
+    assert contract <= listed
+
+
+def test_development_secrets_are_made_once_and_readable_by_their_owner_only(
+    tmp_path: Path,
+) -> None:
+    made = secrets_for(tmp_path / "run")
+    assert secrets_for(tmp_path / "run") == made
+    assert len(made["JWT_SECRET"].encode()) >= 32
+    (file,) = (tmp_path / "run").iterdir()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert secrets_for(tmp_path / "other") != made

@@ -1,0 +1,81 @@
+"""The webhook's short way through the middlewares answers what the long one does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from billing.events import log
+from billing.models import Order
+from conversations.models import Conversation
+from testing import stripe_events as stripe
+
+pytestmark = pytest.mark.django_db
+
+LONG_WAY = f"{stripe.URL}/"
+Answer = tuple[int, dict[str, Any], set[str]]
+# What only pages and browsers have a use for.
+OF_BROWSERS = {"Vary", "X-Frame-Options"}
+
+
+def told(body: str, path: str, **headers: str) -> Answer:
+    client = Client(raise_request_exception=False)
+    given = {"Stripe-Signature": stripe.signature(body), **headers}
+    answer = client.post(path, body, content_type="application/json", headers=given)
+    document = answer.json()
+    length = str(len(answer.content))
+    assert answer.headers.get("Content-Length", length) == length
+    assert document.pop("requestId", None) in (None, answer.headers["X-Request-Id"])
+    return answer.status_code, document, set(answer.headers) - OF_BROWSERS
+
+
+ANSWERS: dict[str, tuple[Callable[[Conversation], str], dict[str, str], int]] = {
+    "a payment": (lambda it: json.dumps(stripe.completed(it)), {}, 200),
+    "a stranger": (lambda it: json.dumps(stripe.completed(it, metadata={})), {}, 200),
+    "no json": (lambda it: "[", {}, 400),
+    "not signed": (lambda it: "{}", {"Stripe-Signature": "t=1,v1=0"}, 400),
+    "too large": (lambda it: " " * (1024 * 1024 + 1), {}, 400),
+    "another host": (lambda it: "{}", {"Host": "elsewhere.example.com"}, 400),
+    "from a page": (
+        lambda it: json.dumps(stripe.completed(it)),
+        {"Origin": "https://elsewhere.example.com", "Cookie": "sessionid=nobody"},
+        200,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_both_ways_answer_alike(kind: str, conversation: Conversation) -> None:
+    body, headers, status = ANSWERS[kind]
+    text = body(conversation)
+    short = told(text, stripe.URL, **headers)
+    assert short[0] == status
+    assert short == told(text, LONG_WAY, **headers)
+
+
+@pytest.mark.parametrize("path", [stripe.URL, LONG_WAY])
+def test_a_failure_of_ours_is_told_as_such(
+    path: str, conversation: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(event: object) -> None:
+        raise RuntimeError("a secret of ours")
+
+    monkeypatch.setattr(log, "process_new", broken)
+    status, document, _ = told(json.dumps(stripe.completed(conversation)), path)
+    assert status == 500
+    assert "secret of ours" not in json.dumps(document)
+
+
+def test_the_short_way_needs_no_session(conversation: Conversation, client: Client) -> None:
+    answer = stripe.deliver(stripe.completed(conversation))
+    assert not hasattr(answer.wsgi_request, "session")
+    assert Order.objects.filter(conversation=conversation).exists()
+
+
+@pytest.mark.parametrize("method", ["get", "put", "delete", "options"])
+def test_other_methods_take_the_long_way(method: str) -> None:
+    assert getattr(Client(), method)(stripe.URL).status_code == 405
