@@ -35,6 +35,8 @@ EXPIRES_IN = (None, timedelta(hours=-1), timedelta(hours=1))
 # `refund.updated` has replaced.
 OTHER_NAMES = {"payment_intent.failed", "charge.refund.updated"}
 
+WITH_COMMANDS = ("accounts", "billing", "support")
+
 HEADINGS = ["Context", "Decision", "Consequences"]
 DATED = re.compile(r"^Status: (accepted|superseded)\. Date: \d{4}-\d{2}-\d{2}\.", re.MULTILINE)
 PATH = re.compile(r"`([\w.-]+/[\w./-]*|[\w-]+\.(?:py|md|toml|ini))`")
@@ -85,6 +87,15 @@ def test_make_targets_commands_and_variables_in_the_docs_exist(page: Path) -> No
     settings = (ROOT / ".env.example").read_text() + (ROOT / "payflow" / "settings.py").read_text()
     variables = set(VARIABLE.findall(text)) - {"HTTPS_PROXY"}  # of Stripe's command line
     assert {name for name in variables if name not in settings} == set()
+
+
+def test_every_management_command_is_in_the_docs() -> None:
+    text = "".join(page.read_text() for page in PAGES)
+    ours = {name for name, app in get_commands().items() if app in WITH_COMMANDS}
+    assert len(ours) > len(WITH_COMMANDS)
+    assert {
+        name for name in ours if f"`{name}" not in text and f"manage.py {name}" not in text
+    } == set()
 
 
 @pytest.mark.parametrize("page", DECISIONS, ids=lambda page: page.stem)
