@@ -81,7 +81,7 @@ def test_the_success_page_and_the_webhook_at_once(
     conversation: Conversation, deadlocks: Callable[[], list[str]]
 ) -> None:
     event = stripe.completed(conversation)
-    session = objects.checkout_session(event["data"]["object"])
+    session = objects.parse_session(event["data"]["object"])
     assert session is not None
 
     def success_page() -> None:

@@ -40,15 +40,15 @@ def test_the_same_is_written(
     kind: str, failed_before: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ways = []
-    settle_at_once = fast_path.settle
+    settle_at_once = fast_path.try_fulfil
     for settle in (settle_at_once, lambda event: False):
         conversation = ConversationFactory.create()
         session = stripe.session(conversation, amount_total=4999, currency="eur")
         event = log.record(stripe.event(kind, session))
         if failed_before:
-            StripeEvent.objects.get(event_id=event["id"]).fail(ValueError("the first time"))
+            StripeEvent.objects.get(event_id=event["id"]).mark_failed(ValueError("the first time"))
         done: list[bool] = []
-        monkeypatch.setattr(fast_path, "settle", _watched(settle, done))
+        monkeypatch.setattr(fast_path, "try_fulfil", _watched(settle, done))
         log.process_new(event)
         assert done == [settle is settle_at_once]
         order = Order.objects.get(stripe_session_id=session["id"])
@@ -158,7 +158,7 @@ UNUSUAL: dict[str, Callable[[Conversation], Json]] = {
 def test_nothing_else_is_touched(unusual: str, conversation: Conversation) -> None:
     event = UNUSUAL[unusual](conversation)
     before = _everything()
-    assert not fast_path.settle(event)
+    assert not fast_path.try_fulfil(event)
     assert _everything() == before
 
 
@@ -171,7 +171,7 @@ def _everything() -> list[Json]:
 
 def test_sqlite_has_the_steps_only(conversation: Conversation) -> None:
     event = _completed(conversation)
-    assert fast_path.settle(event) == (connection.vendor == "postgresql")
+    assert fast_path.try_fulfil(event) == (connection.vendor == "postgresql")
     log.process_new(event)
     conversation.refresh_from_db()
     assert conversation.payment_status == PaymentStatus.PAID

@@ -293,7 +293,7 @@ def test_an_open_session_with_nothing_to_pay_is_not_fulfilled_yet(
     conversation: Conversation,
 ) -> None:
     free = stripe.session(conversation, status="open", payment_status="no_payment_required")
-    session = objects.checkout_session(free)
+    session = objects.parse_session(free)
     assert session is not None
     with transaction.atomic():
         assert fulfilment.apply(session).order is None
