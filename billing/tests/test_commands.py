@@ -101,7 +101,7 @@ def test_replaying_everything_shuffled_changes_nothing(seed: int) -> None:
     ids = [event["id"] for event in events] * 2
     random.Random(seed).shuffle(ids)  # noqa: S311 - not a secret
     for event_id in ids:
-        replay.again(event_id, force=True)
+        replay.retry(event_id, force=True)
     assert everything() == before
 
 
@@ -150,7 +150,7 @@ def test_until_is_exclusive_and_a_bare_date_is_utc(conversation: Conversation) -
 
 
 def test_an_unknown_id_is_refused_by_name() -> None:
-    with pytest.raises(CommandError, match="not in the ledger: evt_nowhere"):
+    with pytest.raises(CommandError, match="not in the event log: evt_nowhere"):
         run("replay_events", "evt_nowhere")
 
 
@@ -182,15 +182,15 @@ def test_an_interrupted_replay_says_where_to_go_on(
 ) -> None:
     deliver([stripe.completed(conversation) for _ in range(3)])
     rows = list(StripeEvent.objects.order_by("pk").values_list("pk", flat=True))
-    again = replay.again
+    retry = replay.retry
 
     def until_ctrl_c(event_id: str, *, force: bool) -> str:
         if StripeEvent.objects.get(event_id=event_id).pk == rows[1]:
             raise KeyboardInterrupt
-        return again(event_id, force=force)
+        return retry(event_id, force=force)
 
-    monkeypatch.setattr("billing.events.replay.again", until_ctrl_c)
-    with pytest.raises(CommandError, match=f"to go on: --after {rows[0]}") as stopped:
+    monkeypatch.setattr("billing.events.replay.retry", until_ctrl_c)
+    with pytest.raises(CommandError, match=f"continue with --after {rows[0]}") as stopped:
         run("replay_events", "--force")
     assert stopped.value.returncode == 130
     monkeypatch.undo()
@@ -204,7 +204,7 @@ def test_walking_many_events_needs_no_memory_for_them() -> None:
     )
     StripeEvent.objects.bulk_create(rows, batch_size=2000)
     tracemalloc.start()
-    walked = sum(1 for _ in replay.walk(StripeEvent.objects.all()))
+    walked = sum(1 for _ in replay.iter_by_pk(StripeEvent.objects.all()))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert walked == 20_000

@@ -18,7 +18,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from billing.events import log
-from billing.management.interruption import Terminated, terminable
+from billing.management.progress import Terminated, terminable
 from billing.models import EventStatus, Order, StripeEvent
 from billing.tests.test_backfill import nothing_was_heard_for_an_hour, start
 from billing.tests.test_commands import failing_event, run
@@ -148,7 +148,7 @@ def test_a_replay_that_is_stopped_says_where_to_go_on() -> None:
         wait_until(somebody_waits_for_us)
         out, err = stop(process, signal.SIGTERM)
     assert out == "2 events: 2 processed\n"
-    _, told, row = err.strip().rpartition("interrupted; to go on: --after ")
+    _, told, row = err.strip().rpartition("interrupted; continue with --after ")
     assert told
     assert run("replay_events", "--force", "--after", row) == "2 events: 2 processed"
     attempts = StripeEvent.objects.values_list("attempts", flat=True)
@@ -215,7 +215,7 @@ def test_the_loop_takes_up_what_is_due_until_it_is_stopped(number: signal.Signal
         StripeEvent.objects.filter(pk=parked.pk).update(next_attempt_at=timezone.now())
         assert process.stdout.readline() == "1 events: 1 failed\n"
         out, err = stop(process, number)
-        assert out == "interrupted; in all 2 events: 1 unmatched, 1 failed\n"
+        assert out == "interrupted; in total 2 events: 1 unmatched, 1 failed\n"
         assert "KeyboardInterrupt" not in err
         assert "Terminated" not in err
         assert process.returncode == 0

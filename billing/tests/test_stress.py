@@ -239,7 +239,7 @@ def test_two_replays_two_fetches_a_reconcile_and_live_deliveries_at_once(
         lambda: call_command("reconcile_orders", "--older-than", "0"),
     )
     assert deadlocks() == []
-    handled = {event["id"] for event in events if event["type"] in backfill.KINDS}
+    handled = {event["id"] for event in events if event["type"] in backfill.EVENT_TYPES}
     assert handled <= set(StripeEvent.objects.values_list("event_id", flat=True))
     assert not StripeEvent.objects.unsettled().exists()
     for number, conversation in enumerate(conversations):
