@@ -16,6 +16,7 @@ from payflow.env import (
     read_environment,
     refuse,
 )
+from payflow.http.routes import API_ROOT
 
 # Makes Django's generic classes subscriptable at run time: `ModelAdmin[Order]`.
 django_stubs_ext.monkeypatch()
@@ -32,7 +33,7 @@ SECRET_KEY = _config.required("SECRET_KEY")
 JWT_SECRET = _config.jwt_secret("JWT_SECRET")
 ALLOWED_HOSTS = _config.items("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CORS_ALLOWED_ORIGINS = _config.origins("CORS_ALLOWED_ORIGINS")
-CORS_URLS_REGEX = r"^/api/"
+CORS_URLS_REGEX = rf"^{API_ROOT}/"
 CORS_ALLOW_HEADERS = ("accept", "authorization", "content-type", "idempotency-key")
 CORS_EXPOSE_HEADERS = ("x-request-id",)
 FRONTEND_URL = _config.url("FRONTEND_URL", f"http://localhost:{PORT}")
@@ -200,11 +201,12 @@ REST_FRAMEWORK = {
     # How many proxies of ours a request has passed: as many of X-Forwarded-For's last addresses
     # are believed. What is left of them anybody can write.
     "NUM_PROXIES": _config.integer("TRUSTED_PROXIES", 0),
+    "DEFAULT_PAGINATION_CLASS": "payflow.http.pagination.NewestFirstPagination",
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_PARSER_CLASSES": ["payflow.http.parsers.BoundedJSONParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "payflow.http.negotiation.JSONOnlyNegotiation",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "payflow.http.schema.AutoSchema",
     "EXCEPTION_HANDLER": "payflow.http.problems.exception_handler",
     "COERCE_DECIMAL_TO_STRING": False,
     "UPLOADED_FILES_USE_URL": False,

@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apikeys.forward_auth import verify
+from billing.urls import api_urlpatterns as billing
 
 
 class Answer(APIView):
@@ -44,7 +45,8 @@ urlpatterns = [
     path("api/plain", answer),
     # As the project has it: three authentication classes, its permissions, its throttle.
     path("api/payflow", Answer.as_view()),
-    path("api/verify", verify),
+    path("api/verify", verify, name="verify"),
+    *billing,  # a middleware looks up the webhook by its name
     path("api/token", behind("rest_framework.authentication.TokenAuthentication")),
     path("api/knox", behind("knox.auth.TokenAuthentication")),
     path("api/simple", behind("drf_simple_apikey.backends.APIKeyAuthentication")),

@@ -18,7 +18,7 @@ from rest_framework import exceptions
 from rest_framework.request import Request
 
 from apikeys import throttling
-from payflow.http import request_id
+from payflow.http import request_id, routes
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ CONTENT_TYPE = "application/problem+json"
 
 
 def is_api(request: HttpRequest) -> bool:
-    return request.path_info == "/api" or request.path_info.startswith("/api/")
+    return routes.is_api(request.path_info)
 
 
 def problem(

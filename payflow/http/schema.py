@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.urls import reverse
+from drf_spectacular import openapi
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
-from drf_spectacular.openapi import AutoSchema
+
+from payflow.http.pagination import NewestFirstPagination, list_name
 
 _TEXT = {"type": "string"}
 _FIELD_ERROR = {
@@ -33,6 +36,16 @@ _PROBLEM = {
 }
 
 
+class AutoSchema(openapi.AutoSchema):
+    """Names the items of a paginated list as `NewestFirstPagination` does."""
+
+    def _get_paginator(self) -> Any:
+        paginator = super()._get_paginator()
+        if isinstance(paginator, NewestFirstPagination):
+            paginator.list_name = list_name(self.view.queryset)
+        return paginator
+
+
 def add_problems(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """Postprocessing hook: any operation may answer with a problem document."""
     result["components"]["schemas"]["Problem"] = _PROBLEM
@@ -58,7 +71,7 @@ _TOLD = {
 def add_verify(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """Postprocessing hook: the gateways' view is a plain one, which the generator does not see."""
     told = {name: {"description": text, "schema": _TEXT} for name, text in _TOLD.items()}
-    result["paths"]["/api/api-keys/verify"] = {
+    result["paths"][reverse("verify")] = {
         "get": {
             "operationId": "api_keys_verify",
             "description": "For gateways: whether the request's key is live, and whose it is.",
