@@ -10,10 +10,10 @@ E2E := $(call stamp,e2e)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install run demo test storm revocations bench-webhook bench-keys bench-admin bench-replay programs e2e screenshots check fmt lint types migrations deploy-check lock clean
+.PHONY: help install run demo test storm revocations bench-webhook bench-keys bench-admin bench-replay programs e2e screenshots check fmt lint types migrations deploy-check production-imports lock clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(DEV) ## make .venv and install everything into it
 
@@ -68,7 +68,7 @@ bench-replay: install ## show that replaying 1,000,000 events takes no more memo
 programs: install ## install nginx and redis-server, which tests run for real, where apt may
 	@$(BIN)/python -m devtools.debian
 
-check: install programs lint types migrations deploy-check test ## all that CI asks for, but the browser
+check: install programs lint types migrations deploy-check production-imports test ## all that CI asks for, but the browser
 
 fmt: install ## format the code and mend what the linter can
 	$(BIN)/ruff check --fix-only --quiet .
@@ -93,6 +93,15 @@ deploy-check: install ## check the settings as in production
 	env -i PATH="$$PATH" ENV_FILE=devtools/production-example.env \
 		$(BIN)/python manage.py check --deploy --fail-level WARNING
 
+# Made from requirements/prod.txt alone, as a server's environment is.
+PRODUCTION := .run/production-$(shell cksum < requirements/prod.txt | cut -d' ' -f1)
+
+production-imports: $(PRODUCTION)/.installed ## import every module where only requirements/prod.txt is installed
+	env -i PATH="$$PATH" ENV_FILE=devtools/production-example.env \
+		$(PRODUCTION)/bin/python -m devtools.production_imports
+	env -i PATH="$$PATH" ENV_FILE=devtools/production-example.env \
+		$(PRODUCTION)/bin/gunicorn --check-config payflow.wsgi
+
 # The largest set is resolved first; the others take its versions.
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --custom-compile-command 'make lock'
@@ -111,6 +120,13 @@ $(DEV):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 		{ echo "payflow: $(PYTHON) is not Python 3.11 or newer: make PYTHON=/usr/bin/python3.12" >&2; exit 1; }
 	@$(PYTHON) devtools/install.py requirements/dev.txt $@ --fresh
+
+$(PRODUCTION)/.installed:
+	@rm -rf .run/production-*
+	@$(PYTHON) -m venv $(PRODUCTION)
+	@$(PRODUCTION)/bin/pip --disable-pip-version-check --quiet install --require-hashes \
+		-r requirements/prod.txt
+	@touch $@
 
 $(E2E): | $(DEV)
 	@$(BIN)/python devtools/install.py requirements/e2e.txt $@

@@ -1,4 +1,4 @@
-"""The import table of pyproject.toml, checked by import-linter; imports inside functions by ruff."""
+"""The import table of pyproject.toml, checked by import-linter."""
 
 from __future__ import annotations
 
