@@ -24,8 +24,8 @@ from testing.invariants import assert_invariants
 
 pytestmark = [pytest.mark.django_db, pytest.mark.timeout(1800)]
 
-# `make storm` asks for more.
-EXAMPLES = int(os.environ.get("STORM_EXAMPLES", "15"))
+# `make soak` asks for more.
+EXAMPLES = int(os.environ.get("STRESS_EXAMPLES", "15"))
 
 Story = list[tuple[str, dict[str, Any]]]  # event types, and what is special about their object
 

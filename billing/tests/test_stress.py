@@ -1,6 +1,6 @@
 """Everything at once, over HTTP, on a durable PostgreSQL: every payment ends as it was scripted.
 
-`make test` goes through one short storm of each kind; `make storm` through many long ones, and
+`make test` goes through one short storm of each kind; `make soak` through many long ones, and
 prints what happened in each.
 """
 
@@ -41,8 +41,8 @@ from testing.keys import issued_key
 
 pytestmark = [pytest.mark.postgres, pytest.mark.http, pytest.mark.timeout(900)]
 
-SEEDS = range(int(os.environ.get("STORM_SEEDS", "2")))
-CONVERSATIONS = int(os.environ.get("STORM_CONVERSATIONS", "300"))
+SEEDS = range(int(os.environ.get("STRESS_SEEDS", "2")))
+CONVERSATIONS = int(os.environ.get("STRESS_CONVERSATIONS", "300"))
 
 Servers = tuple[RestartingCluster, App]
 
@@ -159,7 +159,7 @@ def storm(
         for wave in waves:
             send_all(app.port, wave, answers)
     took = time.monotonic() - began
-    print(  # noqa: T201 - what `make storm` is for
+    print(  # noqa: T201 - what `make soak` is for
         f"seed {seed}: {count} conversations, {len(sent)} deliveries in {took:.0f} s,"
         f" answers {dict(answers.statuses)} (None: without one),"
         f" {cluster.deadlocks} deadlocks"
