@@ -49,7 +49,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> HttpResponse
 
 
 def for_exception(error: Exception, request: HttpRequest | Request) -> HttpResponse:
-    """The problem document for any exception; one that is our own fault is logged, not told."""
+    """The problem document for any exception; an unexpected one is logged and not shown."""
     if isinstance(error, Http404):
         error = exceptions.NotFound()
     elif isinstance(error, PermissionDenied):
@@ -122,7 +122,7 @@ def _pointers(detail: Any, path: str) -> list[dict[str, str]]:
     return [{"pointer": path, "code": getattr(detail, "code", "invalid"), "detail": str(detail)}]
 
 
-# --- Django's handlers for what never reaches a view -------------------------------------------
+# --- Django's error handlers -------------------------------------------------------------------
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
