@@ -164,7 +164,7 @@ def _version(directory: Path, account: Account) -> str | None:
 class Cluster:
     """One private server with its data in a fresh temporary directory.
 
-    A supervisor process runs the server and reads a pipe from this process. When the pipe closes, by
+    A supervisor process runs the server and reads a pipe from this process. When it closes, by
     ``stop()`` or because this process ended in any way, the supervisor stops the server and
     removes the data.
     """
