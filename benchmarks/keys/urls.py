@@ -1,4 +1,4 @@
-"""One view, without authentication and behind every way of it."""
+"""One view, without authentication and behind each kind of it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def behind(*names: str) -> Any:
 
 
 def answer(request: HttpRequest) -> HttpResponse:
-    """What `verify` answers, without looking at anything."""
+    """The answer of `verify`, without a check."""
     response = HttpResponse(status=204)
     del response.headers["Content-Type"]
     response.headers["Cache-Control"] = "no-store"
