@@ -63,7 +63,7 @@ DATETIME_FORMAT = "j M Y, H:i"
 USE_TZ = True
 
 INSTALLED_APPS = [
-    "support.apps.DeskConfig",  # Django's admin with the site of `support`
+    "support.apps.DeskConfig",  # Django's admin, with the support desk as its site
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
