@@ -3,47 +3,47 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-# A stamp is named for its lock's checksum: whatever changes a lock, the environment follows.
+# A stamp is named for its lock's checksum: a changed lock is installed.
 stamp = .venv/.$(1)-$(shell cksum < requirements/$(1).txt | cut -d' ' -f1)
 DEV := $(call stamp,dev)
 E2E := $(call stamp,e2e)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install run demo test storm revocations bench-webhook bench-keys bench-admin bench-replay programs e2e screenshots check fmt lint types migrations deploy-check lock clean
+.PHONY: help install run demo test soak revocations bench-webhook bench-keys bench-admin bench-replay programs e2e screenshots check fmt lint types migrations deploy-check production-imports lock clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(DEV) ## make .venv and install everything into it
 
-run: install ## start payflow and the local Stripe; says what to open
+run: install ## start payflow and the local Stripe, and print what to open
 	@$(BIN)/python -m devtools.run
 
-demo: install ## pay for and use a key from the terminal, against a running `make run`
+demo: install ## pay and use a key from the terminal, against a running `make run`
 	@$(BIN)/python -m devtools.demo
 
-# The tests of these have a database.
+# Apps whose tests use a database.
 APPS = payflow accounts conversations apikeys billing support
 
 test: install ## run the whole suite on PostgreSQL, then the applications' on SQLite
 	$(BIN)/pytest
 	$(BIN)/pytest --database=sqlite $(APPS)
 
-revocations: install ## revoke a thousand keys under a fleet of servers and time the refusals
+revocations: install ## revoke a thousand keys while several servers run, and time the refusals
 	REVOCATION_TRIALS=1000 $(BIN)/pytest apikeys/tests/test_fleet.py -k revoked
 
-bench-keys: install ## measure a key's check beside its peers, on a million keys (some minutes)
+bench-keys: install ## compare key authentication with other libraries, on a million keys (some minutes)
 	@$(BIN)/python -m benchmarks.keys
 
-storm: install ## deliver everything at once for half an hour, while servers crash
-	STORM_SEEDS=3 STORM_CONVERSATIONS=450 STORM_EXAMPLES=300 \
+soak: install ## run the stress tests for half an hour: all events at once, while servers crash
+	STRESS_SEEDS=3 STRESS_CONVERSATIONS=450 STRESS_EXAMPLES=300 \
 		$(BIN)/pytest -v -s billing/tests/test_stress.py billing/tests/test_any_order.py
 
-# The peer has an environment of its own; nothing of it is installed beside payflow.
+# dj-stripe has an environment of its own: nothing of it is installed into .venv.
 DJSTRIPE = .run/bench-djstripe
 
-bench-webhook: install ## measure the webhook beside dj-stripe and pgbench, on one PostgreSQL
+bench-webhook: install ## compare the webhook with dj-stripe and pgbench, on one PostgreSQL
 	@test -x $(DJSTRIPE)/bin/gunicorn || { $(PYTHON) -m venv $(DJSTRIPE) && \
 		$(DJSTRIPE)/bin/pip install --quiet dj-stripe==2.11.0 'psycopg[binary,pool]' \
 		dj-database-url gunicorn; }
@@ -54,23 +54,23 @@ e2e: $(E2E) ## run the browser tests in the machine's Chromium
 	@$(BIN)/python -m devtools.debian
 	env -u DATABASE_URL $(BIN)/pytest e2e -p no:randomly
 
-screenshots: $(E2E) ## take pictures of every page of the support desk, wide and narrow
+screenshots: $(E2E) ## take screenshots of every page of the admin, wide and narrow
 	@$(BIN)/python -m devtools.browser
 	env -u DATABASE_URL $(BIN)/pytest e2e/test_support_pages.py -p no:randomly
-	@echo "Look into .run/screenshots."
+	@echo "They are in .run/screenshots."
 
-bench-admin: install ## time the support desk at 1,000,000 orders (takes minutes)
+bench-admin: install ## time the admin at 1,000,000 orders (takes minutes)
 	$(BIN)/python -m benchmarks.admin
 
 bench-replay: install ## show that replaying 1,000,000 events takes no more memory than 1,000
 	$(BIN)/python -m benchmarks.replay
 
-programs: install ## install nginx and redis-server, which tests run for real, where apt may
+programs: install ## install nginx and redis-server, which some tests run (needs apt and root)
 	@$(BIN)/python -m devtools.debian
 
-check: install programs lint types migrations deploy-check test ## all that CI asks for, but the browser
+check: install programs lint types migrations deploy-check production-imports test ## every check of CI but the browser tests
 
-fmt: install ## format the code and mend what the linter can
+fmt: install ## format the code and apply the linter's fixes
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
@@ -86,14 +86,23 @@ types migrations: export ENV_FILE =
 types: $(E2E) ## check the types, those of the browser tests too
 	$(BIN)/mypy .
 
-migrations: install ## check that the migrations say what the models say
+migrations: install ## check that the migrations match the models
 	$(BIN)/python manage.py makemigrations --check --dry-run
 
 deploy-check: install ## check the settings as in production
 	env -i PATH="$$PATH" ENV_FILE=devtools/production-example.env \
 		$(BIN)/python manage.py check --deploy --fail-level WARNING
 
-# The largest set is resolved first; the others take its versions.
+# Made from requirements/prod.txt alone, as a server's environment is.
+PRODUCTION := .run/production-$(shell cksum < requirements/prod.txt | cut -d' ' -f1)
+
+production-imports: $(PRODUCTION)/.installed ## import every module where only requirements/prod.txt is installed
+	env -i PATH="$$PATH" ENV_FILE=devtools/production-example.env \
+		$(PRODUCTION)/bin/python -m devtools.production_imports
+	env -i PATH="$$PATH" ENV_FILE=devtools/production-example.env \
+		$(PRODUCTION)/bin/gunicorn --check-config payflow.wsgi
+
+# The largest set is resolved first and constrains the others.
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --custom-compile-command 'make lock'
 
@@ -111,6 +120,13 @@ $(DEV):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 		{ echo "payflow: $(PYTHON) is not Python 3.11 or newer: make PYTHON=/usr/bin/python3.12" >&2; exit 1; }
 	@$(PYTHON) devtools/install.py requirements/dev.txt $@ --fresh
+
+$(PRODUCTION)/.installed:
+	@rm -rf .run/production-*
+	@$(PYTHON) -m venv $(PRODUCTION)
+	@$(PRODUCTION)/bin/pip --disable-pip-version-check --quiet install --require-hashes \
+		-r requirements/prod.txt
+	@touch $@
 
 $(E2E): | $(DEV)
 	@$(BIN)/python devtools/install.py requirements/e2e.txt $@

@@ -1,7 +1,4 @@
-"""What holds for every test: sockets are off, but for the tests that are about HTTP.
-
-And who acts in most of them: a customer with a conversation, and API clients that speak for users.
-"""
+"""Fixtures of all tests. Sockets are off except for tests marked `http`."""
 
 from __future__ import annotations
 
@@ -27,8 +24,8 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 @pytest.fixture(autouse=True)
-def as_a_fresh_process() -> Iterator[None]:
-    """No test inherits another's cached keys, counters, or connection to the database."""
+def reset_process_state() -> Iterator[None]:
+    """Clear cached keys, counters and the listener's connection after each test."""
     yield
     LISTENER.stop()
     COUNTER.clear()
@@ -42,7 +39,7 @@ def conversation(db: None) -> Conversation:
 
 @pytest.fixture
 def stranger(db: None) -> User:
-    """Another customer, to whom nothing in the test belongs."""
+    """Another customer, who owns nothing in the test."""
     return UserFactory.create()
 
 

@@ -1,4 +1,4 @@
-"""How gunicorn serves payflow when the command line says nothing else."""
+"""Default configuration of gunicorn; command-line options override it."""
 
 import gc
 import os
@@ -8,28 +8,28 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-# Refuses a bad environment in one line before there is any worker, and takes in the .env file.
+# Refuses a bad environment before any worker starts, and reads the .env file.
 from payflow import settings
 
 bind = f"0.0.0.0:{settings.PORT}"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 worker_class = "gthread"
-# Each keeps a database connection.
+# Each thread keeps a database connection.
 threads = settings.WEB_THREADS
-# Longer than the slowest call to Stripe (three tries of 17 seconds and their pauses).
+# Longer than the slowest call to Stripe: three tries of 17 seconds, and pauses.
 timeout = 60
 graceful_timeout = 30
-# It would be a file in the home folder that two servers on one machine fight over.
+# Its file is in the home folder: two servers on one machine would share it.
 control_socket_disable = True
-# Its own handlers know of no redaction, and it quotes what it could not read.
+# gunicorn's own logger does not redact, and quotes requests that it can't parse.
 logger_class = "payflow.logs.gunicorn_logging.GunicornLogger"
 accesslog = "-"
-# The path without its query string: a session id has no business in an access log.
+# The path without its query string, which may contain a session id.
 access_log_format = '%(h)s "%(m)s %(U)s" %(s)s %(B)s %(M)sms'
 
 
 def post_worker_init(worker: Any) -> None:
-    """What is loaded by now lives as long as the process: it need not be searched for garbage."""
+    """Freeze the preloaded objects: they live as long as the process."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)

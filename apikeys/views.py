@@ -11,6 +11,7 @@ from datetime import datetime
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_variables
@@ -123,5 +124,5 @@ def _page(
 
 @sensitive_variables("secret")
 def _revealed(request: HttpRequest, key: ApiKey, secret: str) -> HttpResponse:
-    api = request.build_absolute_uri("/api/conversations")
+    api = request.build_absolute_uri(reverse("conversation-list"))
     return render(request, "key_revealed.html", {"key": key, "secret": secret, "api": api})

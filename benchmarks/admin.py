@@ -1,4 +1,4 @@
-"""Measures the support desk on a private PostgreSQL, beside plain ModelAdmins on the same rows.
+"""Times the admin on a private PostgreSQL, compared with plain ModelAdmins on the same rows.
 
     .venv/bin/python -m benchmarks.admin [--orders 1000000] [--rounds 5]
 
@@ -33,7 +33,7 @@ DATA = Path(__file__).with_name("admin_data.sql")
 
 @dataclass
 class Page:
-    """A page of the desk, or of a plain ModelAdmin where there is no limit to keep."""
+    """A page of our admin, or of a plain ModelAdmin, which has no limit."""
 
     name: str
     url: str
@@ -123,8 +123,8 @@ def load(orders: int) -> None:
 
 
 def signed_in() -> tuple[Client, Client]:
-    """Somebody with the role `support`, and a superuser for the plain pages."""
-    from accounts.models import User  # noqa: PLC0415 - settings must stand first
+    """A user with the role `support`, and a superuser for the plain pages."""
+    from accounts.models import User  # noqa: PLC0415 - settings must be configured first
     from support import roles  # noqa: PLC0415
 
     user = User.objects.create_user("support@staff.example.com", is_staff=True)
@@ -137,7 +137,7 @@ def signed_in() -> tuple[Client, Client]:
 
 
 def measure(found: Sequence[Page], rounds: int) -> None:
-    """Round by round, so that a noisy moment is spread over all pages; the first is not counted."""
+    """Measure round by round, so that noise spreads over all pages; the first round warms up."""
     support, root = signed_in()
     for turn in range(rounds + 1):
         for page in found:

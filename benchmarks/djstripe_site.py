@@ -42,7 +42,7 @@ django.setup()
 
 
 def from_stripe(**asked: Any) -> stripe.checkout.Session:
-    """It asks Stripe again for each session it is told of. Here the answer is there at once."""
+    """dj-stripe retrieves each session from Stripe; here the answer needs no network."""
     session = {"id": asked["id"], "object": "checkout.session", "livemode": False}
     session |= {"mode": "payment", "status": "complete", "payment_status": "paid"}
     urls = {"success_url": "https://example.com/", "cancel_url": "https://example.com/"}
@@ -60,7 +60,7 @@ urlpatterns = [path("", home), path("stripe/", include("djstripe.urls", namespac
 
 
 def prepare() -> None:
-    """Whatever dj-stripe would otherwise ask Stripe for."""
+    """Create the objects that dj-stripe would otherwise retrieve from Stripe."""
     call_command("migrate", verbosity=0)
     model = apps.get_app_config("djstripe").get_model
     account = model("Account")._default_manager.create(id="acct_bench", livemode=False)

@@ -14,7 +14,7 @@ plain = admin.AdminSite(name="plain")
 
 @admin.register(Order, site=plain)
 class PlainOrderAdmin(admin.ModelAdmin[Order]):
-    """What one writes first: columns, filters, a search, the dates on top."""
+    """The usual ModelAdmin: columns, filters, search, date hierarchy."""
 
     list_display = ("id", "user", "conversation", "amount_cents", "currency", "status")
     list_filter = ("status", "is_duplicate")

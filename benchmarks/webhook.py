@@ -1,4 +1,4 @@
-"""Measures the webhook: payments a second over HTTP, beside pgbench with the same statements.
+"""Benchmark of the webhook: payments per second, compared with pgbench on the same statements.
 
     .venv/bin/python -m benchmarks.webhook [--seconds 6] [--rounds 3] [--djstripe PYTHON]
 
@@ -42,8 +42,8 @@ from devtools.settings_for_tests import SETTINGS
 
 CLIENTS = 8
 WORKERS = 2  # of 4 threads, for us and for the peer
-PLENTY = 150_000  # conversations: more than all rounds can pay
-FASTEST = 1500  # payments a second: more than any of the servers takes
+CONVERSATIONS = 150_000  # more than all rounds can pay
+MAX_RATE = 1500  # payments per second: more than any server reaches
 TARGET = 0.35
 SECRET = SETTINGS["STRIPE_WEBHOOK_SECRET"]
 DJSTRIPE = "djs"
@@ -78,7 +78,7 @@ def main() -> int:
 def take_turns(
     contestants: dict[str, Measure], rounds: int, seconds: float
 ) -> dict[str, list[float]]:
-    """Interleaved, so that whatever else the machine does meets all of them."""
+    """Measure in turns, so that noise of the machine spreads over all."""
     for measure in contestants.values():
         measure(1.0)  # warm
     figures: dict[str, list[float]] = {name: [] for name in contestants}
@@ -126,7 +126,7 @@ def example(number: int, kind: str) -> dict[str, object]:
                 "currency": "usd",
                 "livemode": False,
                 "metadata": metadata,
-                # What else a session has, which we store and do not read.
+                # Other fields of a session, which we store and do not read.
                 **{f"field_{index}": None for index in range(60)},
                 "success_url": "https://example.com/" + "x" * 900,
             }
@@ -135,7 +135,7 @@ def example(number: int, kind: str) -> dict[str, object]:
 
 
 def payment_numbers(cluster: Cluster) -> Iterator[int]:
-    """Numbers of unpaid conversations, from the same sequence that pgbench draws from."""
+    """Numbers of unpaid conversations, from the sequence that pgbench uses."""
     with psycopg.connect(cluster.url(), autocommit=True) as database:
         while True:
             rows = database.execute("SELECT nextval('bench') FROM generate_series(1, 500)")
@@ -158,7 +158,7 @@ def payflow(cluster: Cluster) -> Iterator[Measure]:
 
 
 def prepare(cluster: Cluster) -> None:
-    """All tables, conversations to be paid, and what `webhook.sql` reads."""
+    """Create the tables, the conversations, and the rows that `webhook.sql` reads."""
     environment = {**os.environ, **SETTINGS, "DATABASE_URL": cluster.url()}
     manage(environment, "migrate", "--verbosity=0")
     with psycopg.connect(cluster.url(), autocommit=True) as database:
@@ -166,7 +166,7 @@ def prepare(cluster: Cluster) -> None:
         database.execute(
             "INSERT INTO conversations (user_id, title)"
             " SELECT 1, 'bench' FROM generate_series(1, %s)",
-            [PLENTY],
+            [CONVERSATIONS],
         )
         database.execute("CREATE SEQUENCE bench CACHE 1")
         database.execute("CREATE TABLE bench_payload (payload text)")
@@ -249,12 +249,12 @@ def djstripe(cluster: Cluster, python: str) -> Iterator[Measure]:
 
 
 def over_http(port: int, path: str, numbers: Iterator[int], kind: str, seconds: float) -> float:
-    """Post events by 8 clients over kept-alive connections; raises when one is not taken."""
+    """Post events by 8 clients over persistent connections; raise if one is not accepted."""
     lock, counted = threading.Lock(), [0] * CLIENTS
-    # Made beforehand: to make and sign them is Stripe's work.
+    # Made beforehand: making and signing them is Stripe's work.
     ready = [
         request(path, json.dumps(example(number, kind), indent=2))
-        for number in islice(numbers, int(seconds * FASTEST))
+        for number in islice(numbers, int(seconds * MAX_RATE))
     ]
     failures: list[str] = []
     began = time.perf_counter()
@@ -281,7 +281,7 @@ def over_http(port: int, path: str, numbers: Iterator[int], kind: str, seconds: 
 
 
 def whole_answer(connection: socket.socket) -> str:
-    """Head and body; read bare, because an HTTP client would cost as much as the server."""
+    """Read head and body without an HTTP client, which would cost as much as the server."""
     answer = b""
     while b"\r\n\r\n" not in answer:
         answer += connection.recv(65536) or b"\r\n\r\n"

@@ -1,1 +1,1 @@
-"""What a developer's commands are made of; nothing here is imported by the application."""
+"""Programs behind the make targets, and the tests' servers. The application imports none of it."""

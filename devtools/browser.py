@@ -1,4 +1,4 @@
-"""Which Chromium the browser tests use: the machine's own; Debian's package where there is none."""
+"""Chromium for the browser tests: the machine's own, else Debian's package."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def find_chromium() -> Path | None:
 
 
 def main() -> int:
-    """Make sure that there is one; say in one line what to do where that is not ours to do."""
+    """Install Chromium if needed; print what to do if it can't be installed."""
     if find_chromium() is None:
         install()
     if find_chromium() is None:
@@ -33,7 +33,7 @@ def main() -> int:
 
 
 def install() -> None:
-    """Install Debian's package, where apt is there and asks nobody for a password."""
+    """Install Debian's package if apt needs no password."""
     administrator = as_administrator()
     if administrator is None or shutil.which("apt-get") is None:
         return
@@ -45,7 +45,7 @@ def install() -> None:
 
 
 def as_administrator() -> list[str] | None:
-    """The prefix that runs a command as root without asking, or None."""
+    """The command prefix that runs as root without a password, or None."""
     if os.geteuid() == 0:
         return []
     sudo = shutil.which("sudo")

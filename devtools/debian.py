@@ -1,7 +1,6 @@
-"""Programs of other projects that tests run for real: the machine's own, else Debian's packages.
+"""Servers that tests run (nginx, Redis): the machine's own, else Debian's packages.
 
-Owns the decision when a missing one is a failure: where CI is set. Elsewhere its tests are
-skipped by name.
+A missing program fails its tests if CI is set; elsewhere they are skipped by name.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import sys
 from devtools.browser import as_administrator
 
 PACKAGES = {"nginx": "nginx-light", "redis-server": "redis-server"}
-# Debian keeps some of them where only root looks.
+# Debian installs some of them where only root's PATH points.
 PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 
 
@@ -24,12 +23,12 @@ def find(program: str) -> str | None:
 
 
 def missing(program: str) -> str:
-    """What to say where it is not found."""
+    """The message for a missing program."""
     return f"{program} is not installed. On Debian: apt-get install {PACKAGES[program]}"
 
 
 def main() -> int:
-    """Install what is missing, where apt asks nobody for a password; say what remains missing."""
+    """Install missing programs if apt needs no password; print what is still missing."""
     wanted = [program for program in PACKAGES if find(program) is None]
     if wanted:
         install([PACKAGES[program] for program in wanted])
@@ -44,7 +43,7 @@ def install(packages: list[str]) -> None:
     if administrator is None or shutil.which("apt-get") is None:
         return
     print(f"payflow: installing Debian's packages {' '.join(packages)}", flush=True)
-    # Installed, not started: the tests start their own.
+    # RUNLEVEL=1 installs without starting a server: the tests start their own.
     quiet = ["env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1"]
     apt = [*administrator, *quiet, "apt-get", "-qq"]
     subprocess.run([*apt, "update"], check=False)

@@ -1,7 +1,7 @@
-"""`make demo`: the customer's whole way from the terminal, against a running `make run`.
+"""`make demo`: pay, reveal a key and use it, from the terminal against a running `make run`.
 
-Over HTTP only, as any client would; every step is printed with its status. The key itself is not:
-what a terminal or a CI log keeps must not be usable.
+It uses HTTP only and prints each request with its status. The key is not printed: a terminal's or
+CI's log must not contain one that works.
 """
 
 from __future__ import annotations
@@ -38,28 +38,28 @@ NOT_RUNNING = "nothing is running here: start it with `make run` in another term
 
 
 class StepError(Exception):
-    """A step went otherwise than it should; the text says which and how."""
+    """A step failed; the text says which and how."""
 
 
 class Client:
-    """Speaks HTTP and prints each request with the status of its answer."""
+    """An HTTP client that prints each request with the status of its answer."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self._http = requests.Session()
 
     def use(self, bearer: str) -> None:
-        """Sign what follows with a JWT or an API key."""
+        """Authenticate the following requests with a JWT or an API key."""
         self._http.headers["Authorization"] = f"Bearer {bearer}"
 
     def call(self, expected: HTTPStatus, method: str, path: str, **options: Any) -> Any:
-        """The JSON of our API's answer."""
+        """The answer of our API, parsed."""
         return self.request(expected, method, self.url + path, **options).json()
 
     def request(
         self, expected: HTTPStatus, method: str, url: str, **options: Any
     ) -> requests.Response:
-        """An answer that has the expected status; raise StepError for any other."""
+        """Send a request; raise StepError unless the answer has the expected status."""
         answer = self._http.request(method, url, timeout=TIMEOUT, allow_redirects=False, **options)
         shown = url.removeprefix(self.url).split("?")[0]
         print(f"  {answer.status_code}  {method:6} {shown}")
@@ -69,7 +69,7 @@ class Client:
 
 
 def main() -> int:
-    address = runfile.found()
+    address = runfile.read_runfile()
     try:
         if address is None:
             raise StepError(NOT_RUNNING)
@@ -78,7 +78,7 @@ def main() -> int:
         return complain(NOT_RUNNING)
     except (StepError, requests.RequestException) as error:
         return complain(str(error))
-    print("\nFrom payment to key, and the door shut behind it.")
+    print("\nDone: the payment made a key, the key worked, and it was deleted.")
     return 0
 
 
@@ -104,14 +104,14 @@ def sign_in(client: Client, address: runfile.Address) -> None:
 
 
 def start_conversation(client: Client) -> int:
-    """A new one every time: what was paid for in an earlier run cannot be paid for again."""
+    """Create a conversation: that of an earlier run is paid already."""
     step("Start a conversation")
     title = f"Demo of {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
     return int(client.call(CREATED, "POST", "/api/conversations", json={"title": title})["id"])
 
 
 def pay(client: Client, conversation_id: int) -> None:
-    """Ask for the link, then do what a browser does: read the hosted page and post its form."""
+    """Request a payment link, read the hosted page, and post its form as a browser does."""
     step("Ask for a payment link")
     body = {"conversationId": conversation_id}
     url = client.call(OK, "POST", "/api/payments/link", json=body)["url"]
@@ -125,7 +125,7 @@ def pay(client: Client, conversation_id: int) -> None:
 
 
 def confirmed_key(client: Client, conversation_id: int) -> int:
-    """The id of the key that the webhook has issued."""
+    """Wait for the webhook; return the id of the key that it issued."""
     step("Wait for the signed webhook to confirm the payment")
     deadline = time.monotonic() + CONFIRMED_WITHIN
     path = f"/api/conversations/{conversation_id}"
@@ -139,9 +139,9 @@ def confirmed_key(client: Client, conversation_id: int) -> int:
 
 
 def reveal(client: Client, key_id: int) -> str:
-    step("Reveal the key: once, and never again")
+    step("Reveal the key, which works once")
     key = str(client.call(OK, "POST", f"/api/api-keys/{key_id}/reveal")["key"])
-    print(f"       a key of {len(key)} characters; none of them here, for logs keep what they see")
+    print(f"       a key of {len(key)} characters, not printed")
     client.call(CONFLICT, "POST", f"/api/api-keys/{key_id}/reveal")
     listed = client.call(OK, "GET", "/api/api-keys")["keys"]
     print(f"       listed by its prefix {next(k['prefix'] for k in listed if k['id'] == key_id)}…")
@@ -156,7 +156,7 @@ def use(client: Client, key: str) -> None:
 
 
 def delete(client: Client, key_id: int, key: str) -> None:
-    step("Delete the key; it opens nothing any more")
+    step("Delete the key; it stops working")
     client.call(OK, "DELETE", f"/api/api-keys/{key_id}")
     holder = Client(client.url)
     holder.use(key)

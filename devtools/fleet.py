@@ -1,4 +1,4 @@
-"""Several real servers of payflow on one database, as in production."""
+"""Several gunicorn servers on one database, as in production."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Server:
         return f"http://{LOOPBACK}:{self.port}"
 
     def request(self, method: str, path: str, bearer: str = "") -> int:
-        """The status of an answer, on a connection of its own: any worker may take it."""
+        """Send a request on a new connection, which any worker may accept; return its status."""
         connection = HTTPConnection(LOOPBACK, self.port, timeout=10)
         headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
         try:
@@ -42,7 +42,7 @@ class Server:
 
 @contextmanager
 def fleet(environment: Mapping[str, str], *workers: int) -> Iterator[list[Server]]:
-    """One server for each number of workers, all of them answering."""
+    """Start one server for each number of workers, and wait until all answer."""
     servers = [Server(free_port(), count) for count in workers]
     with ExitStack() as stack:
         services = [stack.enter_context(_service(server, environment)) for server in servers]

@@ -1,4 +1,4 @@
-"""Reads a payment page as a browser does: its form, filled in by what each field asks for."""
+"""Reads the form of a payment page and fills it in by its autocomplete tokens."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class _Reader(HTMLParser):
             self._open = False
 
     def _fill_in(self, form: Form, given: Mapping[str, str]) -> None:
-        """A choice that is not chosen is not sent, as in a browser."""
+        """Add an input's value; an unchecked box is left out, as in a browser."""
         chosen = given.get("type") not in ("radio", "checkbox") or "checked" in given
         if chosen and given.get("name"):
             default = given.get("value", "")

@@ -1,7 +1,6 @@
 """Builds the virtual environment from a lock; run by the Makefile with the machine's own Python.
 
-Only the standard library is here: nothing is installed yet. What is missing is one line, no
-traceback.
+It uses the standard library only, and prints one line when something is missing.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ def main() -> int:
 
 
 def make_environment() -> bool:
-    """An empty virtual environment in the place of whatever was there."""
+    """Create an empty virtual environment, replacing an existing one."""
     if not all(map(importlib.util.find_spec, ("venv", "ensurepip"))):
         print(NO_VENV, file=sys.stderr)
         return False
@@ -47,7 +46,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def install(lock: Path, stamp: Path) -> int:
-    """Install a lock and leave its stamp; the stamps of its older versions go."""
+    """Install a lock, and replace the stamps of its older versions."""
     print(f"payflow: installing {lock}", flush=True)
     pip = [str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--quiet"]
     done = subprocess.run([*pip, "install", "--require-hashes", "-r", str(lock)], check=False)

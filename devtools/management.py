@@ -1,4 +1,4 @@
-"""Runs manage.py as a process of its own, for programs that prepare a server's database."""
+"""Runs manage.py in a process of its own."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from devtools.service import ROOT
 
 
 class CommandFailedError(Exception):
-    """A management command failed; the text is its own complaint."""
+    """A management command failed; the text is its error message."""
 
 
 def manage(environment: Mapping[str, str], *arguments: str) -> str:
-    """What a management command prints. Raises CommandFailedError."""
+    """Run a management command and return its output. Raises CommandFailedError."""
     done = subprocess.run(
         [sys.executable, "manage.py", *arguments],
         cwd=ROOT,
@@ -25,6 +25,6 @@ def manage(environment: Mapping[str, str], *arguments: str) -> str:
         check=False,
     )
     if done.returncode:
-        complaint = (done.stderr or done.stdout).strip().removeprefix("payflow: ")
-        raise CommandFailedError(f"manage.py {arguments[0]} failed: {complaint}")
+        message = (done.stderr or done.stdout).strip().removeprefix("payflow: ")
+        raise CommandFailedError(f"manage.py {arguments[0]} failed: {message}")
     return done.stdout

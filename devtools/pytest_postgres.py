@@ -25,24 +25,24 @@ from devtools.settings_for_tests import SETTINGS
 
 POSTGRES_SCHEMES = {"postgres", "postgresql"}
 
-# What xdist's workers, which are processes of their own, need to know beside DATABASE_URL.
+# Passed to xdist's worker processes beside DATABASE_URL.
 LOG_VARIABLE = "PAYFLOW_TEST_POSTGRES_LOG"
 MISSING_VARIABLE = "PAYFLOW_TEST_POSTGRES_MISSING"
 
 
-def nothing() -> None:
-    """What there is to put away after a database that is somebody else's."""
+def noop() -> None:
+    """Clean up nothing: the database is not ours."""
 
 
 @dataclass(frozen=True)
 class RunDatabase:
-    """What this run's tests run on; ``missing`` says why it is not PostgreSQL."""
+    """The database of this test run; ``missing`` says why it is not PostgreSQL."""
 
     url: str
     name: str
     log: Path | None = None
     missing: str = ""
-    put_away: Callable[[], None] = nothing
+    cleanup: Callable[[], None] = noop
 
     @property
     def is_postgres(self) -> bool:
@@ -50,7 +50,7 @@ class RunDatabase:
 
     @property
     def is_foreign(self) -> bool:
-        """Whether it is a server that the caller named, with databases of other people's."""
+        """Whether the caller named the server: it may hold other databases."""
         return self.is_postgres and self.log is None
 
     @property
@@ -91,13 +91,13 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     database = config.stash[DATABASE]
     if not database.is_postgres:
-        # A file, as in production: in memory, SQLite's threads meet other locks than on disk.
+        # A file, as in production: SQLite locks differently in memory.
         path = urlsplit(database.url).path
         settings.DATABASES["default"].setdefault("TEST", {})["NAME"] = path.removeprefix("/")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    config.stash[DATABASE].put_away()
+    config.stash[DATABASE].cleanup()
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -109,7 +109,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs the other database; one that was not found is reported test by test."""
+    """Deselect tests of the other database; report a missing one for each test."""
     database = config.stash[DATABASE]
     if database.missing:
         return
@@ -130,7 +130,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture
 def deadlocks(pytestconfig: pytest.Config) -> Callable[[], list[str]]:
-    """Call it for the deadlocks logged in this test's database since the test began."""
+    """Return a function that lists the deadlocks in this test's database since the test began."""
     log = pytestconfig.stash[DATABASE].log
     if log is None:
         pytest.skip("only the private PostgreSQL has a log to read")
@@ -171,7 +171,7 @@ def _postgres(url: str) -> RunDatabase:
 
 
 def database_url() -> str:
-    """The database that the tests are running on, for a process that they start."""
+    """The URL of the tests' database, for a process that a test starts."""
     name = str(connection.settings_dict["NAME"])
     if connection.vendor == "sqlite":
         return f"sqlite:///{name}"
@@ -189,7 +189,7 @@ def _private_postgres() -> RunDatabase:
     cluster = Cluster()
     cluster.start()
     name = f"PostgreSQL {cluster.version}, private, on {cluster.socket}"
-    return RunDatabase(cluster.url(), name, log=cluster.log, put_away=cluster.stop)
+    return RunDatabase(cluster.url(), name, log=cluster.log, cleanup=cluster.stop)
 
 
 def _sqlite(missing: str = "") -> RunDatabase:
@@ -199,5 +199,5 @@ def _sqlite(missing: str = "") -> RunDatabase:
         url=f"sqlite:///{path}",
         name=f"SQLite {sqlite3.sqlite_version}, {path}",
         missing=missing,
-        put_away=directory.cleanup,
+        cleanup=directory.cleanup,
     )

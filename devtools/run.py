@@ -1,4 +1,4 @@
-"""`make run`: payflow and a local Stripe beside it, from nothing to a printed address.
+"""`make run`: set up and start payflow and the local Stripe, and print the address.
 
 One process prepares and supervises. Ctrl-C, SIGTERM, SIGHUP or the end of either server ends
 everything that was started.
@@ -47,7 +47,7 @@ The whole way from the terminal: make demo. Or its first step, a payment link:
 
 
 class CannotRunError(Exception):
-    """There is a reason not to start; the text is what to tell the developer."""
+    """The servers can't start; the text is for the developer."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Plan:
 
     @property
     def url(self) -> str:
-        """For the browser: the name that the success page's address has, so the session holds."""
+        """The URL for the browser; its host is that of the success page, so the session is kept."""
         return f"http://localhost:{self.port}"
 
     @property
@@ -85,7 +85,7 @@ def main() -> int:
 
 
 def interrupt(_number: int, _frame: FrameType | None) -> None:
-    """Let every way of being stopped end like Ctrl-C."""
+    """Turn other signals into KeyboardInterrupt."""
     raise KeyboardInterrupt
 
 
@@ -96,13 +96,13 @@ def run() -> None:
     demo = json.loads(manage(environment, "create_demo", "--json"))
     token = manage(environment, "issue_token", demo["email"]).strip()
     address = runfile.Address(plan.url, demo["email"], demo["password"])
-    with servers(plan, environment) as services, runfile.published(address):
+    with servers(plan, environment) as services, runfile.written_runfile(address):
         print(BANNER.format(url=plan.url, stripe=plan.stripe, token=token, **demo), flush=True)
         supervise(services)
 
 
 def migrate(environment: Mapping[str, str]) -> None:
-    """Bring the database up to date; the embedded one is replaced when it is too old for that."""
+    """Migrate the database; replace the embedded one if it is too old."""
     try:
         manage(environment, "migrate", "--verbosity=0")
     except CommandFailedError as error:
@@ -115,7 +115,7 @@ def migrate(environment: Mapping[str, str]) -> None:
 
 
 def make_plan() -> Plan:
-    """The ports; raise CannotRunError where ours is taken, step aside where only Stripe's is."""
+    """Choose the ports; raise CannotRunError if PORT is taken, use another if Stripe's is."""
     env = read_environment(env_file(ROOT))
     port = Configuration(env, {}).integer("PORT", 3000)
     if not is_free(port):
@@ -128,7 +128,7 @@ def make_plan() -> Plan:
 
 
 def environment_for(plan: Plan) -> dict[str, str]:
-    """The caller's variables and those of .env, completed for development and this plan."""
+    """The variables of the caller and .env, with defaults for development."""
     given = {name: value for name, value in os.environ.items() if value}
     environment = {
         **secrets_for(runfile.DIRECTORY),
@@ -144,7 +144,7 @@ def environment_for(plan: Plan) -> dict[str, str]:
 
 @contextmanager
 def servers(plan: Plan, environment: Mapping[str, str]) -> Iterator[Sequence[Service]]:
-    """Both servers, answering; stopped on the way out, where a second Ctrl-C changes nothing."""
+    """Start both servers and wait for them; stop them at the end, ignoring more signals."""
     sandbox = [
         *(PYTHON, "-m", "sandbox"),
         f"--port={plan.stripe_port}",
@@ -169,9 +169,9 @@ def ignore_signals() -> None:
 
 
 def supervise(services: Sequence[Service]) -> None:
-    """Pass on what the servers write until one of them ends, which raises ServiceError."""
+    """Print the servers' output; raise ServiceError when one ends."""
     for service in services:
-        service.aloud = True
+        service.echo = True
     while True:
         for service in services:
             service.check()

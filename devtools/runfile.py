@@ -1,4 +1,4 @@
-"""What `make run` keeps beside the code, and how other commands find it while it runs."""
+"""Files of `make run`, and the address by which other commands find its server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from devtools.service import ROOT
 
-# Another directory for one who runs two of them from one checkout, as the tests do.
+# The variable allows two servers in one checkout, as in the tests.
 DIRECTORY = Path(os.environ.get("PAYFLOW_RUN_DIRECTORY") or ROOT / ".run")
 FILE = DIRECTORY / "running.json"
 STRIPE_STATE = DIRECTORY / "stripe.sqlite3"
@@ -19,7 +19,7 @@ STRIPE_STATE = DIRECTORY / "stripe.sqlite3"
 
 @dataclass(frozen=True)
 class Address:
-    """The server's URL, and whom to sign in as."""
+    """The server's URL, and the demo user."""
 
     url: str
     email: str
@@ -27,8 +27,8 @@ class Address:
 
 
 @contextmanager
-def published(address: Address) -> Iterator[None]:
-    """Let other commands of this checkout find the server."""
+def written_runfile(address: Address) -> Iterator[None]:
+    """Write the runfile, and remove it at the end."""
     FILE.write_text(json.dumps(asdict(address)))
     try:
         yield
@@ -36,7 +36,7 @@ def published(address: Address) -> Iterator[None]:
         FILE.unlink(missing_ok=True)
 
 
-def found() -> Address | None:
+def read_runfile() -> Address | None:
     """The address of the running server, or None."""
     try:
         return Address(**json.loads(FILE.read_text()))

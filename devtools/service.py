@@ -1,4 +1,4 @@
-"""A server that runs beside us: started, read, waited for, and stopped with all that it started."""
+"""A server in a child process: start it, read its output, wait for it, stop it."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ POLL_INTERVAL = 0.1
 
 
 class ServiceError(Exception):
-    """A service ended or stayed silent; the text names it and gives its last lines."""
+    """A service ended or does not answer; the text contains its last lines of output."""
 
 
 class Service:
-    """A server in the hands of a keeper: Ctrl-C is ours to pass on, and our end is its end."""
+    """A server under a supervisor: it ends with this process, and Ctrl-C does not reach it."""
 
     def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
         self.name = name
-        self.aloud = False
+        self.echo = False
         self._lines: deque[str] = deque(maxlen=LAST_LINES)
         self._process = subprocess.Popen(
             supervisor.command_for(supervisor.Task(serve=command)),
@@ -59,34 +59,34 @@ class Service:
 
     @property
     def output(self) -> str:
-        """The last lines that it has written."""
+        """The last lines of output."""
         return "".join(self._lines)
 
     def check(self) -> None:
-        """Raise ServiceError when it has ended."""
+        """Raise ServiceError if the server has ended."""
         status = self._process.poll()
         if status is not None:
             self._reader.join()
             raise ServiceError(f"{self.name} has ended with status {status}:\n{self.output}")
 
     def wait_for(self, url: str) -> None:
-        """Return when a GET of the URL is answered with success."""
+        """Wait until a GET of the URL succeeds."""
         self._wait(lambda: answers(url), f"does not answer at {url}")
 
     def wait_for_line_with(self, text: str) -> None:
-        """Return when the text is among the last lines written."""
-        self._wait(lambda: text in self.output, f"has not said {text}")
+        """Wait until the text is in the last lines of output."""
+        self._wait(lambda: text in self.output, f"has not printed {text}")
 
-    def _wait(self, condition: Callable[[], bool], complaint: str) -> None:
+    def _wait(self, condition: Callable[[], bool], problem: str) -> None:
         deadline = time.monotonic() + START_TIMEOUT
         while not condition():
             self.check()
             if time.monotonic() > deadline:
-                raise ServiceError(f"{self.name} {complaint}:\n{self.output}")
+                raise ServiceError(f"{self.name} {problem}:\n{self.output}")
             time.sleep(POLL_INTERVAL)
 
     def stop(self) -> None:
-        """End the server and whatever it has started. Harmless when repeated."""
+        """Stop the server and its children. Can be repeated."""
         if self._process.stdin:
             self._process.stdin.close()
         self._process.wait()
@@ -96,7 +96,7 @@ class Service:
         with output:
             for line in output:
                 self._lines.append(line)
-                if self.aloud:
+                if self.echo:
                     print(f"{self.name:>6} | {line}", end="", flush=True)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 SETTINGS: Mapping[str, str] = {
-    "ENV_FILE": "",  # a developer's own .env has no say
+    "ENV_FILE": "",  # a developer's own .env is not read
     "DEBUG": "off",
     "PORT": "3000",
     "LOG_LEVEL": "",

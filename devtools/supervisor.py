@@ -1,8 +1,7 @@
-"""Holds one server, and ends it when the process that asked for it is gone.
+"""Supervises one server, and stops it when the parent process ends.
 
-Run as a program of its own, with its task as JSON. Standard input is a pipe from the process that
-asked: its end means "stop", whether it was closed in good order or by that process's death, even
-by SIGKILL, which no exit handler survives.
+A program of its own, with its task as JSON. Standard input is a pipe from the parent: when it
+closes, the server is stopped. That works also after SIGKILL, when no exit handler runs.
 """
 
 from __future__ import annotations
@@ -32,31 +31,31 @@ class Task:
     prepare: Sequence[str] = ()
     """Runs to its end before the server."""
     log: str = ""
-    """Where the server's output goes; empty for the keeper's own."""
+    """Where the server's output goes; empty for the supervisor's own."""
     uid: int | None = None
     gid: int | None = None
     directories: Sequence[str] = field(default_factory=tuple)
-    """Given to that user before, removed after."""
+    """Owned by that user while the server runs, and removed afterwards."""
     stop_signal: int = signal.SIGTERM
     stop_timeout: float = 10.0
 
 
 def command_for(task: Task) -> list[str]:
-    """How to start a keeper; its standard input must be a pipe."""
+    """The command that starts a supervisor; its standard input must be a pipe."""
     return [sys.executable, __file__, json.dumps(asdict(task))]
 
 
-def keep(task: Task) -> int:
-    """Prepare, serve until told to stop, leave nothing behind. Returns the server's status."""
+def supervise(task: Task) -> int:
+    """Prepare, serve, and clean up; return the server's status."""
     try:
-        own(task)
+        chown_directories(task)
         return prepare(task) or serve(task)
     finally:
         for directory in task.directories:
             shutil.rmtree(directory, ignore_errors=True)
 
 
-def own(task: Task) -> None:
+def chown_directories(task: Task) -> None:
     if task.uid is not None and task.gid is not None:
         for directory in task.directories:
             os.chown(directory, task.uid, task.gid)
@@ -74,17 +73,17 @@ def prepare(task: Task) -> int:
 
 def serve(task: Task) -> int:
     if not task.log:
-        return hold(task, start(task, task.serve, None))
+        return wait(task, start(task, task.serve, None))
     log = Path(task.log)
     with log.open("ab") as output:
-        status = hold(task, start(task, task.serve, output.fileno()))
+        status = wait(task, start(task, task.serve, output.fileno()))
     if status:
         print("\n".join(log.read_text(errors="replace").splitlines()[-LAST_LINES:]))
     return status
 
 
 def start(task: Task, command: Sequence[str], output: int | None) -> subprocess.Popen[bytes]:
-    """Leader of a group of its own, so that all it starts can be ended with it."""
+    """Start the command in a process group of its own, so that its children end with it."""
     return subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
@@ -97,8 +96,8 @@ def start(task: Task, command: Sequence[str], output: int | None) -> subprocess.
     )
 
 
-def hold(task: Task, server: subprocess.Popen[bytes]) -> int:
-    """Wait for the pipe's end, then stop the server; its status when it ended by itself, else 0."""
+def wait(task: Task, server: subprocess.Popen[bytes]) -> int:
+    """Stop the server when the pipe closes; return its status if it ended by itself, else 0."""
     try:
         while server.poll() is None:
             readable, _, _ = select.select([sys.stdin], [], [], POLL_INTERVAL)
@@ -110,7 +109,7 @@ def hold(task: Task, server: subprocess.Popen[bytes]) -> int:
 
 
 def stop(task: Task, server: subprocess.Popen[bytes]) -> None:
-    """Ask the whole group, and after a while do not ask."""
+    """Stop the whole group by its signal, and after the timeout by SIGKILL."""
     signal_group(server, task.stop_signal)
     with suppress(subprocess.TimeoutExpired):
         server.wait(task.stop_timeout)
@@ -123,10 +122,10 @@ def signal_group(server: subprocess.Popen[bytes], number: int) -> None:
         os.killpg(server.pid, number)
 
 
-def leave(_number: int, _frame: FrameType | None) -> None:
+def exit_on_signal(_number: int, _frame: FrameType | None) -> None:
     sys.exit(1)
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, leave)
-    sys.exit(keep(Task(**json.loads(sys.argv[1]))))
+    signal.signal(signal.SIGTERM, exit_on_signal)
+    sys.exit(supervise(Task(**json.loads(sys.argv[1]))))

@@ -1,4 +1,4 @@
-"""A browser for the tests: the machine's Chromium, which may complain about nothing."""
+"""Fixtures of the browser tests: Chromium, the servers, a page without console errors."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, syn
 
 from devtools.browser import MISSING, find_chromium
 from devtools.pytest_postgres import DATABASE
-from e2e.console_errors import Complaints
+from e2e.console_errors import ConsoleErrors
 from e2e.customer import Customer
 from e2e.stack import Stack, running_stack
 
-# As root Chromium has no sandbox of its own; on a closed network its own errands only fail.
+# As root Chromium needs --no-sandbox; the others turn its own network requests off.
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -29,7 +29,7 @@ TIMEOUT_MS = 15_000
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Browser tests are about HTTP, all of them, and may take their time."""
+    """Allow HTTP and 120 seconds for every browser test."""
     item.add_marker(pytest.mark.http)
     item.add_marker(pytest.mark.timeout(120))
 
@@ -71,11 +71,11 @@ def context(browser: Browser, stack: Stack, viewport: ViewportSize) -> Iterator[
 
 @pytest.fixture
 def page(context: BrowserContext) -> Iterator[Page]:
-    """A page that fails its test when the browser complains, be it a script, the CSP or a 404."""
+    """A page that fails its test on errors in the console: of a script, the CSP, or a 404."""
     page = context.new_page()
-    complaints = Complaints(page)
+    console_errors = ConsoleErrors(page)
     yield page
-    assert list(complaints) == []
+    assert list(console_errors) == []
 
 
 @pytest.fixture

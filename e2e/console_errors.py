@@ -1,4 +1,4 @@
-"""What a browser holds against a page."""
+"""Collects a page's console errors."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from playwright.sync_api import ConsoleMessage, Error, Page, Response
 
-UNWELCOME = ("error", "warning")
+FAILING = ("error", "warning")
 
 
-class Complaints:
+class ConsoleErrors:
     """Errors of scripts and messages of the console, violations of the CSP among them.
 
     The status of a page that was asked for is not among them: a test says itself what it expects.
@@ -28,7 +28,7 @@ class Complaints:
         yield from (
             f"{message.type}: {message.text} ({message.location['url']})"
             for message in self._messages
-            if message.type in UNWELCOME and not self._is_own_status(message)
+            if message.type in FAILING and not self._is_own_status(message)
         )
 
     def _drain(self, message: ConsoleMessage) -> None:

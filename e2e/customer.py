@@ -1,4 +1,4 @@
-"""What a customer does in a browser, in the words on the pages."""
+"""A customer's steps in a browser."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KEY = re.compile(r"sk_[0-9a-f]{64}")
 
 
 class Customer:
-    """Acts on one page; every step ends when its result is to be seen."""
+    """Acts on one page; each step waits for its result."""
 
     def __init__(self, page: Page, stack: Stack) -> None:
         self.page = page
@@ -24,7 +24,7 @@ class Customer:
         self.email = stack.email
 
     def sign_in(self) -> None:
-        """From wherever the sign-in page came up, or from the start."""
+        """Sign in on the current page, or on the first one."""
         if not self.page.url.startswith(self._stack.url):
             self.page.goto("/")
         self.page.get_by_label("Email").fill(self._stack.email)
@@ -50,13 +50,13 @@ class Customer:
         self.page.get_by_role("button", name="Pay").click()
 
     def pay_for(self, title: str) -> None:
-        """From a new conversation to the page that thanks for its payment."""
+        """Start a conversation, pay for it, and wait for the success page."""
         self.start_conversation(title)
         self.go_to_checkout(title)
         self.enter_card(GOOD_CARD)
-        self.is_thanked()
+        self.expect_success()
 
-    def is_thanked(self) -> None:
+    def expect_success(self) -> None:
         expect(self.page).to_have_url(re.compile(r"/payments/success\?session_id=cs_test_\w+$"))
         expect(self.page.get_by_role("heading", name="Thank you")).to_be_visible()
 
@@ -70,7 +70,7 @@ class Customer:
         expect(self.page.get_by_text(text)).to_be_visible()
 
     def shoot(self, name: str) -> None:
-        """Keep a picture of the whole page for people to look at, but never a usable key."""
+        """Take a screenshot of the whole page, with keys masked."""
         self.page.screenshot(
             path=SCREENSHOTS / f"{name}.png",
             full_page=True,

@@ -1,4 +1,4 @@
-"""The real thing for a browser: payflow under gunicorn, a local Stripe, and a user."""
+"""The servers of the browser tests: payflow under gunicorn, the local Stripe, a demo user."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from devtools.service import Service
 
 @dataclass(frozen=True)
 class Stack:
-    """Where it runs, and the demo user's credentials."""
+    """The URLs, and the demo user's credentials."""
 
     url: str
     stripe: str
@@ -26,7 +26,7 @@ class Stack:
 
 @contextmanager
 def running_stack() -> Iterator[Stack]:
-    """Both servers on free ports and the database of the test run; stopped afterwards."""
+    """Start both servers on free ports and the test run's database; stop them at the end."""
     port, stripe_port = free_port(), free_port()
     url, stripe = f"http://{LOOPBACK}:{port}", f"http://{LOOPBACK}:{stripe_port}"
     environment = {

@@ -22,11 +22,11 @@ SILENCE = 20.0
 
 
 class CannotInstall(Exception):
-    """There is no CLI here and none could be installed; the text says why."""
+    """The CLI is missing and can't be installed; the text says why."""
 
 
 def install(folder: Path) -> Path:
-    """The CLI's binary, from the folder when it is there already. Raises CannotInstall."""
+    """Return the CLI's binary, installing it if needed. Raises CannotInstall."""
     binary = folder / "node_modules" / ".bin" / "stripe"
     if binary.exists():
         return binary
@@ -49,7 +49,7 @@ def install(folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class StripeCli:
-    """The CLI with an API to talk to: a base URL, or a Unix socket instead of one."""
+    """The CLI with a base URL or a Unix socket of an API."""
 
     binary: Path
     home: Path
@@ -57,7 +57,7 @@ class StripeCli:
     socket: Path | None = None
 
     def run(self, *arguments: str) -> str:
-        """Run a command to its end and give all that it said."""
+        """Run a command and return its output."""
         done = subprocess.run(  # noqa: S603 (Stripe's own program)
             self._command(arguments),
             env=self._environment(arguments),
@@ -70,13 +70,13 @@ class StripeCli:
         return done.stdout
 
     def trigger(self, event: str, *additions: str) -> str:
-        """Have an event happen, with `resource:field=value` additions to what it sends."""
+        """Trigger an event, with `resource:field=value` overrides."""
         added = [word for addition in additions for word in ("--add", addition)]
         return self.run("trigger", event, *added)
 
     @contextmanager
     def following(self, *arguments: str) -> Iterator[Following]:
-        """A command that goes on until the block ends."""
+        """Run a command until the block ends."""
         with subprocess.Popen(  # noqa: S603 (Stripe's own program)
             self._command(arguments),
             env=self._environment(arguments),
@@ -116,7 +116,7 @@ class StripeCli:
 
 @dataclass
 class Following:
-    """What a command that goes on has said so far."""
+    """The output of a running command."""
 
     process: subprocess.Popen[str]
     lines: list[str] = field(default_factory=list)
@@ -126,7 +126,7 @@ class Following:
         self._reader.start()
 
     def wait_for(self, text: str, *, count: int = 1) -> str:
-        """The line that has this text for so many times. Raises TimeoutError with all lines."""
+        """Wait for the text to appear this often; return the line. Raises TimeoutError."""
         deadline = time.monotonic() + SILENCE
         while time.monotonic() < deadline:
             found = [line for line in self.lines if text in line]
@@ -136,7 +136,7 @@ class Following:
         raise TimeoutError(f"no {text!r} in:\n{''.join(self.lines)}")
 
     def join(self) -> None:
-        """Read to the end."""
+        """Read until the output ends."""
         self._reader.join()
 
     def _read(self) -> None:

@@ -1,4 +1,4 @@
-"""What somebody at the support desk does in a browser, every click of theirs counted."""
+"""A member of staff's steps in the admin; clicks are counted."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from e2e.stack import Stack
 REASON = "The customer asked us on the phone."
 
 
-class Supporter:
-    """A member of staff, already signed in: the clicks of a story begin at the desk."""
+class SupportAgent:
+    """A signed-in member of staff; counting begins in the admin."""
 
     def __init__(self, page: Page, stack: Stack) -> None:
         self.page = page
         self.stack = stack
         self.clicks = 0
 
-    def sit_down(self) -> None:
+    def open_admin(self) -> None:
         self.page.goto("/admin/")
 
     def click(self, target: Locator) -> None:
@@ -28,7 +28,7 @@ class Supporter:
         target.click()
 
     def find(self, text: str) -> None:
-        """The one box in the header."""
+        """Search by the box in the header."""
         self.page.locator("#finder").fill(text)
         self.click(self.page.get_by_role("button", name="Find"))
 
@@ -36,7 +36,7 @@ class Supporter:
         self.click(self.page.locator("#content").get_by_role("link", name=name).first)
 
     def do(self, label: str, *, amount: str = "") -> None:
-        """The button of an action, its reason, and its confirmation."""
+        """Open an action, give its reason, and confirm it."""
         self.open(f"{label}…")
         if amount:
             self.page.get_by_label("Amount").fill(amount)
@@ -48,7 +48,7 @@ class Supporter:
         expect(self.page.locator("#content").get_by_text(text).first).to_be_visible()
 
     def sees_after_a_while(self, text: str) -> None:
-        """What a webhook brings: look again until it is there."""
+        """Reload until the text appears, as after a webhook."""
         found = self.page.locator("#content").get_by_text(text, exact=True).first
         for _ in range(30):
             if found.is_visible():

@@ -1,4 +1,4 @@
-"""The real nginx, with the configuration of docs/gateway.md, in front of a product of ours."""
+"""nginx with the configuration of docs/gateway.md, in front of a test server."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ http {{
 
 
 class Product(BaseHTTPRequestHandler):
-    """Answers with what it was told of the caller."""
+    """Answers with the headers that nginx set."""
 
     def do_GET(self) -> None:
         self.send_response(200)
@@ -98,7 +98,7 @@ def documented() -> str:
 
 
 class Owner:
-    """A paying customer who speaks to payflow itself."""
+    """A paying customer who calls payflow directly."""
 
     def __init__(self, stack: Stack) -> None:
         self._url = stack.url
@@ -136,7 +136,7 @@ def owner(stack: Stack) -> Owner:
     return owner
 
 
-def test_a_valid_key_passes_and_its_owner_is_told_upstream(gateway: str, owner: Owner) -> None:
+def test_a_valid_key_passes_and_upstream_gets_its_owner(gateway: str, owner: Owner) -> None:
     key = owner.call("POST", "/api/api-keys", {"name": "Büro"})
     forged = {"X-Tier": "free for all", "X-User-Id": "1000000"}
     answer = through(gateway, key["key"], **forged)
@@ -160,13 +160,13 @@ def test_a_revoked_key_is_refused_at_once(gateway: str, owner: Owner) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "sk_" + "0" * 64, "sk_live_0123456789", "nonsense"])
-def test_without_a_valid_key_nobody_reaches_the_product(gateway: str, key: str) -> None:
+def test_without_a_valid_key_the_request_is_refused(gateway: str, key: str) -> None:
     answer = through(gateway, key)
     assert answer.status_code == 401
     assert "Seen-X-Tier" not in answer.headers
 
 
-def test_who_keeps_failing_is_told_to_wait_and_nobody_else(gateway: str, owner: Owner) -> None:
+def test_repeated_failures_are_throttled_by_client_address(gateway: str, owner: Owner) -> None:
     """From an address of its own: the limit is of the client, not of the gateway."""
     port = int(gateway.rpartition(":")[2])
     headers = {"Authorization": "Bearer sk_" + "0" * 64}

@@ -27,7 +27,7 @@ def test_a_payment_ends_in_a_key_that_works_and_is_shown_once(
     customer.go_to_checkout("Garden plans")
     customer.shoot("3-checkout")
     customer.enter_card(GOOD_CARD)
-    customer.is_thanked()
+    customer.expect_success()
     customer.shoot("4-success")
     success_page = page.url
 
@@ -81,10 +81,10 @@ def test_a_declined_card_says_so_on_the_page_and_another_one_pays(customer: Cust
     customer.shoot("8-declined")
 
     customer.enter_card(GOOD_CARD)
-    customer.is_thanked()
+    customer.expect_success()
 
 
-def test_leaving_the_payment_page_costs_nothing_and_can_be_made_up_for(customer: Customer) -> None:
+def test_after_leaving_the_payment_page_a_customer_can_pay_again(customer: Customer) -> None:
     customer.sign_in()
     customer.start_conversation("Not yet")
     customer.go_to_checkout("Not yet")
@@ -97,7 +97,7 @@ def test_leaving_the_payment_page_costs_nothing_and_can_be_made_up_for(customer:
     customer.go_to_checkout("Not yet")
 
 
-def test_who_returns_signed_out_signs_in_and_finds_the_key(
+def test_a_customer_who_returns_signed_out_signs_in_and_finds_the_key(
     customer: Customer, context: BrowserContext
 ) -> None:
     customer.sign_in()
@@ -108,5 +108,5 @@ def test_who_returns_signed_out_signs_in_and_finds_the_key(
     customer.enter_card(GOOD_CARD)
     customer.sign_in()
 
-    customer.is_thanked()
+    customer.expect_success()
     assert KEY.fullmatch(customer.reveal_key())

@@ -44,7 +44,7 @@ def offer(shop: Shop, **params: Any) -> str:
 
 
 def fill_in(page: Page, card: str) -> None:
-    """Type everything a card payment needs."""
+    """Fill in the card form."""
     page.get_by_label("Email").fill("me@example.com")
     page.get_by_label("Card number").fill(card)
     page.get_by_label("Expiration").fill("12 / 34")
@@ -151,13 +151,13 @@ def visit_all(page: Page, shop: Shop) -> Iterator[None]:
     yield
 
 
-def test_no_page_of_it_has_barriers(page: Page, shop: Shop) -> None:
+def test_every_page_passes_axe(page: Page, shop: Shop) -> None:
     for _ in visit_all(page, shop):
         has_no_barriers(page)
 
 
 @pytest.mark.parametrize("viewport", [PHONE], ids=["phone"])
-def test_every_page_of_it_fits_on_a_phone(page: Page, shop: Shop, viewport: ViewportSize) -> None:
+def test_every_page_fits_on_a_phone(page: Page, shop: Shop, viewport: ViewportSize) -> None:
     for _ in visit_all(page, shop):
         fits(page)
 

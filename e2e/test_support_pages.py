@@ -1,4 +1,4 @@
-"""Every page of the desk, wide and narrow: pictures to look at, no barriers, nothing sticks out."""
+"""Every page of the admin, wide and narrow: screenshots, axe, no overflow."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from playwright.sync_api import Page, ViewportSize
 from devtools.pytest_postgres import is_postgres
 from e2e.customer import DECLINED_CARD, Customer
 from e2e.stack import Stack
-from e2e.support_agent import Supporter
+from e2e.support_agent import SupportAgent
 
 WIDE: ViewportSize = {"width": 1280, "height": 900}
 NARROW: ViewportSize = {"width": 390, "height": 844}
 GRAVE = ("serious", "critical")
 
-# A month of trade, so that the home page has something to show.
+# A month of payments for the dashboard.
 HISTORY = """
 INSERT INTO conversations (user_id, title, payment_status, stripe_session_id, created_at)
 SELECT (SELECT min(id) FROM users), 'History ' || i,
@@ -46,7 +46,7 @@ def viewport(request: pytest.FixtureRequest) -> ViewportSize:
 
 
 def grave_barriers(page: Page) -> list[str]:
-    # Preloading would have axe insert styles of its own, which the page's policy complains about.
+    # Preloading makes axe insert styles, which the content security policy refuses.
     violations = Axe().run(page, options={"preload": False}).response["violations"]
     return [f"{v['id']}: {v['nodes'][0]['html']}" for v in violations if v["impact"] in GRAVE]
 
@@ -61,16 +61,16 @@ def add_history(run: str) -> None:
 
 
 class Inspection:
-    """Takes each page's picture and notes what is wrong with it, to be told all at once."""
+    """Takes each page's screenshot and collects what is wrong."""
 
-    def __init__(self, supporter: Supporter, width: int) -> None:
-        self.supporter = supporter
+    def __init__(self, agent: SupportAgent, width: int) -> None:
+        self.agent = agent
         self.width = width
         self.faults: list[str] = []
 
     def __call__(self, name: str) -> None:
-        page = self.supporter.page
-        self.supporter.shoot(f"desk-{name}-{self.width}")
+        page = self.agent.page
+        self.agent.shoot(f"desk-{name}-{self.width}")
         found = page.evaluate("document.documentElement.scrollWidth")
         if found > self.width:
             self.faults.append(f"{name} is {found} pixels wide")
@@ -78,11 +78,11 @@ class Inspection:
 
 
 @pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"], indirect=True)
-def test_every_page_of_the_desk(
+def test_every_page_of_the_admin(
     customer: Customer, page: Page, stack: Stack, viewport: ViewportSize
 ) -> None:
-    width, supporter = viewport["width"], Supporter(page, stack)
-    check = Inspection(supporter, width)
+    width, agent = viewport["width"], SupportAgent(page, stack)
+    check = Inspection(agent, width)
     page.goto("/admin/")
     check("sign-in")
     page.goto("/")
@@ -94,25 +94,25 @@ def test_every_page_of_the_desk(
     page.get_by_role("alert").first.wait_for()
     customer.pay_for(f"Blue bicycle {width}")
     page.goto("/admin/billing/order/")
-    supporter.open(re.compile(r"^Order \d+"))
+    agent.open(re.compile(r"^Order \d+"))
     order_page = page.url
-    supporter.do("Suspend key")
-    supporter.do("Restore key")
+    agent.do("Suspend key")
+    agent.do("Restore key")
     check("order")
     for label, name in (("Refund…", "action"), ("checkout.session.completed", "event")):
-        supporter.open(label)
+        agent.open(label)
         check(name)
         page.goto(order_page)
-    supporter.open(re.compile("^sk_"))
+    agent.open(re.compile("^sk_"))
     check("key")
     page.goto(order_page)
-    supporter.open(re.compile("Blue bicycle"))
+    agent.open(re.compile("Blue bicycle"))
     check("conversation")
-    supporter.find(stack.email)
+    agent.find(stack.email)
     check("user")
-    supporter.open("Edit account")
+    agent.open("Edit account")
     check("edit-account")
-    supporter.find("sk_live_pasted_by_mistake")
+    agent.find("sk_live_pasted_by_mistake")
     check("search")
     for path in (
         "",

@@ -1,4 +1,4 @@
-"""Five calls that a support desk gets, each answered in fewer than eight clicks."""
+"""Five support cases, each solved in fewer than eight clicks."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from playwright.sync_api import Page, expect
 
 from e2e.customer import DECLINED_CARD, GOOD_CARD, Customer
 from e2e.stack import Stack
-from e2e.support_agent import REASON, Supporter
+from e2e.support_agent import REASON, SupportAgent
 from e2e.test_journey import status_with
 
 MOST_CLICKS = 8
 
 
 @pytest.fixture
-def supporter(customer: Customer, page: Page, stack: Stack) -> Supporter:
+def agent(customer: Customer, page: Page, stack: Stack) -> SupportAgent:
     """The demo user is staff as well."""
     customer.sign_in()
-    return Supporter(page, stack)
+    return SupportAgent(page, stack)
 
 
 def access_token(stack: Stack) -> str:
@@ -70,7 +70,7 @@ def checkout_elsewhere(stack: Stack, conversation_id: int) -> str:
 
 
 def deliver(stack: Stack, event: dict[str, Any]) -> int:
-    """Sign an event and post it as Stripe does; the status of the answer."""
+    """Sign an event and post it as Stripe does; return the status."""
     body = json.dumps(event)
     signature = stripe.WebhookSignature.generate_signature_header(
         body, os.environ["STRIPE_WEBHOOK_SECRET"], timestamp=int(time.time())
@@ -84,73 +84,73 @@ def deliver(stack: Stack, event: dict[str, Any]) -> int:
     return answer.status_code
 
 
-def test_a_lost_key_is_revoked_and_its_owner_reads_why(
-    supporter: Supporter, customer: Customer, stack: Stack
+def test_a_lost_key_is_revoked_and_its_owner_reads_the_reason(
+    agent: SupportAgent, customer: Customer, stack: Stack
 ) -> None:
     customer.pay_for("A lost key")
     key = customer.reveal_key()
-    supporter.sit_down()
-    supporter.find(key)
-    assert key not in supporter.page.url
-    supporter.sees(f"{key[:20]}…")
-    supporter.do("Revoke key")
-    assert supporter.clicks < MOST_CLICKS
+    agent.open_admin()
+    agent.find(key)
+    assert key not in agent.page.url
+    agent.sees(f"{key[:20]}…")
+    agent.do("Revoke key")
+    assert agent.clicks < MOST_CLICKS
     assert status_with(key, stack) == 401
-    assert key not in supporter.page.content()
-    supporter.page.go_back()
-    assert key not in supporter.page.url
+    assert key not in agent.page.content()
+    agent.page.go_back()
+    assert key not in agent.page.url
     customer.page.goto("/keys")
     customer.sees("Revoked by support")
     expect(customer.page.get_by_text(REASON).first).to_be_visible()
 
 
-def test_a_declined_card_is_explained(supporter: Supporter, customer: Customer) -> None:
+def test_a_declined_card_is_explained(agent: SupportAgent, customer: Customer) -> None:
     customer.start_conversation("Refused at the till")
     customer.go_to_checkout("Refused at the till")
     customer.enter_card(DECLINED_CARD)
     expect(customer.page.get_by_role("alert").first).to_be_visible()
-    supporter.sit_down()
-    supporter.find(customer.email)
-    supporter.sees("Declined payments")
-    supporter.open(re.compile("declined", re.IGNORECASE))
-    supporter.sees("payment_intent.payment_failed")
-    supporter.sees("Refused at the till")
-    assert supporter.clicks < MOST_CLICKS
+    agent.open_admin()
+    agent.find(customer.email)
+    agent.sees("Declined payments")
+    agent.open(re.compile("declined", re.IGNORECASE))
+    agent.sees("payment_intent.payment_failed")
+    agent.sees("Refused at the till")
+    assert agent.clicks < MOST_CLICKS
 
 
-def test_who_paid_twice_gets_one_payment_back(
-    supporter: Supporter, customer: Customer, stack: Stack
+def test_a_duplicate_payment_is_refunded(
+    agent: SupportAgent, customer: Customer, stack: Stack
 ) -> None:
     conversation_id = begin_conversation(stack, "Paid twice")
     second = checkout_elsewhere(stack, conversation_id)
     customer.page.goto("/")
     customer.go_to_checkout("Paid twice")
     customer.enter_card(GOOD_CARD)
-    customer.is_thanked()
+    customer.expect_success()
     customer.page.goto(second)
     customer.enter_card(GOOD_CARD)
     expect(customer.page).to_have_url(re.compile("/payments/success"))
-    supporter.sit_down()
-    supporter.open("Duplicates to refund")
-    supporter.open(re.compile(r"^Order \d+"))
-    supporter.sees("duplicate")
-    supporter.do("Refund")
-    supporter.sees_after_a_while("refunded")
-    assert supporter.clicks < MOST_CLICKS
+    agent.open_admin()
+    agent.open("Duplicates to refund")
+    agent.open(re.compile(r"^Order \d+"))
+    agent.sees("duplicate")
+    agent.do("Refund")
+    agent.sees_after_a_while("refunded")
+    assert agent.clicks < MOST_CLICKS
 
 
-def test_a_part_of_a_payment_is_refunded(supporter: Supporter, customer: Customer) -> None:
+def test_a_part_of_a_payment_is_refunded(agent: SupportAgent, customer: Customer) -> None:
     customer.pay_for("Half of it back")
-    supporter.sit_down()
-    supporter.find(customer.email)
-    supporter.open(re.compile(r"^Order \d+"))
-    supporter.do("Refund", amount="5.00")
-    supporter.sees_after_a_while("partly refunded")
-    supporter.sees("5.00 USD")
-    assert supporter.clicks < MOST_CLICKS
+    agent.open_admin()
+    agent.find(customer.email)
+    agent.open(re.compile(r"^Order \d+"))
+    agent.do("Refund", amount="5.00")
+    agent.sees_after_a_while("partly refunded")
+    agent.sees("5.00 USD")
+    assert agent.clicks < MOST_CLICKS
 
 
-def test_a_stuck_event_is_replayed(supporter: Supporter, stack: Stack) -> None:
+def test_a_stuck_event_is_replayed(agent: SupportAgent, stack: Stack) -> None:
     last = begin_conversation(stack, "The one before")
     lost = last + 1  # not there yet: as after a restore from yesterday's backup
     metadata = {"user_id": user_id(access_token(stack)), "conversation_id": str(lost)}
@@ -175,12 +175,12 @@ def test_a_stuck_event_is_replayed(supporter: Supporter, stack: Stack) -> None:
         "data": {"object": session},
     }
     assert deliver(stack, event) == 200
-    supporter.sit_down()
-    supporter.open("Events waiting")
-    supporter.open(f"evt_lost{lost}")
-    supporter.sees("unmatched")
+    agent.open_admin()
+    agent.open("Events waiting")
+    agent.open(f"evt_lost{lost}")
+    agent.sees("unmatched")
     assert begin_conversation(stack, "Found again") == lost
-    supporter.do("Replay")
-    supporter.sees("processed")
-    supporter.sees(re.compile(r"^Order \d+"))
-    assert supporter.clicks < MOST_CLICKS
+    agent.do("Replay")
+    agent.sees("processed")
+    agent.sees(re.compile(r"^Order \d+"))
+    assert agent.clicks < MOST_CLICKS

@@ -1,13 +1,13 @@
-"""The API put together: which view stands where, in which pages and under which permission.
+"""The routes of the API, and the views that are composed of several apps.
 
-Rules that span apps live here, because the apps do not know each other: a caller's API keys may
-be seen only once a payment of theirs was completed.
+Apps don't import each other, so a rule that spans two stands here: API keys need a completed
+payment, and passwords are tried under the limit of failed authentications.
 """
 
 from __future__ import annotations
 
 from django.http import Http404, HttpRequest, HttpResponse
-from django.urls import include, path, re_path
+from django.urls import path, re_path
 from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.permissions import BasePermission, IsAuthenticated
@@ -17,20 +17,18 @@ from rest_framework.views import APIView
 
 from accounts.api import TokenRefreshView, TokenView
 from apikeys.api import ApiKeyViewSet
-from apikeys.forward_auth import verify
 from apikeys.throttling import FailureThrottle
-from billing.api import OrderViewSet, PaymentLinkView
+from apikeys.urls import api_urlpatterns as apikeys
 from billing.models import Order
-from billing.views import webhook
-from conversations.api import ConversationViewSet
-from payflow.http.pagination import NewestFirstPagination
+from billing.urls import api_urlpatterns as billing
+from conversations.urls import api_urlpatterns as conversations
 
 # Fixed: drf-spectacular would take it from the query and put it into a header.
 SCHEMA_VERSION = "1.0.0"
 
 
 class HasCompletedPayment(BasePermission):
-    """Has had a payment completed, whatever became of it later."""
+    """The user has, or once had, a completed payment."""
 
     message = "API keys come with a completed payment, and you have none yet."
     code = "payment_required"
@@ -39,24 +37,9 @@ class HasCompletedPayment(BasePermission):
         return Order.objects.owned_by(request.user.pk).completed().exists()
 
 
-class ConversationPages(NewestFirstPagination):
-    list_name = "conversations"
-
-
-class OrderPages(NewestFirstPagination):
-    list_name = "orders"
-
-
-class PagedConversationViewSet(ConversationViewSet):
-    pagination_class = ConversationPages
-
-
-class PagedOrderViewSet(OrderViewSet):
-    pagination_class = OrderPages
-
-
 class PaidApiKeyViewSet(ApiKeyViewSet):
     permission_classes = (IsAuthenticated,)
+    pagination_class = None  # a user has few keys: the list is whole
 
     def get_permissions(self) -> list[BasePermission]:
         """List and create depend on a payment: an id is a 404 unless it is the caller's own."""
@@ -70,23 +53,21 @@ class PaidApiKeyViewSet(ApiKeyViewSet):
 
 @csrf_exempt
 def unknown_route(request: HttpRequest) -> HttpResponse:
-    """Also while DEBUG is on, when Django would answer with a page of its own."""
+    """Answer 404 with a problem document, also while DEBUG is on."""
     raise Http404
 
 
 router = SimpleRouter(trailing_slash=False)
-router.register("conversations", PagedConversationViewSet)
-router.register("orders", PagedOrderViewSet)
 router.register("api-keys", PaidApiKeyViewSet)
 
 urlpatterns = [
+    *apikeys,  # before the router's: `verify` is no key's id
+    *billing,
+    *router.urls,
+    *conversations,
     path("auth/token", TokenView.as_view(throttle_classes=[FailureThrottle])),
     path("auth/token/refresh", TokenRefreshView.as_view()),
-    re_path(r"^api-keys/verify(?P<below>/[\s\S]*)?$", verify, name="verify"),
-    path("payments/link", PaymentLinkView.as_view()),
-    re_path(r"^webhooks/stripe/?$", webhook, name="stripe-webhook"),
     path("schema", SpectacularAPIView.as_view(api_version=SCHEMA_VERSION), name="schema"),
     path("docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
-    path("", include(router.urls)),
     re_path(r"^[\s\S]*$", unknown_route),
 ]

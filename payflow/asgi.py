@@ -1,4 +1,4 @@
-"""The ASGI application, for servers that speak nothing else; WSGI is much faster here."""
+"""The ASGI application, for servers without WSGI; WSGI is much faster here."""
 
 import os
 
@@ -8,7 +8,7 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "payflow.settings")
 application = get_asgi_application()
 
-# Each request has a thread of its own here, so none can keep a connection: a pool lends them.
+# Each request runs in a thread of its own, so connections come from a pool.
 _database = settings.DATABASES["default"]
 if _database["ENGINE"] == "django.db.backends.postgresql":
     _database |= {"CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True}

@@ -1,4 +1,4 @@
-"""System checks of the database: whether this version's migrations can go on from what it holds."""
+"""System check of the database: refuse tables made by migrations before the first release."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from django.core.checks import CheckMessage, Error
 from django.db import connections
 from django.db.migrations.recorder import MigrationRecorder
 
-# The migrations of before the first release are one `0001_initial` for each app now. Whoever has
-# applied the former ones has tables that no migration leads on from, and `migrate` would not say
-# so: the new `0001_initial` counts as applied.
+# The migrations before the first release were squashed into one `0001_initial` per app. A database
+# that has applied the former ones can't be migrated, and `migrate` would not notice: its
+# `0001_initial` counts as applied.
 FORMER = (("apikeys", "0002_families_and_tiers"), ("support", "0001_trail"))
 
 
@@ -24,8 +24,8 @@ def former_migrations(
         if any(migration in applied for migration in FORMER):
             errors.append(
                 Error(
-                    "The database was made by a version of before the first release.",
-                    hint="Nothing leads on from there: name another database, or empty this one.",
+                    "The database was made by a version before the first release.",
+                    hint="It can't be migrated: name another database, or empty this one.",
                     id="payflow.E001",
                 )
             )

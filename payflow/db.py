@@ -1,8 +1,7 @@
-"""Connections to PostgreSQL that a thread keeps from request to request.
+"""Persistent connections to PostgreSQL, checked without a query.
 
-To ask the server before each request whether it is still there costs as much as a query. A server
-that goes away says so, or at least closes: then there is something to read on a connection that
-waits for nothing.
+Django's health check costs as much as a query for each request. A server that shuts down sends a
+message or closes the socket: an idle connection whose socket is readable is stale.
 """
 
 from __future__ import annotations
@@ -14,16 +13,16 @@ from django.db import connections
 
 
 def close_stale_connections(**_: Any) -> None:
-    """Close connections on which there is news; the request that begins opens new ones."""
+    """Close connections that the server has written to or closed; Django opens new ones."""
     for connection in connections.all(initialized_only=True):
-        kept = connection.connection
-        if kept is None or connection.vendor != "postgresql" or connection.in_atomic_block:
+        raw = connection.connection
+        if raw is None or connection.vendor != "postgresql" or connection.in_atomic_block:
             continue
-        if kept.closed or _has_news(kept.fileno()):
+        if raw.closed or _is_readable(raw.fileno()):
             connection.close()
 
 
-def _has_news(socket: int) -> bool:
+def _is_readable(file_descriptor: int) -> bool:
     poll = select.poll()
-    poll.register(socket, select.POLLIN)  # a farewell, or the end of the stream
+    poll.register(file_descriptor, select.POLLIN)  # a message, or the end of the stream
     return bool(poll.poll(0))

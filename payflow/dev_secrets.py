@@ -1,7 +1,7 @@
-"""Secrets for a developer's machine, made once and kept out of the repository.
+"""Development secrets, generated once and kept out of the repository.
 
-They exist so that `make run` needs no configuration and yet no secret is ever a constant in
-source code. The settings ask for them only while DEBUG is on.
+With them `make run` needs no configuration, and no secret is a constant in source code. The
+settings read them only while DEBUG is on.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ FILE_NAME = "dev-secrets.env"
 
 
 def secrets_for(directory: Path) -> dict[str, str]:
-    """The development secrets kept in `directory`, made there (mode 0600) on first use."""
+    """Return the development secrets in `directory`, creating them (mode 0600) on first use."""
     path = directory / FILE_NAME
     if not path.exists():
         _create(path)
@@ -23,7 +23,7 @@ def secrets_for(directory: Path) -> dict[str, str]:
 
 
 def _create(path: Path) -> None:
-    """Write a new file; of two processes that start at once, one wins and both read its file."""
+    """Write a new file. If two processes start at once, both use the file of one."""
     values = {
         "SECRET_KEY": secrets.token_urlsafe(48),
         "JWT_SECRET": secrets.token_urlsafe(48),
@@ -36,7 +36,7 @@ def _create(path: Path) -> None:
     with os.fdopen(os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
         file.writelines(f"{name}={value}\n" for name, value in values.items())
     try:
-        os.link(draft, path)  # refuses to replace what another process has just made
+        os.link(draft, path)  # fails if another process has made the file
     except FileExistsError:
         pass
     finally:

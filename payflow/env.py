@@ -1,6 +1,6 @@
-"""Reading the environment: what is missing or wrong stops the start with one line.
+"""Environment variables: typed, checked, and refused with one line that names the variable.
 
-Owns the decision how a bad value is refused. `payflow.settings` says which values there are.
+A refused value is never repeated: it may be a secret.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ STRIPE_KEY_PREFIXES = ("sk_test_", "rk_test_", "sk_live_", "rk_live_")
 def refuse(message: str) -> NoReturn:
     """Stop the process with one line on stderr.
 
-    Exit status 3 is what gunicorn takes for "the worker cannot boot": its master then stops too,
-    where any other status would have it start workers for ever.
+    gunicorn takes exit status 3 for "the worker cannot boot" and stops; after any other status it
+    would start workers for ever.
     """
     sys.stderr.write(f"payflow: {message}\n")
     raise SystemExit(3)
 
 
 def read_environment(env_file: Path | None) -> environ.Env:
-    """The process environment, completed (never overridden) by `env_file` where there is one."""
+    """Return the process environment; `env_file` adds variables and overrides none."""
     if env_file is not None and env_file.is_file():
         environ.Env.read_env(str(env_file))
     return environ.Env()
 
 
 class Configuration:
-    """Typed, refusing access to the environment.
+    """Typed access to the environment; a bad value stops the process.
 
     `fallback` holds values for variables that are missing (development secrets); it is empty
     unless DEBUG is on.
@@ -52,7 +52,7 @@ class Configuration:
         self._fallback = fallback
 
     def text(self, name: str, default: str = "") -> str:
-        # Not env.str(): it takes a value that begins with "$" for the name of another variable.
+        # Not env.str(), which reads a value that begins with "$" as the name of a variable.
         value = str(self._env.ENVIRON.get(name, "")).strip()
         return value or self._fallback.get(name, default)
 
@@ -75,9 +75,9 @@ class Configuration:
         return value
 
     def webhook_secrets(self, name: str) -> list[str]:
-        """Every secret that may have signed an event; several while one is being rotated."""
+        """The secrets that may have signed an event: several during a rotation."""
         self.required(name)
-        return self.items(name) or refuse(f"{name} has no secret in it: set at least one.")
+        return self.items(name) or refuse(f"{name} contains no secret: set at least one.")
 
     def stripe_key(self, name: str) -> str:
         value = self.required(name)
@@ -92,7 +92,7 @@ class Configuration:
         return value
 
     def prices(self, premium: str, tiers: str) -> dict[str, str]:
-        """Stripe price id by tier: `premium` from the variable of that name, more from `tiers`."""
+        """Stripe price id by tier; `premium` and `tiers` are the names of variables."""
         found = {"premium": self.required(premium)}
         for pair in self.items(tiers):
             tier, separator, price = (part.strip() for part in pair.partition("="))
@@ -103,7 +103,7 @@ class Configuration:
         return found
 
     def url(self, name: str, default: str = "") -> str:
-        """An absolute http(s) URL without its trailing slash; empty where it is unset."""
+        """An absolute http(s) URL without its trailing slash; empty if unset."""
         value = self.text(name, default).rstrip("/")
         try:
             parts = urlsplit(value)
@@ -116,7 +116,7 @@ class Configuration:
         return value
 
     def origins(self, name: str) -> list[str]:
-        """Origins as browsers send them: scheme, host and port, nothing more."""
+        """Origins as browsers send them: scheme, host and port only."""
         found = self.items(name)
         for origin in found:
             if not origin.startswith(("http://", "https://")) or origin_of(origin) != origin:
@@ -132,11 +132,11 @@ class Configuration:
     def database(self, name: str, default: str) -> dj_database_url.DBConfig:
         try:
             return dj_database_url.parse(self.text(name, default))
-        except (ValueError, KeyError):  # its text may hold the password: not shown
+        except (ValueError, KeyError):  # the error's text may contain the password
             refuse(f"{name} is not a database URL that dj-database-url can read.")
 
     def redis(self, name: str) -> str:
-        """One Redis, or several as Django's cache separates them; empty where it is unset."""
+        """One Redis URL, or several separated as Django's cache expects; empty if unset."""
         value = self.text(name)
         if value and not all(map(_is_redis, re.split("[;,]", value))):
             refuse(f"{name} must read like redis://host:6379/0, rediss://host or unix:///path.")
@@ -144,11 +144,11 @@ class Configuration:
 
 
 def _is_redis(url: str) -> bool:
-    """Whether redis-py can make a connection of it, to a place that the URL names."""
+    """Whether redis-py accepts the URL, and it names a host or a socket."""
     try:
         parts = urlsplit(url)
-        ConnectionPool.from_url(url).make_connection()  # it connects when it is first used
-    except (ValueError, TypeError, RedisError):  # its text may hold the password: not shown
+        ConnectionPool.from_url(url).make_connection()  # connects on first use only
+    except (ValueError, TypeError, RedisError):  # the error's text may contain the password
         return False
     return bool(parts.path if parts.scheme == "unix" else parts.hostname)
 
@@ -169,6 +169,6 @@ def debug_is_on(env: environ.Env) -> bool:
 
 
 def env_file(base_dir: Path) -> Path | None:
-    """The file named by ENV_FILE, by default `.env` beside manage.py; none when it is empty."""
+    """The file that ENV_FILE names, by default `.env` beside manage.py; None if it is empty."""
     name = os.environ.get("ENV_FILE", str(base_dir / ".env"))
     return Path(name) if name else None

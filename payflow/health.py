@@ -1,4 +1,4 @@
-"""`/healthz` says that the process answers, `/readyz` that it can do its work."""
+"""Health checks: `/healthz` for the process, `/readyz` for what it depends on."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def healthz(request: HttpRequest) -> JsonResponse:
 
 @never_cache
 def readyz(request: HttpRequest) -> JsonResponse:
-    """200 when all checks pass, else 503; each check is named with what it found."""
+    """Answer 200 if all checks pass, else 503, with the result of each check."""
     try:
         checks = {
             "database": "ok",
@@ -44,7 +44,7 @@ def _migrations() -> str:
 
 
 def _events() -> str:
-    """Stuck events make us unready. Unmatched ones are shown (`unmatched`) and harm nobody else."""
+    """Stuck events fail the check. Unmatched events are only counted (`unmatched`)."""
     stuck = StripeEvent.objects.stuck()
     parked = stuck.filter(parked_at__isnull=False).count()
     count = stuck.count()

@@ -1,4 +1,4 @@
-"""What somebody is told who guesses passwords (django-axes counts; settings say how many)."""
+"""Response to too many failed sign-ins, which django-axes counts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DETAIL = f"Too many wrong passwords. Try again in {SECONDS // 60} minutes."
 
 
 def username(request: HttpRequest, credentials: dict[str, Any] | None) -> str:
-    """Under which name failures are counted: an email address is the same in any case."""
+    """The name that failures are counted under: the email address in lower case."""
     given = (credentials or {}).get("username") or request.POST.get("username", "")
     return str(given).strip().lower()[:254]
 
@@ -23,7 +23,7 @@ def username(request: HttpRequest, credentials: dict[str, Any] | None) -> str:
 def response(
     request: HttpRequest, original: HttpResponse | None, credentials: dict[str, Any] | None
 ) -> HttpResponse:
-    """429 in the shape that the caller reads: a problem document, or the sign-in page."""
+    """Answer 429 with a problem document under /api, else with the sign-in page."""
     headers = {"Retry-After": str(SECONDS), "Cache-Control": "no-store"}
     if problems.is_api(request):
         return problems.problem(429, "too_many_failures", DETAIL, headers=headers)

@@ -16,6 +16,7 @@ from payflow.env import (
     read_environment,
     refuse,
 )
+from payflow.http.routes import API_ROOT
 
 # Makes Django's generic classes subscriptable at run time: `ModelAdmin[Order]`.
 django_stubs_ext.monkeypatch()
@@ -26,13 +27,13 @@ _env = read_environment(env_file(BASE_DIR))
 DEBUG = debug_is_on(_env)
 _config = Configuration(_env, secrets_for(BASE_DIR / ".run") if DEBUG else {})
 
-# --- Who may reach us -------------------------------------------------------------------------
+# --- Hosts, origins and secrets ---------------------------------------------------------------
 PORT = _config.integer("PORT", 3000)
 SECRET_KEY = _config.required("SECRET_KEY")
 JWT_SECRET = _config.jwt_secret("JWT_SECRET")
 ALLOWED_HOSTS = _config.items("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CORS_ALLOWED_ORIGINS = _config.origins("CORS_ALLOWED_ORIGINS")
-CORS_URLS_REGEX = r"^/api/"
+CORS_URLS_REGEX = rf"^{API_ROOT}/"
 CORS_ALLOW_HEADERS = ("accept", "authorization", "content-type", "idempotency-key")
 CORS_EXPOSE_HEADERS = ("x-request-id",)
 FRONTEND_URL = _config.url("FRONTEND_URL", f"http://localhost:{PORT}")
@@ -124,16 +125,16 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 
-# --- Guessing passwords -----------------------------------------------------------------------
+# --- Failed sign-ins (django-axes) ------------------------------------------------------------
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
     "django.contrib.auth.backends.ModelBackend",
 ]
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(minutes=15)
-# Of one address for one account: from elsewhere nobody can lock an owner out of their own.
+# Per account and address: a stranger elsewhere can't lock an owner out.
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-# The address that all limits count by: TRUSTED_PROXIES says how far X-Forwarded-For is believed.
+# The client's address, as for all limits: TRUSTED_PROXIES says how much of X-Forwarded-For counts.
 AXES_CLIENT_IP_CALLABLE = "apikeys.throttling.address_of"
 AXES_USERNAME_FORM_FIELD = "username"
 AXES_USERNAME_CALLABLE = "payflow.lockout.username"
@@ -151,13 +152,13 @@ DATABASES = {"default": _config.database("DATABASE_URL", f"sqlite:///{BASE_DIR /
 _database = DATABASES["default"]
 _options = _database.setdefault("OPTIONS", {})
 if _database["ENGINE"] == "django.db.backends.postgresql":
-    # A new connection costs twelve times the request: every thread keeps its own, and lets go of
-    # one that has died (payflow.db).
+    # A new connection costs twelve times the request: every thread keeps its own, and payflow.db
+    # closes a stale one.
     _database |= {"CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": False}
-    # What `billing.prepared_sql` executes is planned once for each connection.
+    # Statements of `billing.prepared_sql` are planned once per connection.
     _options.setdefault("prepare_threshold", 5)
-    # psycopg's own patience with a server that does not answer is two minutes, the kernel's with
-    # one that has vanished two hours.
+    # The defaults are two minutes for a server that does not answer (psycopg) and two hours for
+    # one that has vanished (the kernel).
     _options.setdefault("connect_timeout", 5)
     _options.setdefault("keepalives_idle", 20)
     _options.setdefault("keepalives_interval", 10)
@@ -178,7 +179,7 @@ if REDIS_URL:
             "BACKEND": "django.core.cache.backends.redis.RedisCache",
             "LOCATION": REDIS_URL,
             "KEY_PREFIX": "payflow",
-            # A request waits no longer for a count than it would for itself.
+            # A count must not delay a request.
             "OPTIONS": {"socket_timeout": 0.5, "socket_connect_timeout": 0.5},
         }
     }
@@ -187,7 +188,7 @@ API_KEY_REQUESTS_PER_MINUTE = _config.integer("API_KEY_REQUESTS_PER_MINUTE", 600
 FAILED_AUTHENTICATIONS_PER_MINUTE = _config.integer("FAILED_AUTHENTICATIONS_PER_MINUTE", 60)
 
 # --- HTTP -------------------------------------------------------------------------------------
-# Stripe's events are far smaller; nothing else sent to us has a reason to be larger.
+# 1 MiB: Stripe's events and all other requests are far smaller.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 
 REST_FRAMEWORK = {
@@ -197,14 +198,15 @@ REST_FRAMEWORK = {
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_THROTTLE_CLASSES": ["apikeys.throttling.KeyThrottle"],
-    # How many proxies of ours a request has passed: as many of X-Forwarded-For's last addresses
-    # are believed. What is left of them anybody can write.
+    # The number of our own proxies, and so of trusted addresses at the end of X-Forwarded-For. A
+    # client can write the others itself.
     "NUM_PROXIES": _config.integer("TRUSTED_PROXIES", 0),
+    "DEFAULT_PAGINATION_CLASS": "payflow.http.pagination.NewestFirstPagination",
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_PARSER_CLASSES": ["payflow.http.parsers.BoundedJSONParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "payflow.http.negotiation.JSONOnlyNegotiation",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "payflow.http.schema.AutoSchema",
     "EXCEPTION_HANDLER": "payflow.http.problems.exception_handler",
     "COERCE_DECIMAL_TO_STRING": False,
     "UPLOADED_FILES_USE_URL": False,
@@ -228,11 +230,11 @@ SPECTACULAR_SETTINGS = {
 
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-# Served from the apps themselves: `gunicorn payflow.wsgi` needs no build step before it.
+# Files are served from the apps: there is no build step.
 WHITENOISE_USE_FINDERS = True
 
 # --- Security ---------------------------------------------------------------------------------
-# Cookies travel over TLS only, unless FRONTEND_URL itself says that this server is plain http.
+# Cookies need TLS, unless FRONTEND_URL is plain http.
 _plain_http = DEBUG or _config.text("FRONTEND_URL").startswith("http://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not _plain_http
 SESSION_COOKIE_HTTPONLY = True
@@ -241,14 +243,14 @@ CSRF_TRUSTED_ORIGINS = [origin_of(FRONTEND_URL)]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_HSTS_SECONDS = 0 if _plain_http else 31_536_000
 SECURE_REFERRER_POLICY = "same-origin"
-# Only staff are told anything by them; in a cookie they would be looked for with every request.
+# Only staff see messages; in a cookie they would be read with every request.
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 X_FRAME_OPTIONS = "DENY"
 SILENCED_SYSTEM_CHECKS = [
-    # The proxy in front answers plain http (docs/operations.md). If we redirected, Stripe would
-    # take the redirect for a failed delivery, and a probe on loopback would never see /healthz.
+    # The proxy redirects plain http (docs/operations.md). If the application did, Stripe would
+    # count a redirect as a failed delivery, and a probe on loopback could not reach /healthz.
     "security.W008",
-    # Whether every subdomain is https, and whether to preload it, is the domain owner's to say.
+    # HSTS for subdomains and preloading are decisions of the domain's owner.
     "security.W005",
     "security.W021",
 ]
@@ -256,7 +258,7 @@ _stripe_pages = {"https://checkout.stripe.com", STRIPE_API_BASE} - {""}
 SECURE_CSP = {
     "default-src": ["'self'"],
     "img-src": ["'self'", "data:"],
-    # Paying is a form of ours that redirects to the hosted page: both ends must be allowed.
+    # The Pay button is a form that redirects to Stripe's page: both origins must be allowed.
     "form-action": ["'self'", *sorted(_stripe_pages)],
     "frame-ancestors": ["'none'"],
     "base-uri": ["'none'"],
@@ -283,11 +285,11 @@ LOGGING = {
     },
     "root": {"handlers": ["console"], "level": _config.log_level("LOG_LEVEL")},
     "loggers": {
-        # Django's own handlers know of no redaction: all that it logs goes through ours.
+        # Django's handlers do not redact: its records go to the root handler.
         **{name: {"handlers": [], "propagate": True} for name in ("django", "django.server")},
-        # Of signing in only what went wrong is worth a line.
+        # Only failed sign-ins are logged.
         "axes": {"level": "WARNING"},
-        # It tells of every request; what failed is logged where it is caught.
+        # It logs every request; failures are logged where they are caught.
         "stripe": {"level": "WARNING"},
     },
 }

@@ -1,4 +1,4 @@
-"""The WSGI application: what gunicorn serves."""
+"""The WSGI application, served by gunicorn."""
 
 import os
 

@@ -1,1 +1,1 @@
-"""What the check of a key costs, beside the packages that people use for it."""
+"""Benchmark of key authentication, compared with other packages."""

@@ -1,4 +1,4 @@
-"""`make bench-keys`: the time of a request with a key, relative to the same without a check.
+"""`make bench-keys`: the time of an authenticated request relative to an unauthenticated one.
 
 Two databases, of a thousand and of a million keys, on a private PostgreSQL that is as durable as
 in production. All cases are measured in turn, round after round, so that what else this machine
@@ -37,15 +37,15 @@ MANY, FEW = 1_000_000, 1_000
 # Of PostgreSQL for its tables, which fit with it (3 GB): what is compared are keys, not disks.
 MEMORY = "4GB"
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "100"))
-REQUESTS = 20  # a round is short: what else the machine does lasts longer
-MOST_GROWTH = 1.1  # of a request, from few keys to many
+REQUESTS = 20  # short rounds: noise of the machine lasts longer
+MAX_GROWTH = 1.1  # of a request, from few keys to many
 HTTP_ROUNDS, HTTP_SECONDS = 3, 1.5
-HTTP_KEYS = 20_000  # that nobody has asked for yet: more than a turn can ask for
+HTTP_KEYS = 20_000  # not requested yet: more than a turn can request
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is measured, the view that it is compared with, and from how many keys it draws."""
+    """What is measured, the view that it is compared with, and the number of keys."""
 
     name: str
     path: str
@@ -202,7 +202,7 @@ def report(times: Times, workers: Mapping[int, Worker]) -> bool:
         growth = many / few
         verdict = ""
         if case.target:
-            met = max(many, few) <= case.target and growth <= MOST_GROWTH
+            met = max(many, few) <= case.target and growth <= MAX_GROWTH
             verdict = "ok" if met else "MISSED"
             reached = reached and met
         target = f"{case.target:9}" if case.target else " " * 9

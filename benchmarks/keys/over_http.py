@@ -1,4 +1,4 @@
-"""Requests a second through gunicorn, on kept-alive connections."""
+"""Requests per second through gunicorn, on persistent connections."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CONNECTIONS = 8
 
 
 def rate(port: int, path: str, headers: Sequence[str], seconds: float) -> float:
-    """Answers a second of eight clients that ask one after the other; raises what befell any."""
+    """Answers per second to eight clients; raises the first error of any."""
     counts = [0] * CONNECTIONS
     ends = time.monotonic() + seconds
 
@@ -28,7 +28,7 @@ def rate(port: int, path: str, headers: Sequence[str], seconds: float) -> float:
 
 
 def _ask(connection: socket.socket, path: str, authorization: str) -> None:
-    """One request and its answer, which is small and comes in one piece or two."""
+    """Send one request and read its answer."""
     head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n"
     if authorization:
         head += f"Authorization: {authorization}\r\n"

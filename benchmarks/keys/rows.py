@@ -1,4 +1,4 @@
-"""As many keys of every kind as wanted, made in the database, and the secrets that open them.
+"""Rows of every kind of key, generated in the database, and their secrets.
 
 The secret of row n is a digest of its number, so that nothing needs to be carried along.
 """
@@ -67,7 +67,7 @@ def load(rows: int) -> None:
 
 
 def header(kind: str, number: int) -> str:
-    """The `Authorization` header that opens row `number`."""
+    """The `Authorization` header for row `number`."""
     if kind == "token":
         return f"Token {_secret('token', number)[:40]}"
     if kind == "knox":

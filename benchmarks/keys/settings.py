@@ -1,4 +1,4 @@
-"""payflow's own settings, with the peers beside it."""
+"""payflow's settings, with the other packages installed."""
 
 from __future__ import annotations
 

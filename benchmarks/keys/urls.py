@@ -1,4 +1,4 @@
-"""One view, without authentication and behind every way of it."""
+"""One view, without authentication and behind each kind of it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apikeys.forward_auth import verify
+from billing.urls import api_urlpatterns as billing
 
 
 class Answer(APIView):
@@ -30,7 +31,7 @@ def behind(*names: str) -> Any:
 
 
 def answer(request: HttpRequest) -> HttpResponse:
-    """What `verify` answers, without looking at anything."""
+    """The answer of `verify`, without a check."""
     response = HttpResponse(status=204)
     del response.headers["Content-Type"]
     response.headers["Cache-Control"] = "no-store"
@@ -44,7 +45,8 @@ urlpatterns = [
     path("api/plain", answer),
     # As the project has it: three authentication classes, its permissions, its throttle.
     path("api/payflow", Answer.as_view()),
-    path("api/verify", verify),
+    path("api/verify", verify, name="verify"),
+    *billing,  # a middleware looks up the webhook by its name
     path("api/token", behind("rest_framework.authentication.TokenAuthentication")),
     path("api/knox", behind("knox.auth.TokenAuthentication")),
     path("api/simple", behind("drf_simple_apikey.backends.APIKeyAuthentication")),

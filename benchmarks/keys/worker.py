@@ -74,7 +74,7 @@ def measure(
 
 
 def use(first: int, last: int, noted: bool) -> None:
-    """Let the use of these keys of ours have been noted just now, or never."""
+    """Set the last use of our keys to now, or to never."""
     _set_use(range(first, last + 1), noted=noted)
 
 

@@ -23,8 +23,8 @@ from testing.invariants import assert_invariants
 
 pytestmark = [pytest.mark.django_db, pytest.mark.timeout(1800)]
 
-# `make storm` runs more.
-EXAMPLES = int(os.environ.get("STORM_EXAMPLES", "15"))
+# `make soak` asks for more.
+EXAMPLES = int(os.environ.get("STRESS_EXAMPLES", "15"))
 
 History = list[tuple[str, dict[str, Any]]]  # event types, and fields of their object
 

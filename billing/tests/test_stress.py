@@ -1,6 +1,6 @@
 """Stress test: shuffled concurrent deliveries over HTTP while servers crash.
 
-Every payment must end as its script says. `make test` does short runs; `make storm` does many long
+Every payment must end as its script says. `make test` does short runs; `make soak` does many long
 ones and prints a line for each.
 """
 
@@ -41,8 +41,8 @@ from testing.keys import issued_key
 
 pytestmark = [pytest.mark.postgres, pytest.mark.http, pytest.mark.timeout(900)]
 
-SEEDS = range(int(os.environ.get("STORM_SEEDS", "2")))
-CONVERSATIONS = int(os.environ.get("STORM_CONVERSATIONS", "300"))
+SEEDS = range(int(os.environ.get("STRESS_SEEDS", "2")))
+CONVERSATIONS = int(os.environ.get("STRESS_CONVERSATIONS", "300"))
 
 Servers = tuple[RestartingCluster, App]
 
@@ -162,7 +162,7 @@ def stress(
         for wave in waves:
             send_all(app.port, wave, answers)
     took = time.monotonic() - started
-    print(  # noqa: T201 - shown by `make storm`
+    print(  # noqa: T201 - shown by `make soak`
         f"seed {seed}: {count} conversations, {len(sent)} deliveries in {took:.0f} s,"
         f" answers {dict(answers.statuses)} (None: no answer),"
         f" {cluster.deadlocks} deadlocks"

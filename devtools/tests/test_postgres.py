@@ -1,4 +1,4 @@
-"""The private PostgreSQL: there when it is asked for, gone without a trace afterwards."""
+"""The private PostgreSQL: it starts, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def show(cluster: Cluster, setting: str) -> str:
 
 @pytest.fixture
 def owner() -> Iterator[subprocess.Popen[str]]:
-    """Another process that has a cluster of its own; it prints where."""
+    """A process with a cluster of its own; it prints the cluster's directory."""
     root = Path(postgres.__file__).parents[1]
     process = subprocess.Popen(
         [sys.executable, "-c", OWNER], stdout=subprocess.PIPE, text=True, cwd=root
@@ -46,7 +46,7 @@ def owner() -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-def test_the_server_answers_and_its_data_is_gone_after_it() -> None:
+def test_the_server_answers_and_its_data_is_removed() -> None:
     with Cluster() as cluster:
         assert show(cluster, "server_version").startswith(cluster.version)
         assert show(cluster, "listen_addresses") == ""
@@ -55,13 +55,13 @@ def test_the_server_answers_and_its_data_is_gone_after_it() -> None:
     cluster.stop()
 
 
-def test_what_is_thrown_away_is_not_made_safe_unless_it_is_to_be_measured() -> None:
+def test_safety_settings_are_off_unless_it_is_durable() -> None:
     with Cluster() as fast, Cluster(durable=True) as durable:
         assert [show(fast, "fsync"), show(durable, "fsync")] == ["off", "on"]
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_nothing_stays_when_the_owner_dies(
+def test_nothing_is_left_when_the_parent_process_is_killed(
     owner: subprocess.Popen[str], end: signal.Signals
 ) -> None:
     assert owner.stdout
@@ -93,7 +93,7 @@ def test_libpq_variables_of_the_shell_do_not_redirect_it(monkeypatch: pytest.Mon
         assert show(cluster, "port") == str(postgres.PORT)
 
 
-def test_a_server_that_cannot_start_is_reported_with_its_last_words(
+def test_a_server_that_cannot_start_is_reported_with_its_log(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(postgres.SERVER_OPTIONS, "max_connections", "no number")
@@ -103,7 +103,9 @@ def test_a_server_that_cannot_start_is_reported_with_its_last_words(
     assert not cluster.directory.exists()
 
 
-def test_a_machine_without_server_programs_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_server_programs_raise_an_error_of_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(postgres, "_program_directories", lambda: iter([]))
     with pytest.raises(PostgresNotFoundError, match="no PostgreSQL 14 or newer runs here"):
         Cluster()

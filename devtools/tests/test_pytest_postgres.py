@@ -1,4 +1,4 @@
-"""What a test run does with, without and beside PostgreSQL, seen by running pytest."""
+"""The pytest plugin with PostgreSQL, without it and on SQLite, by running pytest."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_run_starts_a_postgres_and_names_it(tmp_path: Path) -> None:
     assert "2 passed, 1 deselected" in output
 
 
-def test_a_run_on_sqlite_leaves_out_what_needs_postgres(tmp_path: Path) -> None:
+def test_a_run_on_sqlite_deselects_tests_of_postgres(tmp_path: Path) -> None:
     output = run_pytest(tmp_path, "--database=sqlite")
     assert "database: SQLite" in output
     assert "2 passed, 1 deselected" in output

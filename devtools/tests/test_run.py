@@ -1,4 +1,4 @@
-"""`make run` and `make demo` as a developer meets them: from a start to nothing left behind."""
+"""`make run` and `make demo`: start, use, stop, and leave nothing behind."""
 
 from __future__ import annotations
 
@@ -71,13 +71,13 @@ class Run:
 
     @property
     def complaint(self) -> str:
-        """What it said, being refused: one line."""
+        """The one line of a refused start."""
         assert self.text.count("\n") == 1
         return self.text
 
     @property
     def processes(self) -> dict[int, str]:
-        """The servers that are there, whoever is their parent: command lines by process id."""
+        """The running servers: command lines by process id."""
         found = {}
         for path in Path("/proc").glob("[0-9]*/cmdline"):
             with suppress(OSError):
@@ -108,7 +108,7 @@ class Run:
 
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
-    """Among test workers: two that start together would both find Stripe's usual port free."""
+    """A lock among test workers: two would both find Stripe's default port free."""
     with (Path(tempfile.gettempdir()) / f"payflow-test-run-{os.getuid()}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -121,7 +121,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
     run.clean_up()
 
 
-def test_the_curl_works_as_pasted_and_the_demo_walks_the_whole_way(run: Run) -> None:
+def test_the_printed_curl_command_and_the_demo_work(run: Run) -> None:
     run.start_and_wait()
 
     curl = run.text[run.text.index("curl") :].split("\n\n")[0]
@@ -136,7 +136,7 @@ def test_the_curl_works_as_pasted_and_the_demo_walks_the_whole_way(run: Run) -> 
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_every_way_to_stop_it_stops_everything(run: Run, end: signal.Signals) -> None:
+def test_every_signal_stops_both_servers(run: Run, end: signal.Signals) -> None:
     run.start_and_wait()
     assert run.processes
 
@@ -149,7 +149,7 @@ def test_every_way_to_stop_it_stops_everything(run: Run, end: signal.Signals) ->
     assert "nothing is running here" in run.demo().stderr
 
 
-def test_even_killed_it_leaves_nothing_behind(run: Run) -> None:
+def test_nothing_is_left_after_sigkill(run: Run) -> None:
     run.start_and_wait()
 
     run.end(signal.SIGKILL)
@@ -160,7 +160,7 @@ def test_even_killed_it_leaves_nothing_behind(run: Run) -> None:
     assert run.processes == {}
 
 
-def test_a_server_that_dies_takes_the_rest_with_it_and_is_named(run: Run) -> None:
+def test_when_one_server_ends_the_other_is_stopped_and_the_first_named(run: Run) -> None:
     run.start_and_wait()
     stripe = next(pid for pid, line in run.processes.items() if " -m sandbox" in line)
     os.kill(stripe, signal.SIGKILL)
@@ -188,7 +188,7 @@ def test_a_port_in_use_is_one_line_that_says_what_to_do(run: Run) -> None:
         ({"JWT_SECRET": "short"}, "JWT_SECRET is too short"),
     ],
 )
-def test_what_cannot_work_is_refused_in_one_line(
+def test_bad_configuration_is_refused_in_one_line(
     tmp_path: Path, variables: dict[str, str], reason: str
 ) -> None:
     run = Run(tmp_path, **variables)
@@ -197,7 +197,7 @@ def test_what_cannot_work_is_refused_in_one_line(
     assert reason in run.complaint
 
 
-def test_the_env_file_is_heard(tmp_path: Path) -> None:
+def test_the_env_file_is_read(tmp_path: Path) -> None:
     file = tmp_path / "env"
     file.write_text("STRIPE_SECRET_KEY=sk_live_123\n")
     run = Run(tmp_path, ENV_FILE=str(file))

@@ -1,7 +1,4 @@
-"""What wraps every request: its id, its problem documents, its content security policy.
-
-And the short way of the webhook through all of that.
-"""
+"""Middleware: request id, problem documents, content security policy, webhook fast path."""
 
 from __future__ import annotations
 
@@ -12,15 +9,13 @@ from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.http.response import HttpResponseBase
+from django.urls import resolve, reverse
 
-from billing.views import webhook
 from payflow.http import problems
 from payflow.http import request_id as request_ids
 
 logger = logging.getLogger(__name__)
 
-VERIFY = "/api/api-keys/verify"
-WEBHOOK = "/api/webhooks/stripe"
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 
@@ -37,15 +32,39 @@ def request_id(get_response: GetResponse) -> GetResponse:
 
 
 class api_problems:  # noqa: N801 - Django's middleware setting reads like a list of functions
-    """Answer under /api with problem+json whatever goes wrong, and refuse absurd bodies early."""
+    """Turn every error under /api into problem+json, and refuse too large bodies early."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
+        self.verify_path = reverse("verify")
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if not problems.is_api(request):
             return self.get_response(request)
-        return _refusal(request) or _as_problem(self.get_response(request))
+        return self._refusal(request) or _as_problem(self.get_response(request))
+
+    def _refusal(self, request: HttpRequest) -> HttpResponse | None:
+        """The problem with a request that no view needs to see."""
+        try:
+            request.get_host()
+        except DisallowedHost:  # with DEBUG on, Django would answer with a page of its own
+            return problems.problem(
+                400, "bad_host", "This server does not answer to that host name."
+            )
+        if self._is_forward_auth(request):
+            return None
+        if "Transfer-Encoding" in request.headers and not request.headers.get("Content-Length"):
+            return problems.problem(
+                411, "length_required", "Send the body with its Content-Length."
+            )
+        if _declared_length(request) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            return problems.problem(400, "body_too_large", "The body is larger than 1 MiB.")
+        return None
+
+    def _is_forward_auth(self, request: HttpRequest) -> bool:
+        """Whether a gateway asks: its headers may describe a body that it did not send along."""
+        path = request.path_info
+        return path == self.verify_path or path.startswith(f"{self.verify_path}/")
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """Views outside of DRF raise DRF's exceptions too; they become the same documents here."""
@@ -65,43 +84,25 @@ def content_security_policy(get_response: GetResponse) -> GetResponse:
 
 
 def webhook_fast_path(get_response: GetResponse) -> GetResponse:
-    """Answer Stripe here, before what only browsers need: cookies, sessions, messages.
+    """Answer Stripe's webhook here: the middleware below is for browsers (sessions, cookies).
 
-    All that was a seventh of an event's processor time. The route has the same view, for any
-    other method and with a slash at its end.
+    That saves a seventh of an event's processor time. Other methods, and the route with a slash
+    at its end, reach the same view the ordinary way.
     """
+    path = reverse("stripe-webhook")
+    view = resolve(path).func
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
-        if request.path_info != WEBHOOK or request.method != "POST":
+        if request.path_info != path or request.method != "POST":
             return get_response(request)
         try:
-            response: HttpResponse = webhook(request)
+            response: HttpResponse = view(request)
         except Exception as error:
             response = problems.for_exception(error, request)
         response.headers["Content-Length"] = str(len(response.content))
         return response
 
     return middleware
-
-
-def _refusal(request: HttpRequest) -> HttpResponse | None:
-    """What is wrong with a request before any view sees it."""
-    try:
-        request.get_host()
-    except DisallowedHost:  # with DEBUG on, Django would answer with a page of its own
-        return problems.problem(400, "bad_host", "This server does not answer to that host name.")
-    if _is_forward_auth(request):
-        return None
-    if "Transfer-Encoding" in request.headers and not request.headers.get("Content-Length"):
-        return problems.problem(411, "length_required", "Send the body with its Content-Length.")
-    if _declared_length(request) > _largest_body():
-        return problems.problem(400, "body_too_large", "The body is larger than 1 MiB.")
-    return None
-
-
-def _is_forward_auth(request: HttpRequest) -> bool:
-    """Then the headers may tell of a body that stayed with the gateway; verify reads none."""
-    return request.path_info == VERIFY or request.path_info.startswith(f"{VERIFY}/")
 
 
 def _as_problem(response: HttpResponseBase) -> HttpResponseBase:
@@ -117,7 +118,3 @@ def _as_problem(response: HttpResponseBase) -> HttpResponseBase:
 def _declared_length(request: HttpRequest) -> int:
     length = request.headers.get("Content-Length", "")
     return int(length) if length.isascii() and length.isdigit() else 0
-
-
-def _largest_body() -> int:
-    return int(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)

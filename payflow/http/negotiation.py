@@ -1,4 +1,4 @@
-"""Content negotiation: JSON, whatever a client accepts."""
+"""Content negotiation: always JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rest_framework.request import Request
 
 
 class JSONOnlyNegotiation(DefaultContentNegotiation):
-    """Answers JSON also to a client that accepts only something else."""
+    """Answers JSON even if the client does not accept it."""
 
     def select_renderer(
         self,

@@ -1,9 +1,10 @@
-"""Lists of the API, newest first: `{<name>: [...], next: URL or null}`."""
+"""Lists of the API, newest first: `{<plural of the model>: [...], next: URL or null}`."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import QuerySet
 from rest_framework.exceptions import NotFound
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
@@ -11,16 +12,20 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 
-class NewestFirstPagination(CursorPagination):
-    """Subclasses say in `list_name` what the items are called."""
+def list_name(queryset: QuerySet[Any]) -> str:
+    """What the items are called: the plural of the model's name, as in `conversations`."""
+    return str(queryset.model._meta.verbose_name_plural)
 
+
+class NewestFirstPagination(CursorPagination):
     ordering = "-id"
     page_size = 50
-    list_name = ""
+    list_name: str
 
     def paginate_queryset(
-        self, queryset: Any, request: Request, view: APIView | None = None
+        self, queryset: QuerySet[Any], request: Request, view: APIView | None = None
     ) -> list[Any] | None:
+        self.list_name = list_name(queryset)
         try:
             return super().paginate_queryset(queryset, request, view)
         except ValueError:  # DRF checks a cursor's shape, not that it points at an id

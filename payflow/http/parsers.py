@@ -10,7 +10,7 @@ from rest_framework.parsers import JSONParser
 
 
 class BoundedJSONParser(JSONParser):
-    """Refuses a body that is nested too deep for Python's parser."""
+    """Refuses a body that is nested too deeply for Python's parser."""
 
     def parse(
         self,

@@ -18,7 +18,7 @@ from rest_framework import exceptions
 from rest_framework.request import Request
 
 from apikeys import throttling
-from payflow.http import request_id
+from payflow.http import request_id, routes
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ CONTENT_TYPE = "application/problem+json"
 
 
 def is_api(request: HttpRequest) -> bool:
-    return request.path_info == "/api" or request.path_info.startswith("/api/")
+    return routes.is_api(request.path_info)
 
 
 def problem(
@@ -49,7 +49,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> HttpResponse
 
 
 def for_exception(error: Exception, request: HttpRequest | Request) -> HttpResponse:
-    """The problem document for any exception; one that is our own fault is logged, not told."""
+    """The problem document for any exception; an unexpected one is logged and not shown."""
     if isinstance(error, Http404):
         error = exceptions.NotFound()
     elif isinstance(error, PermissionDenied):
@@ -122,7 +122,7 @@ def _pointers(detail: Any, path: str) -> list[dict[str, str]]:
     return [{"pointer": path, "code": getattr(detail, "code", "invalid"), "detail": str(detail)}]
 
 
-# --- Django's handlers for what never reaches a view -------------------------------------------
+# --- Django's error handlers -------------------------------------------------------------------
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -1,4 +1,4 @@
-"""One id per request: in its answer, in every log line it writes, in its problem document."""
+"""The request id: in the response, in each log line, in a problem document."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _current: ContextVar[str] = ContextVar("request_id", default="-")
 
 
 def begin(offered: str) -> str:
-    """Take the proxy's id when it is one we can safely repeat, else make one."""
+    """Use the proxy's id if it is safe to log, else generate one."""
     chosen = offered if _ACCEPTED.fullmatch(offered) else secrets.token_hex(8)
     _current.set(chosen)
     return chosen
 
 
 def current() -> str:
-    """The id of the request being answered; "-" outside of one."""
+    """The id of the current request; "-" outside a request."""
     return _current.get()
 
 

@@ -1,11 +1,14 @@
-"""The OpenAPI document: what drf-spectacular cannot see by itself."""
+"""Additions to the OpenAPI document that drf-spectacular can't derive."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from django.urls import reverse
+from drf_spectacular import openapi
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
-from drf_spectacular.openapi import AutoSchema
+
+from payflow.http.pagination import NewestFirstPagination, list_name
 
 _TEXT = {"type": "string"}
 _FIELD_ERROR = {
@@ -33,8 +36,18 @@ _PROBLEM = {
 }
 
 
+class AutoSchema(openapi.AutoSchema):
+    """Names the items of a paginated list as `NewestFirstPagination` does."""
+
+    def _get_paginator(self) -> Any:
+        paginator = super()._get_paginator()
+        if isinstance(paginator, NewestFirstPagination):
+            paginator.list_name = list_name(self.view.queryset)
+        return paginator
+
+
 def add_problems(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """Postprocessing hook: any operation may answer with a problem document."""
+    """Postprocessing hook: add the problem document to every operation."""
     result["components"]["schemas"]["Problem"] = _PROBLEM
     schema = {"$ref": "#/components/schemas/Problem"}
     response = {
@@ -47,24 +60,26 @@ def add_problems(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     return result
 
 
-_TOLD = {
-    "X-User-Id": "Whose key it is.",
-    "X-Key-Id": "Which key it is.",
-    "X-Key-Name": "What its owner calls it, percent-encoded.",
-    "X-Tier": "What was paid for, percent-encoded.",
+_VERIFY_HEADERS = {
+    "X-User-Id": "The id of the key's user.",
+    "X-Key-Id": "The id of the key.",
+    "X-Key-Name": "The key's name, percent-encoded.",
+    "X-Tier": "The tier of the key, percent-encoded.",
 }
 
 
 def add_verify(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """Postprocessing hook: the gateways' view is a plain one, which the generator does not see."""
-    told = {name: {"description": text, "schema": _TEXT} for name, text in _TOLD.items()}
-    result["paths"]["/api/api-keys/verify"] = {
+    """Postprocessing hook: describe `verify`, which is a plain Django view."""
+    headers = {
+        name: {"description": text, "schema": _TEXT} for name, text in _VERIFY_HEADERS.items()
+    }
+    result["paths"][reverse("verify")] = {
         "get": {
             "operationId": "api_keys_verify",
-            "description": "For gateways: whether the request's key is live, and whose it is.",
+            "description": "For gateways: whether the request's API key is valid, and whose it is.",
             "tags": ["api-keys"],
             "security": [{"apiKey": []}],
-            "responses": {"204": {"description": "The key is live.", "headers": told}},
+            "responses": {"204": {"description": "The key is valid.", "headers": headers}},
         }
     }
     return result

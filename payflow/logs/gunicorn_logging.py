@@ -1,4 +1,4 @@
-"""What gunicorn itself writes: its access log, and its errors, which quote what clients sent."""
+"""gunicorn's access and error logs, redacted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class GunicornLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
-    """gunicorn's logs, redacted, and one line for each request whatever is in its path."""
+    """Redacts both logs, and keeps each request on one line of the access log."""
 
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
@@ -22,7 +22,7 @@ class GunicornLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
                 handler.addFilter(RedactionFilter())
 
     def atoms(self, *request: Any) -> dict[str, Any]:
-        """What an access log line is made of, with control characters escaped."""
+        """The fields of an access log line, with control characters escaped."""
         return {name: _escaped(value) for name, value in super().atoms(*request).items()}
 
 

@@ -1,4 +1,4 @@
-"""What the checks of the database say before it is migrated."""
+"""System check before a migration."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.db.migrations.recorder import MigrationRecorder
 pytestmark = pytest.mark.django_db
 
 
-def test_a_database_of_before_the_first_release_is_not_migrated() -> None:
+def test_a_database_from_before_the_first_release_is_refused() -> None:
     call_command("migrate", verbosity=0, skip_checks=False)
     MigrationRecorder(connection).record_applied("apikeys", "0002_families_and_tiers")
     with pytest.raises(SystemCheckError, match=r"payflow\.E001"):

@@ -1,4 +1,4 @@
-"""The contract as a stranger uses it: raw SQL, a token minted by hand, an event signed by hand.
+"""The contract as an outside client uses it: raw SQL, a token and an event signed by the test.
 
 Nothing of ours is imported here but the settings: what works in this file works from outside.
 """
@@ -80,7 +80,7 @@ def people(db: None) -> tuple[int, int, int]:
     return user, conversation, other
 
 
-def test_the_database_fills_in_what_the_two_inserts_leave_out(
+def test_the_database_has_defaults_for_all_other_columns(
     people: tuple[int, int, int],
 ) -> None:
     user, conversation, _ = people
@@ -97,7 +97,7 @@ def test_the_database_fills_in_what_the_two_inserts_leave_out(
     assert (body["title"], body["paymentStatus"]) == ("Test", "unpaid")
 
 
-def test_the_whole_path_by_hand(people: tuple[int, int, int]) -> None:
+def test_a_payment_leads_to_a_working_key_without_our_code(people: tuple[int, int, int]) -> None:
     user, conversation, _ = people
     bearer = token(user)
     assert call("GET", "/api/api-keys", bearer).status_code == 403
@@ -124,7 +124,7 @@ def test_the_whole_path_by_hand(people: tuple[int, int, int]) -> None:
     assert call("GET", f"/api/conversations/{conversation}", secret).status_code == 401
 
 
-def test_anothers_ids_are_404_everywhere(people: tuple[int, int, int]) -> None:
+def test_another_users_ids_are_404_on_every_route(people: tuple[int, int, int]) -> None:
     user, conversation, other = people
     send(paid_event(user, conversation))
     sql("INSERT INTO conversations (user_id, title) VALUES (%s, 'Theirs')", other)
@@ -163,7 +163,7 @@ PROTECTED: list[tuple[str, str]] = [
 
 @pytest.mark.parametrize(("method", "path"), PROTECTED)
 @pytest.mark.parametrize("bearer", [None, "", "sk_" + "0" * 64, "a.b.c", "\xff"])
-def test_without_a_good_bearer_every_route_is_401(
+def test_without_a_valid_bearer_every_route_is_401(
     method: str, path: str, bearer: str | None
 ) -> None:
     response = call(method, path, bearer, {})
@@ -181,7 +181,7 @@ def test_without_a_good_bearer_every_route_is_401(
         "UPDATE orders SET amount_cents = -1",
     ],
 )
-def test_the_database_refuses_a_state_that_does_not_exist(
+def test_the_database_refuses_an_unknown_status(
     people: tuple[int, int, int], statement: str
 ) -> None:
     user, conversation, _ = people

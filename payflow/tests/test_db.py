@@ -1,4 +1,4 @@
-"""A connection is kept from request to request, and not a request longer than its server."""
+"""Persistent connections: reused while the server lives, replaced when it has gone."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ def backend() -> int:
 
 
 def kill(pid: int) -> None:
-    """End a server process, and wait until it is gone."""
+    """End a server process and wait until it is gone."""
     with psycopg.connect(**connection.get_connection_params(), autocommit=True) as other:
         other.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
 
 
-def test_the_next_request_has_the_same_connection(client: Client) -> None:
+def test_the_next_request_uses_the_same_connection(client: Client) -> None:
     first = backend()
     assert client.get("/readyz").status_code == 200
     assert backend() == first
 
 
-def test_a_request_after_its_server_has_gone_does_not_notice(client: Client) -> None:
+def test_a_request_succeeds_after_its_server_process_has_ended(client: Client) -> None:
     for _ in range(3):
         gone = backend()
         kill(gone)
@@ -47,14 +47,14 @@ def test_a_request_after_its_server_has_gone_does_not_notice(client: Client) -> 
         assert backend() != gone
 
 
-def test_one_that_was_closed_is_replaced(client: Client) -> None:
+def test_a_closed_connection_is_replaced(client: Client) -> None:
     gone = backend()
     connection.connection.close()
     assert client.get("/readyz").status_code == 200
     assert backend() != gone
 
 
-def test_news_that_is_no_farewell_costs_a_new_connection_only(client: Client) -> None:
+def test_a_notification_on_the_connection_only_costs_a_new_one(client: Client) -> None:
     told = backend()
     with connection.cursor() as cursor:
         cursor.execute("LISTEN something")
@@ -64,7 +64,7 @@ def test_news_that_is_no_farewell_costs_a_new_connection_only(client: Client) ->
     assert backend() != told
 
 
-def test_within_a_transaction_none_is_taken_away() -> None:
+def test_a_connection_in_a_transaction_is_not_closed() -> None:
     with transaction.atomic():
         first = backend()
         kill(first)
@@ -100,8 +100,8 @@ print(connections["default"].pool.get_stats()["connections_num"] <= 5)
 """
 
 
-def test_under_asgi_a_pool_lends_them() -> None:
-    done = subprocess.run(  # noqa: S603 - our own words
+def test_under_asgi_connections_come_from_a_pool() -> None:
+    done = subprocess.run(  # noqa: S603 - our own code
         [sys.executable, "-c", ASGI],
         cwd=settings.BASE_DIR,
         env={**os.environ, "DATABASE_URL": database_url()},

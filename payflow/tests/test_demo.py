@@ -22,7 +22,7 @@ def create_demo() -> dict[str, Any]:
     return demo
 
 
-def test_the_demo_is_made_once_and_its_login_works(settings: Settings) -> None:
+def test_the_demo_user_is_created_once_and_can_sign_in(settings: Settings) -> None:
     settings.DEBUG = True
     demo = create_demo()
     assert create_demo() == demo
@@ -31,14 +31,14 @@ def test_the_demo_is_made_once_and_its_login_works(settings: Settings) -> None:
     assert Client().post("/accounts/login/", form).status_code == 302
 
 
-def test_there_is_always_something_to_pay_for(settings: Settings) -> None:
+def test_there_is_always_an_unpaid_conversation(settings: Settings) -> None:
     settings.DEBUG = True
     first = create_demo()["conversationId"]
     Conversation.objects.get(pk=first).mark_paid("cs_test_1")
     assert create_demo()["conversationId"] != first
 
 
-def test_a_published_password_is_refused_in_production() -> None:
+def test_the_demo_user_is_refused_in_production() -> None:
     with pytest.raises(CommandError, match="DEBUG"):
         create_demo()
     assert not User.objects.exists()

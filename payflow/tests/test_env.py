@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def start(
     code: str = "import payflow.wsgi", /, **changes: str | None
 ) -> subprocess.CompletedProcess[str]:
-    """Start Python as a server would, with the tests' environment and these changes to it."""
+    """Import the settings in a new process, with these changes to the tests' environment."""
     environment: dict[str, str] = {**SETTINGS, "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
     environment |= {name: value for name, value in changes.items() if value is not None}
     for name in [name for name, value in changes.items() if value is None]:
@@ -44,7 +44,7 @@ def assert_refused(result: subprocess.CompletedProcess[str], *words: str) -> Non
         assert word in result.stderr
 
 
-def test_the_tests_own_environment_starts() -> None:
+def test_the_environment_of_the_tests_is_accepted() -> None:
     result = start()
     assert (result.returncode, result.stderr) == (0, "")
 
@@ -121,13 +121,13 @@ def test_a_bad_value_is_named_and_not_repeated(name: str, value: str) -> None:
         "unix://user:pass@/run/redis.sock?db=2",
     ],
 )
-def test_a_redis_is_taken_as_redis_py_reads_it(value: str) -> None:
+def test_a_redis_url_that_redis_py_reads_is_accepted(value: str) -> None:
     code = "from payflow import settings; print(settings.REDIS_URL)"
     result = start(code, REDIS_URL=value)
     assert (result.stdout.strip(), result.stderr) == (value, "")
 
 
-def test_a_live_key_goes_to_stripe_and_nowhere_else() -> None:
+def test_a_live_key_is_refused_with_another_api_base() -> None:
     live = {"STRIPE_SECRET_KEY": "sk_live_1", "STRIPE_API_BASE": "http://127.0.0.1:12111"}
     assert_refused(start(**live), "STRIPE_API_BASE", "STRIPE_SECRET_KEY")
     assert start(STRIPE_SECRET_KEY="sk_live_1").returncode == 0
@@ -145,7 +145,7 @@ def test_the_word_false_does_not_turn_debug_on() -> None:
         assert start(code, DEBUG=off).stdout.strip() == "False"
 
 
-def test_manage_says_it_in_one_line_too() -> None:
+def test_manage_py_prints_one_line_too() -> None:
     code = (
         "import runpy, sys; sys.argv = ['manage.py', 'check']; "
         "runpy.run_path('manage.py', run_name='__main__')"
@@ -192,7 +192,7 @@ def test_the_example_lists_every_variable_the_settings_read() -> None:
     assert contract <= listed
 
 
-def test_development_secrets_are_made_once_and_readable_by_their_owner_only(
+def test_development_secrets_are_created_once_and_private(
     tmp_path: Path,
 ) -> None:
     made = secrets_for(tmp_path / "run")

@@ -1,4 +1,4 @@
-"""Generated requests against the API's own description: no 5xx, and nothing undocumented."""
+"""Requests generated from the OpenAPI document: no 5xx, and no undocumented answer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from accounts.models import User
 from accounts.tokens import issue_access
 from payflow.wsgi import application
 
-# The application gives its connection back after each request: no test transaction survives that.
+# The application closes its connection after each request, which ends a test's transaction.
 pytestmark = pytest.mark.django_db(transaction=True)
 
 schema = schemathesis.openapi.from_wsgi("/api/schema?format=json", application)

@@ -1,4 +1,4 @@
-"""From payment to key over real HTTP: the app, the SDK and the local Stripe, nothing pretended."""
+"""From a payment to a key over real HTTP: the application, Stripe's SDK and the local Stripe."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def local_stripe(live_server: LiveServer, settings: Settings) -> Iterator[Runnin
 
 
 class Customer:
-    """A REST client that speaks for the conversation's owner."""
+    """A REST client of the conversation's owner."""
 
     def __init__(self, server: LiveServer, token: str) -> None:
         self._base = server.url
@@ -72,7 +72,7 @@ def test_a_payment_becomes_a_key_that_works_until_it_is_deleted(
     assert program("GET", path).status_code == 401
 
 
-def test_every_event_of_the_payment_is_answered_200_and_kept(
+def test_every_event_of_the_payment_is_answered_200_and_stored(
     live_server: LiveServer, local_stripe: RunningSandbox, conversation: Conversation
 ) -> None:
     customer = Customer(live_server, issue_access(conversation.user))
@@ -86,7 +86,7 @@ def test_every_event_of_the_payment_is_answered_200_and_kept(
     assert StripeEvent.objects.filter(type="checkout.session.completed").exists()
 
 
-def test_a_declined_card_may_be_followed_by_a_good_one(
+def test_after_a_declined_card_another_one_pays(
     live_server: LiveServer, local_stripe: RunningSandbox, conversation: Conversation
 ) -> None:
     customer = Customer(live_server, issue_access(conversation.user))
@@ -105,7 +105,7 @@ def test_a_declined_card_may_be_followed_by_a_good_one(
     assert customer("GET", path).json()["paymentStatus"] == "paid"
 
 
-def test_a_link_asked_for_anew_leaves_the_old_one_unpayable_and_the_conversation_pending(
+def test_a_new_link_expires_the_old_one_and_the_conversation_stays_pending(
     live_server: LiveServer, local_stripe: RunningSandbox, conversation: Conversation
 ) -> None:
     customer = Customer(live_server, issue_access(conversation.user))
@@ -119,7 +119,7 @@ def test_a_link_asked_for_anew_leaves_the_old_one_unpayable_and_the_conversation
     assert local_stripe.object(first)["status"] == "expired"
 
 
-def test_a_customer_back_before_the_webhook_gets_the_key_and_the_webhook_adds_none(
+def test_the_success_page_fulfils_before_the_webhook_which_then_adds_no_key(
     live_server: LiveServer, local_stripe: RunningSandbox, conversation: Conversation
 ) -> None:
     local_stripe.set_options(ack_timeout=0.01)

@@ -1,4 +1,4 @@
-"""Who guesses passwords is locked out, wherever they guess, and told so."""
+"""Lockout after too many wrong passwords, on pages and in the API."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def token(password: str = WRONG) -> Any:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_page_locks_out_after_five_wrong_passwords_and_says_so(page: str) -> None:
+def test_a_page_locks_out_after_five_wrong_passwords(page: str) -> None:
     assert [sign_in(page) for _ in range(LIMIT)] == [200] * (LIMIT - 1) + [429]
     answer = Client().post(page, {"username": EMAIL, "password": PASSWORD})
     assert answer.status_code == 429
@@ -58,20 +58,20 @@ def test_the_api_counts_too_and_answers_with_a_problem() -> None:
     assert locked.headers["Retry-After"] == "900"
 
 
-def test_guesses_add_up_wherever_and_in_whatever_case_they_are_made() -> None:
+def test_failures_add_up_across_pages_and_letter_case() -> None:
     for page in (*PAGES, *PAGES):
         assert sign_in(page, email=EMAIL.title()) == 200
     assert token().status_code == 429
 
 
-def test_the_owner_is_not_locked_out_of_their_own_by_somebody_elsewhere() -> None:
+def test_failures_from_another_address_do_not_lock_the_owner_out() -> None:
     for _ in range(LIMIT + 1):
         sign_in("/admin/login/", REMOTE_ADDR="203.0.113.7")
     assert sign_in("/admin/login/", PASSWORD) == 302
 
 
 def behind(header: str, password: str = WRONG) -> int:
-    """The status of a sign-in that a proxy of ours passes on."""
+    """The status of a sign-in through a proxy."""
     return sign_in("/admin/login/", password, REMOTE_ADDR="10.0.0.1", HTTP_X_FORWARDED_FOR=header)
 
 
@@ -83,19 +83,19 @@ def test_behind_a_proxy_the_address_is_the_one_the_proxy_saw(settings: Settings)
     assert behind("198.51.100.2", PASSWORD) == 302
 
 
-def test_without_a_trusted_proxy_nobody_chooses_their_address(settings: Settings) -> None:
+def test_without_a_trusted_proxy_x_forwarded_for_is_ignored(settings: Settings) -> None:
     settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "NUM_PROXIES": 0}
     statuses = [behind(f"198.51.100.{number}") for number in range(LIMIT)]
     assert statuses[-1] == 429
 
 
-def test_one_who_remembers_in_time_begins_anew() -> None:
+def test_a_successful_sign_in_resets_the_count() -> None:
     for _ in range(2):
         assert [token().status_code for _ in range(LIMIT - 1)] == [401] * (LIMIT - 1)
         assert token(PASSWORD).status_code == 200
 
 
-def test_a_lock_opens_by_itself_and_trying_does_not_prolong_it() -> None:
+def test_a_lockout_ends_by_itself_and_further_tries_do_not_prolong_it() -> None:
     now = timezone.now()
     with time_machine.travel(now, tick=False):
         for _ in range(LIMIT):
@@ -106,7 +106,7 @@ def test_a_lock_opens_by_itself_and_trying_does_not_prolong_it() -> None:
         assert sign_in("/admin/login/", PASSWORD) == 302
 
 
-def test_an_administrator_lifts_a_lock() -> None:
+def test_an_administrator_ends_a_lockout() -> None:
     for _ in range(LIMIT):
         sign_in("/admin/login/")
     call_command("axes_reset_username", EMAIL, verbosity=0)

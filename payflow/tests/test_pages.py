@@ -1,4 +1,4 @@
-"""The signed-in customer's pages, without a browser: states, ownership, and secrets kept."""
+"""The customer's pages without a browser: states, ownership, secrets."""
 
 from __future__ import annotations
 
@@ -121,7 +121,9 @@ def test_a_deleted_key_leaves_the_page(conversation: Conversation) -> None:
 
 
 @pytest.mark.parametrize("action", ["reveal", "delete"])
-def test_anothers_key_is_not_found(conversation: Conversation, stranger: User, action: str) -> None:
+def test_another_users_key_is_not_found(
+    conversation: Conversation, stranger: User, action: str
+) -> None:
     stripe.deliver(stripe.completed(conversation))
     key = ApiKey.objects.get()
     assert signed_in(stranger).post(f"/keys/{key.pk}/{action}").status_code == 404
@@ -129,19 +131,21 @@ def test_anothers_key_is_not_found(conversation: Conversation, stranger: User, a
     assert (key.revoked_at, key.revealed_at) == (None, None)
 
 
-def test_anothers_conversation_cannot_be_paid(conversation: Conversation, stranger: User) -> None:
+def test_another_users_conversation_cannot_be_paid(
+    conversation: Conversation, stranger: User
+) -> None:
     response = signed_in(stranger).post(f"/conversations/{conversation.pk}/pay")
     assert response.status_code == 404
 
 
-def test_a_paid_conversation_says_so_instead_of_charging(conversation: Conversation) -> None:
+def test_a_paid_conversation_is_not_charged_again(conversation: Conversation) -> None:
     stripe.deliver(stripe.completed(conversation))
     response = signed_in(conversation.user).post(f"/conversations/{conversation.pk}/pay")
     assert response.status_code == 409
     assert "paid already" in response.content.decode()
 
 
-def test_a_duplicate_payment_is_told_of(conversation: Conversation) -> None:
+def test_a_duplicate_payment_is_shown_as_one(conversation: Conversation) -> None:
     stripe.deliver(stripe.completed(conversation))
     event = stripe.completed(conversation)
     stripe.deliver(event)
@@ -149,7 +153,7 @@ def test_a_duplicate_payment_is_told_of(conversation: Conversation) -> None:
     assert "paid twice" in success_page(client, event["data"]["object"]["id"])
 
 
-def test_the_cancel_page_needs_nobody() -> None:
+def test_the_cancel_page_needs_no_sign_in() -> None:
     assert "Nothing was paid" in Client().get("/payments/cancel").content.decode()
 
 
@@ -200,7 +204,7 @@ class TestWithTheLocalStripe:
         order = Order.objects.get()
         assert (order.status, order.stripe_session_id) == ("completed", session_id)
 
-    def test_a_delayed_payment_is_on_its_way(
+    def test_a_delayed_payment_is_shown_as_pending(
         self, local: RunningSandbox, conversation: Conversation
     ) -> None:
         local.set_options(delayed_method_delay=60)
@@ -210,7 +214,7 @@ class TestWithTheLocalStripe:
         assert "on its way" in page
         assert Order.objects.get().status == "pending"
 
-    def test_an_expired_session_is_not_waited_for(
+    def test_an_expired_session_is_shown_as_expired(
         self, local: RunningSandbox, conversation: Conversation
     ) -> None:
         session_id = self.link(conversation)
@@ -219,7 +223,7 @@ class TestWithTheLocalStripe:
         assert "has expired" in page
         assert 'http-equiv="refresh"' not in page
 
-    def test_a_second_payment_is_refused_while_the_first_is_on_its_way(
+    def test_a_second_payment_is_refused_while_the_first_is_pending(
         self, local: RunningSandbox, conversation: Conversation
     ) -> None:
         local.set_options(delayed_method_delay=60)
@@ -230,7 +234,7 @@ class TestWithTheLocalStripe:
         assert response.status_code == 409
         assert "on its way" in response.content.decode()
 
-    def test_anothers_session_is_not_found(
+    def test_another_users_session_is_not_found(
         self, local: RunningSandbox, conversation: Conversation, stranger: User
     ) -> None:
         session_id = self.link(conversation)
@@ -243,7 +247,7 @@ class TestWithTheLocalStripe:
 
 
 @pytest.mark.http
-def test_while_stripe_is_away_the_pages_say_so(
+def test_the_pages_say_that_stripe_does_not_answer(
     conversation: Conversation, settings: Settings
 ) -> None:
     settings.STRIPE_API_BASE = "http://127.0.0.1:9"

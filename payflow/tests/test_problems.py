@@ -53,7 +53,7 @@ def test_a_wrong_method_is_a_405_problem(stranger: User) -> None:
 
 
 @pytest.mark.django_db
-def test_a_bad_body_is_pointed_at(stranger: User) -> None:
+def test_a_bad_body_has_pointers_to_its_errors(stranger: User) -> None:
     headers = {"Authorization": f"Bearer {issue_access(stranger)}"}
     response = Client().post(
         "/api/conversations", "{}", content_type="application/json", headers=headers
@@ -66,7 +66,7 @@ def test_a_bad_body_is_pointed_at(stranger: User) -> None:
 @pytest.mark.parametrize("debug", [False, True])
 @pytest.mark.postgres
 @pytest.mark.django_db
-def test_an_unexpected_exception_is_a_500_problem_that_tells_nothing(
+def test_an_unexpected_exception_is_a_500_problem_without_its_text(
     stranger: User, caplog: pytest.LogCaptureFixture, debug: bool
 ) -> None:
     headers = {"Authorization": f"Bearer {issue_access(stranger)}", "X-Request-Id": "abc-123"}
@@ -112,9 +112,7 @@ def test_a_body_nested_too_deep_is_a_400_problem() -> None:
 @pytest.mark.django_db
 @pytest.mark.parametrize("cursor", ["cD1hYmM=", "cD0xZTk5", "x", "%00", "cj0xJnA9LTE="])
 @pytest.mark.parametrize("path", ["/api/conversations", "/api/orders"])
-def test_a_cursor_that_points_nowhere_is_no_failure_of_ours(
-    stranger: User, path: str, cursor: str
-) -> None:
+def test_a_malformed_cursor_is_a_404_problem(stranger: User, path: str, cursor: str) -> None:
     headers = {"Authorization": f"Bearer {issue_access(stranger)}"}
     response = Client().get(path, {"cursor": cursor}, headers=headers)
     assert response.status_code in (200, 404)
@@ -128,20 +126,20 @@ def test_the_schema_takes_no_version_from_the_query(version: str) -> None:
 
 
 @pytest.mark.parametrize("accept", ["application/problem+json", "text/html", "image/png"])
-def test_whatever_is_accepted_json_is_sent(accept: str) -> None:
+def test_the_answer_is_json_whatever_the_client_accepts(accept: str) -> None:
     response = Client().get("/api/conversations", headers={"Accept": accept})
     assert_problem(response, 401)
 
 
 @pytest.mark.parametrize("offered", ["", "two words", "x" * 65, "line\x0bbreak", "é"])
-def test_a_request_id_that_cannot_be_repeated_is_replaced(offered: str) -> None:
+def test_an_unsafe_request_id_is_replaced(offered: str) -> None:
     response = Client().get("/healthz", headers={"X-Request-Id": offered})
     chosen = response.headers["X-Request-Id"]
     assert chosen != offered
     assert len(chosen) == 16
 
 
-def test_a_page_that_does_not_exist_is_a_page() -> None:
+def test_an_unknown_page_is_a_404_page() -> None:
     response = Client().get("/nothing")
     assert response.status_code == 404
     assert response.headers["Content-Type"].startswith("text/html")

@@ -1,4 +1,4 @@
-"""No usable key at rest: after a reveal the key is searched for wherever anything is kept."""
+"""No usable key is stored: after a reveal, search for it in tables, logs, sessions and cookies."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db
 
 
 def whole_database() -> str:
-    """Every column of every table, and every row as Django would dump it."""
+    """Every column of every table, and every row as `dumpdata` prints it."""
     rows: list[str] = []
     with connection.cursor() as cursor:
         for table in connection.introspection.table_names(cursor):
@@ -36,7 +36,7 @@ def whole_database() -> str:
     return "\n".join(rows + dump)
 
 
-def test_the_revealed_key_is_nowhere_in_the_database_the_ledger_or_the_logs(
+def test_a_revealed_key_is_not_in_the_database_or_the_logs(
     conversation: Conversation,
     api_of: Callable[[User], APIClient],
     caplog: pytest.LogCaptureFixture,
@@ -69,7 +69,7 @@ def test_the_revealed_key_is_nowhere_in_the_database_the_ledger_or_the_logs(
         assert random_part[20:] not in text, place
 
 
-def test_the_page_that_reveals_leaves_no_copy_in_the_session_or_a_cookie(
+def test_a_revealed_key_is_not_in_the_session_or_a_cookie(
     conversation: Conversation,
 ) -> None:
     user = conversation.user
@@ -88,7 +88,7 @@ def test_the_page_that_reveals_leaves_no_copy_in_the_session_or_a_cookie(
     assert secret not in whole_database()
 
 
-def test_a_replayed_payment_mints_nothing(
+def test_a_replayed_payment_issues_no_key(
     conversation: Conversation, api_of: Callable[[User], APIClient]
 ) -> None:
     event = stripe.completed(conversation)

@@ -1,4 +1,4 @@
-"""The webhook's short way through the middlewares answers what the long one does."""
+"""The webhook's fast path through the middleware answers as the ordinary path does."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from testing import stripe_events as stripe
 
 pytestmark = pytest.mark.django_db
 
-LONG_WAY = f"{stripe.URL}/"
+ORDINARY_PATH = f"{stripe.URL}/"
 Answer = tuple[int, dict[str, Any], set[str]]
-# What only pages and browsers have a use for.
-OF_BROWSERS = {"Vary", "X-Frame-Options"}
+# Headers for browsers, which the fast path leaves out.
+BROWSER_HEADERS = {"Vary", "X-Frame-Options"}
 
 
-def told(body: str, path: str, **headers: str) -> Answer:
+def post(body: str, path: str, **headers: str) -> Answer:
     client = Client(raise_request_exception=False)
     given = {"Stripe-Signature": stripe.signature(body), **headers}
     answer = client.post(path, body, content_type="application/json", headers=given)
@@ -30,7 +30,7 @@ def told(body: str, path: str, **headers: str) -> Answer:
     length = str(len(answer.content))
     assert answer.headers.get("Content-Length", length) == length
     assert document.pop("requestId", None) in (None, answer.headers["X-Request-Id"])
-    return answer.status_code, document, set(answer.headers) - OF_BROWSERS
+    return answer.status_code, document, set(answer.headers) - BROWSER_HEADERS
 
 
 ANSWERS: dict[str, tuple[Callable[[Conversation], str], dict[str, str], int]] = {
@@ -49,33 +49,33 @@ ANSWERS: dict[str, tuple[Callable[[Conversation], str], dict[str, str], int]] = 
 
 
 @pytest.mark.parametrize("kind", ANSWERS)
-def test_both_ways_answer_alike(kind: str, conversation: Conversation) -> None:
+def test_both_paths_give_the_same_answer(kind: str, conversation: Conversation) -> None:
     body, headers, status = ANSWERS[kind]
     text = body(conversation)
-    short = told(text, stripe.URL, **headers)
-    assert short[0] == status
-    assert short == told(text, LONG_WAY, **headers)
+    fast = post(text, stripe.URL, **headers)
+    assert fast[0] == status
+    assert fast == post(text, ORDINARY_PATH, **headers)
 
 
-@pytest.mark.parametrize("path", [stripe.URL, LONG_WAY])
-def test_a_failure_of_ours_is_told_as_such(
+@pytest.mark.parametrize("path", [stripe.URL, ORDINARY_PATH])
+def test_an_unexpected_error_is_a_500_problem(
     path: str, conversation: Conversation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(event: object) -> None:
         raise RuntimeError("a secret of ours")
 
     monkeypatch.setattr(log, "process_new", broken)
-    status, document, _ = told(json.dumps(stripe.completed(conversation)), path)
+    status, document, _ = post(json.dumps(stripe.completed(conversation)), path)
     assert status == 500
     assert "secret of ours" not in json.dumps(document)
 
 
-def test_the_short_way_needs_no_session(conversation: Conversation, client: Client) -> None:
+def test_the_fast_path_loads_no_session(conversation: Conversation, client: Client) -> None:
     answer = stripe.deliver(stripe.completed(conversation))
     assert not hasattr(answer.wsgi_request, "session")
     assert Order.objects.filter(conversation=conversation).exists()
 
 
 @pytest.mark.parametrize("method", ["get", "put", "delete", "options"])
-def test_other_methods_take_the_long_way(method: str) -> None:
+def test_other_methods_take_the_ordinary_path(method: str) -> None:
     assert getattr(Client(), method)(stripe.URL).status_code == 405

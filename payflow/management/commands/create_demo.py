@@ -1,4 +1,4 @@
-"""`manage.py create_demo`: somebody to sign in as and something to pay for, made once."""
+"""`manage.py create_demo`: create a demo user and a conversation to pay for, once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from conversations.models import Conversation, PaymentStatus
 from support import roles
 
 EMAIL = "demo@example.com"
-PASSWORD = "pay-with-4242"  # noqa: S105 - printed by `make run`, refused outside of DEBUG
+PASSWORD = "pay-with-4242"  # noqa: S105 - printed by `make run`, refused without DEBUG
 
 
 class Command(BaseCommand):

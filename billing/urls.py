@@ -1,0 +1,23 @@
+"""Routes of payments: the API's, Stripe's webhook, and the customer's pages."""
+
+from __future__ import annotations
+
+from django.urls import path, re_path
+from rest_framework.routers import SimpleRouter
+
+from billing import views
+from billing.api import OrderViewSet, PaymentLinkView
+
+router = SimpleRouter(trailing_slash=False)
+router.register("orders", OrderViewSet)
+
+api_urlpatterns = [
+    path("payments/link", PaymentLinkView.as_view(), name="payment-link"),
+    re_path(r"^webhooks/stripe/?$", views.webhook, name="stripe-webhook"),
+    *router.urls,
+]
+urlpatterns = [
+    path("conversations/<int:conversation_id>/pay", views.pay, name="pay"),
+    path("payments/success", views.success, name="payment-success"),
+    path("payments/cancel", views.cancel, name="payment-cancel"),
+]
