@@ -38,7 +38,7 @@ STAFF_ACTIONS: list[type[StaffAction[Any]]] = [
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    staff_action: type[StaffAction[Any]]
+    staff_action: StaffAction[Any]  # not its class, which a template would call
     url: str
     unavailable_reason: str
 
@@ -55,13 +55,14 @@ def buttons(
 
     `past` holds at least the audit log of these rows.
     """
-    return [
-        Button(each, _url(each, subject, request.path), each(subject, past).unavailable_reason())
+    allowed = [
+        each(subject, past)
         for subject in subjects
         if subject is not None
         for each in STAFF_ACTIONS
         if isinstance(subject, each.model) and request.user.has_perm(each.permission())
     ]
+    return [Button(each, _url(each, request.path), each.unavailable_reason()) for each in allowed]
 
 
 def done_label(kind: str) -> str:
@@ -73,7 +74,8 @@ def done_labels() -> dict[str, str]:
     return {each.kind: each.done_label for each in STAFF_ACTIONS} | {EXPORT: "list exported"}
 
 
-def _url(staff_action: type[StaffAction[Any]], subject: Model, back: str) -> str:
+def _url(staff_action: StaffAction[Any], back: str) -> str:
     opts = staff_action.model._meta
     route = f"admin:{opts.app_label}_{opts.model_name}_action"
-    return f"{reverse(route, args=[subject.pk, staff_action.kind])}?{urlencode({'next': back})}"
+    url = reverse(route, args=[staff_action.subject.pk, staff_action.kind])
+    return f"{url}?{urlencode({'next': back})}"

@@ -90,6 +90,8 @@ def test_each_page_offers_just_what_the_role_may(
         return
     page = client.get(f"/admin/billing/order/{order.pk}/")
     offered = {button.staff_action.kind for button in page.context["buttons"]}
+    for button in page.context["buttons"]:
+        assert f">{button.staff_action.label}<" in page.content.decode()
     on_page = {action.kind for action in STAFF_ACTIONS if action.model in (Order, ApiKey, Grant)}
     assert offered == {kind for kind in on_page if role in MAY[kind]}
 
