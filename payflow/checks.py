@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.checks import CheckMessage, Error
 from django.db import connections
 from django.db.migrations.recorder import MigrationRecorder
 
@@ -15,7 +15,6 @@ from django.db.migrations.recorder import MigrationRecorder
 FORMER = (("apikeys", "0002_families_and_tiers"), ("support", "0001_trail"))
 
 
-@register(Tags.database)
 def former_migrations(
     app_configs: object, databases: Sequence[str] | None = None, **_: Any
 ) -> list[CheckMessage]:

@@ -1,0 +1,136 @@
+"""What must hold between orders, grants, keys, conversations and settled events at any moment.
+
+Each rule is one SQL query for the rows that break it, in SQL that both databases run, with a
+bounded number of rows: a million orders are checked in seconds.
+"""
+# ruff: noqa: S608 - the queries are put together from this module's own parts
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django.db import connection
+
+MAX_ROWS = 20  # of each rule
+
+_GOOD = "o.status = 'completed' AND o.refunded_at IS NULL AND o.dispute_status <> 'lost'"
+_STANDING = f"{_GOOD} AND NOT o.is_duplicate"
+_OPEN_DISPUTE = (
+    "o.dispute_status IN"
+    " ('needs_response', 'under_review', 'appeal_needs_response', 'appeal_under_review')"
+)
+_COUNTED = "r.status IN ('pending', 'requires_action', 'succeeded')"
+_FAILED = "r.status IN ('canceled', 'failed')"
+
+# The sums of each order's refunds, in its own currency.
+_SUMS = f"""
+    SELECT o.id, o.amount_cents, o.refunded_cents, o.refunded_at, o.charge_refunded_cents,
+        COALESCE(SUM(CASE WHEN {_COUNTED} THEN r.amount_cents END), 0) AS counted,
+        COALESCE(SUM(CASE WHEN {_FAILED} THEN r.amount_cents END), 0) AS failed
+    FROM orders o LEFT JOIN refunds r ON r.order_id = o.id AND r.currency = o.currency
+    WHERE o.refunded_cents <> 0 OR o.charge_refunded_cents <> 0 OR o.refunded_at IS NOT NULL
+        OR r.id IS NOT NULL
+    GROUP BY o.id
+"""
+
+# By what is wrong: the ids of the rows. The text is printed before the id.
+RULES: dict[str, str] = {
+    "paid conversation without a good order": f"""
+        SELECT c.id FROM conversations c WHERE c.payment_status = 'paid'
+        AND NOT EXISTS (SELECT 1 FROM orders o WHERE o.conversation_id = c.id AND {_GOOD})
+    """,
+    "conversation that is not paid and has a good order": f"""
+        SELECT DISTINCT c.id FROM conversations c JOIN orders o ON o.conversation_id = c.id
+        WHERE c.payment_status <> 'paid' AND {_GOOD}
+    """,
+    "conversation with two orders that stand": f"""
+        SELECT o.conversation_id FROM orders o WHERE {_STANDING}
+        GROUP BY o.conversation_id HAVING COUNT(*) > 1
+    """,
+    "good order without a grant": f"""
+        SELECT o.id FROM orders o WHERE {_STANDING} AND o.grant_id IS NULL
+    """,
+    "session with two orders": """
+        SELECT MIN(o.id) FROM orders o GROUP BY o.stripe_session_id HAVING COUNT(*) > 1
+    """,
+    "order of another user than its conversation": """
+        SELECT o.id FROM orders o JOIN conversations c ON c.id = o.conversation_id
+        WHERE c.user_id <> o.user_id
+    """,
+    "order of another user than its grant": """
+        SELECT o.id FROM orders o JOIN grants g ON g.id = o.grant_id WHERE g.user_id <> o.user_id
+    """,
+    "key of another user than its grant": """
+        SELECT k.id FROM api_keys k JOIN grants g ON g.id = k.grant_id WHERE g.user_id <> k.user_id
+    """,
+    "grant of an order without a key": """
+        SELECT o.grant_id FROM orders o WHERE o.grant_id IS NOT NULL
+        AND NOT EXISTS (SELECT 1 FROM api_keys k WHERE k.grant_id = o.grant_id)
+    """,
+    "grant that is revoked and has an order that stands": f"""
+        SELECT DISTINCT g.id FROM grants g JOIN orders o ON o.grant_id = g.id
+        WHERE g.revoked_at IS NOT NULL AND {_STANDING}
+    """,
+    "grant that is not revoked and has no order that stands": f"""
+        SELECT DISTINCT g.id FROM grants g JOIN orders any_order ON any_order.grant_id = g.id
+        WHERE g.revoked_at IS NULL
+        AND NOT EXISTS (SELECT 1 FROM orders o WHERE o.grant_id = g.id AND {_STANDING})
+    """,
+    "grant that is suspended without an open dispute": f"""
+        SELECT g.id FROM grants g WHERE g.suspended_at IS NOT NULL AND NOT EXISTS (
+            SELECT 1 FROM orders o WHERE o.grant_id = g.id AND {_STANDING} AND {_OPEN_DISPUTE}
+        )
+    """,
+    "grant that is not suspended in an open dispute": f"""
+        SELECT DISTINCT g.id FROM grants g JOIN orders o ON o.grant_id = g.id
+        WHERE g.suspended_at IS NULL AND {_STANDING} AND {_OPEN_DISPUTE}
+    """,
+    "order whose refunded sum is not that of its refunds": f"""
+        SELECT s.id FROM ({_SUMS}) s WHERE s.refunded_cents <> CASE
+            WHEN s.counted >= s.charge_refunded_cents - s.failed THEN s.counted
+            ELSE s.charge_refunded_cents - s.failed
+        END
+    """,
+    "order that is fully refunded and has no time of it, or the reverse": f"""
+        SELECT s.id FROM ({_SUMS}) s
+        WHERE (s.refunded_cents > 0 AND s.refunded_cents >= s.amount_cents)
+            <> (s.refunded_at IS NOT NULL)
+    """,
+    "processed payment event without its order": """
+        SELECT e.id FROM stripe_events e WHERE e.status = 'processed' AND e.type IN
+            ('checkout.session.completed', 'checkout.session.async_payment_succeeded',
+             'checkout.session.async_payment_failed')
+        AND NOT EXISTS (SELECT 1 FROM orders o WHERE o.stripe_session_id = e.object_id)
+    """,
+    "processed refund event without its refund": """
+        SELECT e.id FROM stripe_events e WHERE e.status = 'processed' AND e.type IN
+            ('refund.created', 'refund.updated', 'refund.failed', 'charge.refund.updated')
+        AND NOT EXISTS (SELECT 1 FROM refunds r WHERE r.stripe_refund_id = e.object_id)
+    """,
+    "processed dispute event without its dispute": """
+        SELECT e.id FROM stripe_events e WHERE e.status = 'processed' AND e.type IN
+            ('charge.dispute.created', 'charge.dispute.updated', 'charge.dispute.closed',
+             'charge.dispute.funds_withdrawn', 'charge.dispute.funds_reinstated')
+        AND NOT EXISTS (SELECT 1 FROM disputes d WHERE d.stripe_dispute_id = e.object_id)
+    """,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A row that breaks a rule: its primary key, in the table that the rule begins with."""
+
+    rule: str
+    pk: int
+
+    def __str__(self) -> str:
+        return f"{self.rule}: {self.pk}"
+
+
+def violations() -> Iterator[Violation]:
+    """The rows that break a rule, at most MAX_ROWS of each rule."""
+    with connection.cursor() as cursor:
+        for rule, query in RULES.items():
+            cursor.execute(f"{query} ORDER BY 1 LIMIT {MAX_ROWS}")
+            yield from (Violation(rule, pk) for (pk,) in cursor.fetchall())

@@ -1,0 +1,146 @@
+"""`check_invariants` finds each way in which rows can disagree, and nothing in what payments do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.db import connection
+from django.utils import timezone
+
+from apikeys.models import ApiKey, Grant
+from billing import invariants
+from billing.models import Order, Refund, StripeEvent
+from conversations.models import Conversation
+from testing import stripe_events as stripe
+from testing.factories import ConversationFactory, UserFactory
+
+pytestmark = pytest.mark.django_db
+
+
+def check() -> list[str]:
+    """The rules that are broken."""
+    return sorted({violation.rule for violation in invariants.violations()})
+
+
+def refund_in_part(order: Order) -> None:
+    refund = stripe.refund(order.stripe_payment_intent_id or "", 500)
+    stripe.deliver(stripe.event("refund.created", refund))
+
+
+def dispute(order: Order, status: str = "needs_response") -> None:
+    told = stripe.dispute(order.stripe_payment_intent_id or "", status)
+    stripe.deliver(stripe.event("charge.dispute.created", told))
+
+
+@pytest.fixture
+def order(conversation: Conversation) -> Order:
+    stripe.deliver(stripe.completed(conversation))
+    return Order.objects.get()
+
+
+def test_whatever_payments_do_holds(order: Order) -> None:
+    refund_in_part(order)
+    stripe.deliver(stripe.completed(order.conversation))
+    lost = ConversationFactory.create()
+    stripe.deliver(stripe.completed(lost))
+    dispute(lost.orders.get(), "lost")
+    open_ = ConversationFactory.create()
+    stripe.deliver(stripe.completed(open_))
+    dispute(open_.orders.get())
+    stripe.deliver(stripe.completed(ConversationFactory.create(), payment_status="unpaid"))
+    assert check() == []
+
+
+def breaks(order: Order) -> dict[str, list[Callable[[], object]]]:
+    """By rule: the steps that break it."""
+    stranger = UserFactory.create()
+    other = Grant.objects.create(user=stranger)
+    now = timezone.now()
+    return {
+        "paid conversation without a good order": [
+            lambda: Order.objects.update(dispute_status="lost"),
+        ],
+        "conversation that is not paid and has a good order": [
+            lambda: Conversation.objects.update(payment_status="unpaid"),
+        ],
+        "conversation with two orders that stand": [
+            lambda: stripe.deliver(stripe.completed(order.conversation)),
+            lambda: Order.objects.update(is_duplicate=False),
+        ],
+        "good order without a grant": [lambda: Order.objects.update(grant=None)],
+        "order of another user than its conversation": [
+            lambda: Conversation.objects.update(user=stranger),
+        ],
+        "order of another user than its grant": [lambda: Grant.objects.update(user=stranger)],
+        "key of another user than its grant": [lambda: ApiKey.objects.update(user=stranger)],
+        "grant of an order without a key": [lambda: ApiKey.objects.update(grant=other)],
+        "grant that is revoked and has an order that stands": [
+            lambda: Grant.objects.update(revoked_at=now),
+        ],
+        "grant that is not revoked and has no order that stands": [
+            lambda: Order.objects.update(is_duplicate=True),
+        ],
+        "grant that is suspended without an open dispute": [
+            lambda: Grant.objects.update(suspended_at=now),
+        ],
+        "grant that is not suspended in an open dispute": [
+            lambda: dispute(order),
+            lambda: Grant.objects.update(suspended_at=None),
+        ],
+        "order whose refunded sum is not that of its refunds": [
+            lambda: refund_in_part(order),
+            lambda: Refund.objects.update(amount_cents=400),
+        ],
+        "order that is fully refunded and has no time of it, or the reverse": [
+            lambda: Order.objects.update(refunded_at=now),
+        ],
+        "processed payment event without its order": [
+            lambda: StripeEvent.objects.update(object_id="cs_other"),
+        ],
+        "processed refund event without its refund": [
+            lambda: refund_in_part(order),
+            lambda: Refund.objects.all().delete(),
+        ],
+        "processed dispute event without its dispute": [
+            lambda: dispute(order),
+            lambda: order.disputes.all().delete(),
+        ],
+    }
+
+
+@pytest.mark.parametrize("rule", sorted(set(invariants.RULES) - {"session with two orders"}))
+def test_each_rule_is_seen_broken(order: Order, rule: str) -> None:
+    assert check() == []
+    for step in breaks(order)[rule]:
+        step()
+    assert rule in check()
+
+
+def test_two_orders_of_a_session_are_seen_where_the_constraint_is_missing(order: Order) -> None:
+    query = invariants.RULES["session with two orders"]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            query.replace(
+                "FROM orders o", "FROM (SELECT * FROM orders UNION ALL SELECT * FROM orders) o"
+            )
+        )
+        assert cursor.fetchall() == [(order.pk,)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_command_prints_a_line_for_each_violation_and_fails(order: Order) -> None:
+    out = StringIO()
+    call_command("check_invariants", stdout=out)
+    assert out.getvalue() == f"{len(invariants.RULES)} rules hold.\n"
+    Grant.objects.update(revoked_at=timezone.now())
+    out = StringIO()
+    with pytest.raises(CommandError) as failure:
+        call_command("check_invariants", stdout=out)
+    assert failure.value.returncode == 1
+    assert out.getvalue() == (
+        f"grant that is revoked and has an order that stands: {order.grant_id}\n"
+    )
