@@ -85,7 +85,7 @@ def _event(event_id: str) -> SearchResult:
 
 
 def _session(session_id: str) -> SearchResult:
-    """The order, else the conversation (nobody has paid), else the events."""
+    """The order, else the conversation (no payment), else the events."""
     return _first_of(
         session_id,
         lambda: Order.objects.filter(stripe_session_id=session_id),

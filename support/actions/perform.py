@@ -91,11 +91,11 @@ def _may_resume(staff_action: StaffAction[Any], action: SupportAction) -> bool:
 
 
 def _record_resumption(action: SupportAction, actor_id: int, reason: str) -> None:
-    """Record who resumes the action and why, before Stripe is asked again."""
-    earlier = action.changes.get("asked again by", ["", ""])[1]
+    """Record who resumes the action and why, before it is sent again."""
+    earlier = action.changes.get("sent again by", ["", ""])[1]
     actor = get_user_model()._default_manager.get(pk=actor_id)
     now = f"{actor}: {reason}"
-    action.changes["asked again by"] = ["", f"{earlier}; {now}" if earlier else now]
+    action.changes["sent again by"] = ["", f"{earlier}; {now}" if earlier else now]
     action.save(update_fields=["changes"])
 
 

@@ -532,7 +532,7 @@ def test_who_sends_a_refund_again_is_recorded(
     confirm(root, order, "refund", reason="She is on leave.")
     action = SupportAction.objects.get()
     assert action.actor.email == "finance@staff.example.com"
-    assert action.changes["asked again by"] == ["", "root@staff.example.com: She is on leave."]
+    assert action.changes["sent again by"] == ["", "root@staff.example.com: She is on leave."]
 
 
 def test_a_refusal_by_stripe_is_shown_and_can_be_tried_again(
