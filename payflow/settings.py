@@ -63,7 +63,8 @@ DATETIME_FORMAT = "j M Y, H:i"
 USE_TZ = True
 
 INSTALLED_APPS = [
-    "support.apps.DeskConfig",  # Django's admin, with the support desk as its site
+    "support",  # before Django's admin: its templates replace the admin's
+    "support.apps.SupportAdminConfig",  # Django's admin, with support's site
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -79,7 +80,6 @@ INSTALLED_APPS = [
     "conversations",
     "apikeys",
     "billing",
-    "support",
     "payflow",
 ]
 

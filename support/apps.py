@@ -1,12 +1,12 @@
+"""App configurations: the support app, and Django's admin with support's site."""
+
 from django.apps import AppConfig
 from django.contrib.admin import apps as admin
 
 
-class DeskConfig(admin.AdminConfig):
-    """Django's admin with our site: `admin.site` everywhere is the support desk."""
-
+class SupportAdminConfig(admin.AdminConfig):
     default = False
-    default_site = "support.site.Desk"
+    default_site = "support.site.SupportSite"
 
 
 class SupportConfig(AppConfig):

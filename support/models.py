@@ -1,57 +1,50 @@
-"""The trail: who of the staff did what to whom, why, and what it changed."""
+"""The audit log: which of the staff did what to whom, why, and what it changed."""
 
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import Model, Q
 from django.db.models.functions import Now
 
-REASON_LENGTH = 200  # as long as the reason that a key's owner reads
+from billing.models import StripeEvent
 
-
-class Kind(models.TextChoices):
-    """What staff can do. Each value is also the name of the permission to do it."""
-
-    REVOKE_KEY = "revoke_key", "key revoked"
-    SUSPEND_KEY = "suspend_key", "key suspended"
-    RESTORE_KEY = "restore_key", "key restored"
-    STOP_GRANT = "stop_grant", "grant stopped"
-    RESUME_GRANT = "resume_grant", "grant resumed"
-    RESEND_REVEAL = "resend_reveal", "owner asked to reveal the key"
-    REFUND = "refund", "refund asked for"
-    REPLAY_EVENT = "replay_event", "event replayed"
-    RECONCILE = "reconcile", "reconciled with Stripe"
-    MARK_HANDLED = "mark_handled", "marked as handled"
-    EXPORT = "export", "list exported"
+MAX_REASON_LENGTH = 200  # as long as the reason that a key's owner reads
+MARK_HANDLED, EXPORT = "mark_handled", "export"  # kinds that queries and pages name
 
 
 class SupportActionQuerySet(models.QuerySet["SupportAction"]):
     def done(self) -> SupportActionQuerySet:
         return self.filter(succeeded=True)
 
-    def handled(self) -> SupportActionQuerySet:
-        return self.filter(kind=Kind.MARK_HANDLED)
+    def marking_handled(self) -> SupportActionQuerySet:
+        return self.filter(kind=MARK_HANDLED)
 
-    def not_failed(self) -> SupportActionQuerySet:
-        """Done, or begun and of unknown end: what must be assumed to have happened."""
-        return self.exclude(succeeded=False)
+    def about(self, subject: Model, *others: Model) -> SupportActionQuerySet:
+        """The actions on any of these rows, oldest first, with their actors."""
+        condition = Q(**row_column(subject))
+        for other in others:
+            condition |= Q(**row_column(other))
+        return self.filter(condition).select_related("actor").order_by("pk")
 
 
 class SupportAction(models.Model):
-    """Written before the deed and completed after it, so that nothing is done without a trace.
+    """Written before a staff action runs and completed after it.
 
-    A row that was never completed (`succeeded` is NULL) says that the server or Stripe went away
-    in the middle. The rows outlive what they speak of: an event that is pruned keeps its id here.
+    A row that was never completed (`succeeded` is NULL) means that the server or Stripe stopped in
+    between: the outcome is unknown. A pruned event keeps its id here.
     """
 
-    # Names one filled-in form: sent twice, it acts once, at Stripe too.
+    # Identifies one filled-in form: sent twice, it acts once, at Stripe too.
     token = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
-    kind = models.CharField(max_length=32, choices=Kind)
+    # The `kind` of a class in support.actions, or EXPORT. Not limited to those in the database:
+    # a row outlives the class that wrote it.
+    kind = models.CharField(max_length=32)
     actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
-    reason = models.CharField(max_length=REASON_LENGTH)
+    reason = models.CharField(max_length=MAX_REASON_LENGTH)
     customer = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.PROTECT,
@@ -76,7 +69,7 @@ class SupportAction(models.Model):
     stripe_refund_id = models.CharField(max_length=255, blank=True, db_default="")
     succeeded = models.BooleanField(null=True)
     outcome = models.TextField(blank=True, db_default="")
-    # {"status": ["failed", "processed"]}: what it was, what it became.
+    # {"status": ["failed", "processed"]}: the values before and after.
     changes = models.JSONField(default=dict)
     created_at = models.DateTimeField("at", db_default=Now(), editable=False)
     finished_at = models.DateTimeField(null=True)
@@ -86,26 +79,44 @@ class SupportAction(models.Model):
     class Meta:
         db_table = "support_actions"
         verbose_name = "action"
-        verbose_name_plural = "trail of actions"
+        verbose_name_plural = "audit log"
+        # The permission for each staff action comes from its class: see support.roles.
         default_permissions = ("view",)
-        permissions = (
-            (Kind.REVOKE_KEY.value, "Can revoke a key"),
-            (Kind.SUSPEND_KEY.value, "Can suspend a key"),
-            (Kind.RESTORE_KEY.value, "Can restore a suspended key"),
-            (Kind.STOP_GRANT.value, "Can stop all keys of a payment"),
-            (Kind.RESUME_GRANT.value, "Can let the keys of a payment work again"),
-            (Kind.RESEND_REVEAL.value, "Can ask an owner to reveal their key"),
-            (Kind.REFUND.value, "Can refund an order"),
-            (Kind.REPLAY_EVENT.value, "Can replay an event"),
-            (Kind.RECONCILE.value, "Can reconcile with Stripe"),
-            (Kind.MARK_HANDLED.value, "Can mark as handled"),
-        )
         constraints = (
             models.CheckConstraint(condition=~Q(reason=""), name="support_actions_have_a_reason"),
-            models.CheckConstraint(
-                condition=Q(kind__in=Kind.values), name="support_actions_kind_known"
-            ),
         )
 
     def __str__(self) -> str:
-        return f"{self.get_kind_display()}, {self.created_at:%Y-%m-%d %H:%M}"
+        return f"{self.kind}, {self.created_at:%Y-%m-%d %H:%M}"
+
+    @property
+    def result(self) -> str:
+        return {True: "done", False: "refused", None: "unknown"}[self.succeeded]
+
+    def is_about(self, subject: Model) -> bool:
+        return all(getattr(self, name) == value for name, value in row_column(subject).items())
+
+
+# The foreign key that names a row of each model; events are named by their id at Stripe.
+_FOREIGN_KEYS = {
+    "Order": "order_id",
+    "ApiKey": "api_key_id",
+    "Grant": "grant_id",
+    "Conversation": "conversation_id",
+}
+
+
+def row_column(subject: Model) -> dict[str, Any]:
+    """The column that names this row, with its value."""
+    if isinstance(subject, StripeEvent):
+        return {"event_id": subject.event_id}
+    return {_FOREIGN_KEYS[type(subject).__name__]: subject.pk}
+
+
+def about_columns(subject: Model) -> dict[str, Any]:
+    """The columns that name this row, its customer and its conversation."""
+    return {
+        "customer_id": getattr(subject, "user_id", None),
+        "conversation_id": getattr(subject, "conversation_id", None),
+        **row_column(subject),
+    }

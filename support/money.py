@@ -1,7 +1,7 @@
-"""Money for people: an integer in a currency's smallest unit, and back.
+"""Formats amounts (integers in a currency's smallest unit) and parses what staff type.
 
-Decimals are Stripe's (docs.stripe.com/currencies): ISK and UGX have two there, although the
-currencies themselves have none.
+The number of decimals is Stripe's (docs.stripe.com/currencies): ISK and UGX have two there,
+although the currencies themselves have none.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ZERO_DECIMALS = frozenset(
 )
 THREE_DECIMALS = frozenset(["bhd", "jod", "kwd", "omr", "tnd"])
 
-# A comma groups thousands or it is not read at all: half of the world writes 5,00 for 5.00.
+# A comma only groups thousands. In many countries 5,00 means 5.00: it must not become 500.
 _AMOUNT = re.compile(r"(?:\d+|\d{1,3}(?:,\d{3})+)(?:\.\d+)?", re.ASCII)
 
 
@@ -53,9 +53,9 @@ def plain(amount: int, currency: str, *, grouped: bool = False) -> str:
 
 
 def parse(text: str, currency: str) -> int:
-    """The smallest units in `12.50` or `1,200.50`.
+    """`12.50` or `1,200.50` in smallest units.
 
-    Raises ValueError, with words for the form, for what is no amount of this currency.
+    Raises ValueError, with a message for the form, if the text is not an amount of this currency.
     """
     text = text.strip()
     if not _AMOUNT.fullmatch(text):
@@ -65,5 +65,5 @@ def parse(text: str, currency: str) -> int:
     if value != value.to_integral_value():
         raise ValueError(f"{currency.upper()} has {decimals(currency)} decimals.")
     if value >= 10**15:
-        raise ValueError("This is too large an amount.")
+        raise ValueError("This amount is too large.")
     return int(value)

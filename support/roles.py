@@ -1,15 +1,21 @@
-"""Who may do what at the desk: three groups, made and kept up to date by `create_roles`."""
+"""Staff roles: three groups and their permissions, created and updated by `create_roles`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from typing import Any
 
 from django.contrib.auth.models import Group, Permission
+from django.contrib.contenttypes.models import ContentType
 from django.db.models import Q
 
-from support.models import Kind
+from support.actions import registry
+from support.actions.base import StaffAction
+from support.models import SupportAction
 
-READ = (
+ROLES = ("auditor", "support", "finance")
+
+# What every role may read.
+READ_PERMISSIONS = (
     "accounts.view_user",
     "conversations.view_conversation",
     "apikeys.view_apikey",
@@ -20,43 +26,37 @@ READ = (
 )
 
 
-def _may(*kinds: Kind) -> tuple[str, ...]:
-    return tuple(f"support.{kind.value}" for kind in kinds)
-
-
-ROLES: Mapping[str, Sequence[str]] = {
-    "auditor": READ,
-    "support": (
-        *READ,
-        *_may(
-            Kind.REVOKE_KEY,
-            Kind.SUSPEND_KEY,
-            Kind.RESTORE_KEY,
-            Kind.STOP_GRANT,
-            Kind.RESUME_GRANT,
-            Kind.RESEND_REVEAL,
-            Kind.REPLAY_EVENT,
-            Kind.RECONCILE,
-            Kind.MARK_HANDLED,
-        ),
-    ),
-    "finance": (*READ, *_may(Kind.REFUND, Kind.RECONCILE, Kind.MARK_HANDLED)),
-}
-
-
 def create_roles() -> dict[str, Group]:
-    """Make the groups and give them exactly these permissions, whatever they had before."""
-    return {name: _create(name, permissions) for name, permissions in ROLES.items()}
+    """Create the groups and give them exactly their permissions, whatever they had before.
+
+    Raises LookupError when `migrate` has not run.
+    """
+    readable = _existing_permissions()
+    allowed = {each: _permission(each) for each in registry.STAFF_ACTIONS}
+    groups = {}
+    for role in ROLES:
+        group, _ = Group.objects.get_or_create(name=role)
+        own = [permission for each, permission in allowed.items() if role in each.roles]
+        group.permissions.set([*readable, *own])
+        groups[role] = group
+    return groups
 
 
-def _create(name: str, permissions: Sequence[str]) -> Group:
-    group, _ = Group.objects.get_or_create(name=name)
+def _existing_permissions() -> list[Permission]:
     wanted = Q()
-    for permission in permissions:
-        app, codename = permission.split(".")
+    for name in READ_PERMISSIONS:
+        app, codename = name.split(".")
         wanted |= Q(content_type__app_label=app, codename=codename)
     found = list(Permission.objects.filter(wanted))
-    if len(found) != len(permissions):
+    if len(found) != len(READ_PERMISSIONS):
         raise LookupError("Permissions are missing: run `manage.py migrate` first.")
-    group.permissions.set(found)
-    return group
+    return found
+
+
+def _permission(staff_action: type[StaffAction[Any]]) -> Permission:
+    permission, _ = Permission.objects.update_or_create(
+        content_type=ContentType.objects.get_for_model(SupportAction),
+        codename=staff_action.kind,
+        defaults={"name": staff_action.permission_label},
+    )
+    return permission

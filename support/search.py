@@ -1,6 +1,6 @@
-"""One box that finds what a customer has to hand: an email address, an id of Stripe's, a key.
+"""Search by an email address, a Stripe id, a number or a key.
 
-What is typed is never logged, never put into a URL and, when it is a key, hashed at once.
+The text is never logged and never part of a URL; a key is hashed before it is looked up.
 """
 
 from __future__ import annotations
@@ -21,123 +21,129 @@ from billing.models import Order, StripeEvent
 from billing.stripe import client
 from conversations.models import Conversation
 
-LIMIT = 20
-SHORTEST_PREFIX = 7  # sk_ and four digits
+MAX_ROWS = 20
+MIN_PREFIX_LENGTH = 7  # sk_ and four digits
 
-PASTED_BY_MISTAKE = (
-    "This is a secret of Stripe's, not an API key of ours. It was not kept; tell its owner to "
-    "roll it in Stripe's dashboard, because it has been shown to somebody."
+ROLL_IT_NOTE = (
+    "This is a secret of Stripe, not an API key of payflow. It was not stored. Tell its owner to "
+    "roll it in Stripe's dashboard: it is not secret any more."
 )
-NOTHING_LIKE_IT = (
+USAGE_NOTE = (
     "Type a whole email address, an id (cs_…, pi_…, ch_…, evt_…, re_…, dp_…), a number, or paste "
     "a key or the start of one."
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
-    """What was found; `note` says what else there is to know. The text itself is not kept."""
+class SearchResult:
+    """The rows found, with `subject` as a safe name of the text, which itself is not kept."""
 
     rows: Collection[Model] = ()
     note: str = ""
     subject: str = field(default="")
 
 
-Finder = Callable[[str], Findings]
+Finder = Callable[[str], SearchResult]
 
 
-def find(text: str) -> Findings:
-    """All that the text names, however it was copied (spaces, quotes, `Bearer`)."""
-    text = text.replace("\0", " ")  # no database stores one
+def find(text: str) -> SearchResult:
+    """The rows that the text names. Spaces, quotes or `Bearer` around it don't matter."""
+    text = text.replace("\0", " ")  # PostgreSQL stores no NUL
     for pattern, finder in FINDERS:
         if match := pattern.search(text):
             return finder(match.group())
-    return Findings(note=NOTHING_LIKE_IT)
+    return SearchResult(note=USAGE_NOTE)
 
 
-def _key(key: str) -> Findings:
-    return Findings(list(ApiKey.objects.filter(key_hash=tokens.digest(key))), subject="a key")
+def _key(key: str) -> SearchResult:
+    return SearchResult(list(ApiKey.objects.filter(key_hash=tokens.digest(key))), subject="a key")
 
 
-def _stripe_secret(secret: str) -> Findings:
-    return Findings(note=PASTED_BY_MISTAKE, subject="a secret")
+def _stripe_secret(secret: str) -> SearchResult:
+    return SearchResult(note=ROLL_IT_NOTE, subject="a secret")
 
 
-def _prefix(start: str) -> Findings:
-    """Of a cut-off key no more than what is stored of every key is looked at."""
-    if len(start) < SHORTEST_PREFIX:
-        return Findings(note=NOTHING_LIKE_IT)
+def _prefix(start: str) -> SearchResult:
+    """Keys by their first characters; of a longer text only the stored prefix is compared."""
+    if len(start) < MIN_PREFIX_LENGTH:
+        return SearchResult(note=USAGE_NOTE)
     start = tokens.prefix(start)
     exact = len(start) == tokens.PREFIX_LENGTH
     prefix = Q(key_prefix=start) if exact else Q(key_prefix__startswith=start)
-    return Findings(list(ApiKey.objects.filter(prefix)[:LIMIT]), subject=f"{start}…")
+    return SearchResult(list(ApiKey.objects.filter(prefix)[:MAX_ROWS]), subject=f"{start}…")
 
 
-def _email(email: str) -> Findings:
+def _email(email: str) -> SearchResult:
     users = get_user_model().objects.alias(lower_email=Lower("email"))
-    return Findings(list(users.filter(lower_email=email.lower())[:LIMIT]), subject=email)
+    return SearchResult(list(users.filter(lower_email=email.lower())[:MAX_ROWS]), subject=email)
 
 
-def _event(event_id: str) -> Findings:
-    return Findings(list(_light(StripeEvent.objects.filter(event_id=event_id))), subject=event_id)
+def _event(event_id: str) -> SearchResult:
+    return SearchResult(
+        list(_without_payload(StripeEvent.objects.filter(event_id=event_id))), subject=event_id
+    )
 
 
-def _session(session_id: str) -> Findings:
-    """An order; a session that nobody paid has only a conversation, and perhaps events."""
+def _session(session_id: str) -> SearchResult:
+    """The order, else the conversation (no payment), else the events."""
     return _first_of(
         session_id,
         lambda: Order.objects.filter(stripe_session_id=session_id),
         lambda: Conversation.objects.filter(stripe_session_id=session_id),
-        lambda: _light(StripeEvent.objects.filter(object_id=session_id)),
+        lambda: _without_payload(StripeEvent.objects.filter(object_id=session_id)),
     )
 
 
-def _payment_intent(intent_id: str) -> Findings:
+def _payment_intent(intent_id: str) -> SearchResult:
     return _first_of(
         intent_id,
         lambda: Order.objects.filter(stripe_payment_intent_id=intent_id),
         lambda: _conversations_of(StripeEvent.objects.filter(payment_intent_id=intent_id)),
-        lambda: _light(StripeEvent.objects.filter(payment_intent_id=intent_id)),
+        lambda: _without_payload(StripeEvent.objects.filter(payment_intent_id=intent_id)),
     )
 
 
-def _part_of_a_payment(object_id: str) -> Findings:
-    """A charge, refund or dispute: an event of it names the payment, else Stripe does."""
+def _payment_object(object_id: str) -> SearchResult:
+    """A charge, refund or dispute: its payment is named by an event, or else by Stripe."""
     events = StripeEvent.objects.filter(object_id=object_id)
-    intent_ids = set(events.exclude(payment_intent_id="").values_list("payment_intent_id")[:LIMIT])
+    intent_ids = set(
+        events.exclude(payment_intent_id="").values_list("payment_intent_id")[:MAX_ROWS]
+    )
     if intent_ids:
         found = _payment_intent(next(iter(intent_ids))[0])
-        return Findings(found.rows, found.note, object_id)
+        return SearchResult(found.rows, found.note, object_id)
     try:
-        asked = client.payment_intent_of(object_id) if object_id.startswith("ch_") else None
+        intent_id = client.payment_intent_of(object_id) if object_id.startswith("ch_") else None
     except client.StripeFailed:
-        return Findings(note="No event names it, and Stripe does not answer.", subject=object_id)
-    if asked:
-        return Findings(_payment_intent(asked).rows, subject=object_id)
-    return Findings(list(_light(events)), subject=object_id)
+        return SearchResult(
+            note="No event names it, and Stripe gave no usable answer.", subject=object_id
+        )
+    if intent_id:
+        return SearchResult(_payment_intent(intent_id).rows, subject=object_id)
+    return SearchResult(list(_without_payload(events)), subject=object_id)
 
 
-def _number(number: str) -> Findings:
-    """Whatever has this number."""
+def _number(number: str) -> SearchResult:
+    """The order, the conversation and the user of this number."""
     pk = int(number.lstrip("#"))
     models: Iterable[type[Model]] = (Order, Conversation, get_user_model())
     rows = chain.from_iterable(model._default_manager.filter(pk=pk) for model in models)
-    return Findings(list(rows), subject=f"number {pk}")
+    return SearchResult(list(rows), subject=f"number {pk}")
 
 
-def _first_of(subject: str, *queries: Callable[[], QuerySet[Any]]) -> Findings:
+def _first_of(subject: str, *queries: Callable[[], QuerySet[Any]]) -> SearchResult:
     for query in queries:
-        if rows := list(query()[:LIMIT]):
-            return Findings(rows, subject=subject)
-    return Findings(subject=subject)
+        if rows := list(query()[:MAX_ROWS]):
+            return SearchResult(rows, subject=subject)
+    return SearchResult(subject=subject)
 
 
 def _conversations_of(events: QuerySet[StripeEvent]) -> QuerySet[Conversation]:
     return Conversation.objects.filter(pk__in=events.values("conversation_id"))
 
 
-def _light(events: QuerySet[StripeEvent]) -> QuerySet[StripeEvent]:
-    return events.defer("payload").order_by("-id")[:LIMIT]
+def _without_payload(events: QuerySet[StripeEvent]) -> QuerySet[StripeEvent]:
+    return events.defer("payload").order_by("-id")[:MAX_ROWS]
 
 
 # The first that matches wins.
@@ -149,6 +155,6 @@ FINDERS: Sequence[tuple[re.Pattern[str], Finder]] = (
     (re.compile(r"evt_\w{1,250}"), _event),
     (re.compile(r"cs_\w{1,250}"), _session),
     (re.compile(r"pi_[0-9A-Za-z]{1,250}"), _payment_intent),
-    (re.compile(r"(?:ch|py|re|pyr|dp|du)_\w{1,250}"), _part_of_a_payment),
+    (re.compile(r"(?:ch|py|re|pyr|dp|du)_\w{1,250}"), _payment_object),
     (re.compile(r"(?<!\w)#?[1-9][0-9]{0,17}(?!\w)"), _number),
 )

@@ -1,4 +1,4 @@
-"""The support desk: Django's admin site with a home page, a search box and the mode it works in."""
+"""The admin site of support: Django's, with a dashboard, a search box and the mode (live, test)."""
 
 from __future__ import annotations
 
@@ -17,24 +17,25 @@ from support import search
 from support.dashboard import cards
 
 
-class Desk(admin.AdminSite):
+class SupportSite(admin.AdminSite):
     site_header = "payflow support"
     site_title = "payflow support"
     index_title = "Support desk"
     site_url = "/"
-    # The order in which a day at the desk uses them; what is not named comes last.
+    # The order of the menu; models not named here come last.
     model_order: ClassVar[tuple[str, ...]] = (
         "Order",
         "StripeEvent",
         "Conversation",
         "ApiKey",
+        "Grant",
         "User",
         "SupportAction",
     )
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
-        find = require_POST(sensitive_post_parameters("q")(self.search_view))
-        return [path("search/", self.admin_view(find), name="search"), *super().get_urls()]
+        search_view = require_POST(sensitive_post_parameters("q")(self.search_view))
+        return [path("search/", self.admin_view(search_view), name="search"), *super().get_urls()]
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         return {**super().each_context(request), "is_live": settings.STRIPE_LIVEMODE}
@@ -42,7 +43,7 @@ class Desk(admin.AdminSite):
     def get_app_list(
         self, request: HttpRequest, app_label: str | None = None
     ) -> list[dict[str, Any]]:
-        """One list in working order: which app a thing belongs to is not support's business."""
+        """One list in the order of `model_order`, not grouped by app."""
         apps = super().get_app_list(request, app_label)
         if app_label or not apps:
             return apps
@@ -59,11 +60,11 @@ class Desk(admin.AdminSite):
             "title": self.index_title,
             **cards.context(request),
         }
-        return TemplateResponse(request, "admin/index.html", context | (extra_context or {}))
+        return TemplateResponse(request, "support/dashboard.html", context | (extra_context or {}))
 
     @sensitive_variables("text")
     def search_view(self, request: HttpRequest) -> HttpResponse:
-        """POST only: what is typed may be a key, and a URL is kept in too many places."""
+        """Accepts POST only: the text may be a key, and URLs are stored and logged."""
         text = request.POST.get("q", "")
         found = search.find(text[:1000])
         rows = [row for row in found.rows if self._may_view(request, row)]
@@ -72,10 +73,10 @@ class Desk(admin.AdminSite):
         context = {
             **self.each_context(request),
             "title": "Search",
-            "findings": found,
+            "found": found,
             "rows": [(row._meta.verbose_name, row, self._page_of(row)) for row in rows],
         }
-        return TemplateResponse(request, "admin/desk_search.html", context)
+        return TemplateResponse(request, "support/search.html", context)
 
     def _may_view(self, request: HttpRequest, row: Model) -> bool:
         return self.get_model_admin(type(row)).has_view_permission(request)

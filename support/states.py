@@ -1,4 +1,4 @@
-"""What an order and a key are called at the desk: one word or two, the most_severe first."""
+"""Labels of an order's and a key's state on the support pages; the most severe state wins."""
 
 from __future__ import annotations
 

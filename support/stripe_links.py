@@ -1,4 +1,4 @@
-"""Links to Stripe's dashboard, in the mode that the object belongs to."""
+"""Links to Stripe's dashboard, in the object's mode (live or test)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ HOME = "https://dashboard.stripe.com"
 
 
 def payment(payment_intent_id: str | None, *, livemode: bool) -> str:
-    """The page of a payment, "" where there was none."""
+    """The page of a payment, "" without one."""
     return f"{_mode(livemode)}/payments/{payment_intent_id}" if payment_intent_id else ""
 
 

@@ -1,4 +1,4 @@
-"""What happened to a payment: every event in order of arrival, and what staff did between them."""
+"""The timeline of a payment: its events and staff actions, in order of time."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from django.db.models import Q
 from django.urls import reverse
 
 from billing.models import Order, StripeEvent, StripeEventQuerySet
+from support.actions import registry
 from support.models import SupportAction
 from support.redaction import redacted
 
-LONGEST = 200  # rows of each kind; a payment has a dozen
+MAX_EVENTS = 200  # a payment has a dozen
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
-    """One line of a timeline. `tone` is a status: it names a badge's colour."""
+class TimelineEntry:
+    """One line of a timeline. `tone` is a status, which sets the badge's colour."""
 
     at: datetime
     title: str
@@ -30,25 +31,25 @@ class Moment:
     error: str = ""
 
 
-def of_order(order: Order, actions: Iterable[SupportAction]) -> list[Moment]:
+def of_order(order: Order, actions: Iterable[SupportAction]) -> list[TimelineEntry]:
     about = Q(conversation_id=order.conversation_id) | Q(object_id=order.stripe_session_id)
     if order.stripe_payment_intent_id:
         about |= Q(payment_intent_id=order.stripe_payment_intent_id)
     return _merged(StripeEvent.objects.filter(about), actions)
 
 
-def of_conversation(conversation_id: int, actions: Iterable[SupportAction]) -> list[Moment]:
+def of_conversation(conversation_id: int, actions: Iterable[SupportAction]) -> list[TimelineEntry]:
     return _merged(StripeEvent.objects.filter(conversation_id=conversation_id), actions)
 
 
-def _merged(events: StripeEventQuerySet, actions: Iterable[SupportAction]) -> list[Moment]:
-    newest = events.defer("payload").order_by("-id")[:LONGEST]
-    moments = [*map(_of_event, newest), *map(of_action, actions)]
-    return sorted(moments, key=operator.attrgetter("at"))
+def _merged(events: StripeEventQuerySet, actions: Iterable[SupportAction]) -> list[TimelineEntry]:
+    newest = events.defer("payload").order_by("-id")[:MAX_EVENTS]
+    entries = [*map(_of_event, newest), *map(_of_action, actions)]
+    return sorted(entries, key=operator.attrgetter("at"))
 
 
-def _of_event(event: StripeEvent) -> Moment:
-    return Moment(
+def _of_event(event: StripeEvent) -> TimelineEntry:
+    return TimelineEntry(
         at=event.created_at,
         title=event.type,
         detail=redacted(event.outcome),
@@ -58,12 +59,12 @@ def _of_event(event: StripeEvent) -> Moment:
     )
 
 
-def of_action(action: SupportAction) -> Moment:
-    return Moment(
+def _of_action(action: SupportAction) -> TimelineEntry:
+    return TimelineEntry(
         at=action.created_at,
-        title=action.get_kind_display(),
-        detail=action.outcome or "Begun; how it ended is not known.",
-        tone={True: "done", False: "refused", None: "unknown"}[action.succeeded],
+        title=registry.done_label(action.kind),
+        detail=action.outcome or "Started; its outcome is not known.",
+        tone=action.result,
         url=reverse("admin:support_supportaction_change", args=[action.pk]),
         by=f"{action.actor}: {action.reason}",
     )

@@ -1,4 +1,4 @@
-"""Where Django's admin looks for what to register: one module a page."""
+"""The models registered with Django's admin, one module each."""
 
 from support.admin import audit_log, conversations, events, grants, keys, orders, users
 

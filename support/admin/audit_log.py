@@ -1,4 +1,4 @@
-"""The trail at the desk: read by all roles, written by none."""
+"""The audit log: every role reads it, nobody edits it."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from billing.models import StripeEvent
-from support.admin.base import Columns, DeskAdmin
+from support.actions import registry
+from support.admin.base import Columns, SupportModelAdmin
 from support.admin.changelist import Choice, ChoiceFilter
-from support.models import Kind, SupportAction
-from support.templatetags.desk import badge
+from support.models import SupportAction
+from support.templatetags.support_format import badge
 
 
 class KindFilter(ChoiceFilter):
     title = "action"
     parameter_name = "kind"
-    conditions = tuple(Choice(kind.value, kind.label.capitalize(), Q(kind=kind)) for kind in Kind)
-
-
-def result(action: SupportAction) -> str:
-    return {True: "done", False: "refused", None: "unknown"}[action.succeeded]
+    conditions = tuple(
+        Choice(kind, label.capitalize(), Q(kind=kind))
+        for kind, label in registry.done_labels().items()
+    )
 
 
 @admin.register(SupportAction)
-class SupportActionAdmin(DeskAdmin[SupportAction]):
-    list_display = ("what", "actor", "reason", "customer", "result", "created_at")
+class SupportActionAdmin(SupportModelAdmin[SupportAction]):
+    list_display = ("kind_label", "actor", "reason", "customer", "result", "created_at")
     list_filter = (KindFilter,)
     list_select_related = ("actor", "customer")
-    page_template = "admin/desk_trail.html"
+    page_template = "support/action.html"
     page_related = ("actor", "customer", "order", "api_key", "grant")
     csv_columns: ClassVar[Columns] = (
         ("at", lambda action: action.created_at.isoformat()),
@@ -41,18 +41,22 @@ class SupportActionAdmin(DeskAdmin[SupportAction]):
         ("customer", lambda action: action.customer and action.customer.email),
         ("order", lambda action: action.order_id),
         ("event", lambda action: action.event_id),
-        ("result", result),
+        ("result", lambda action: action.result),
         ("outcome", lambda action: action.outcome),
     )
 
     @admin.display(description="action")
-    def what(self, action: SupportAction) -> str:
-        return action.get_kind_display().capitalize()
+    def kind_label(self, action: SupportAction) -> str:
+        return registry.done_label(action.kind).capitalize()
 
     @admin.display(description="result")
     def result(self, action: SupportAction) -> SafeString:
-        return badge(result(action))
+        return badge(action.result)
 
     def page_context(self, request: HttpRequest, subject: SupportAction) -> dict[str, Any]:
         event = StripeEvent.objects.filter(event_id=subject.event_id or None)
-        return {"result": result(subject), "event": event.defer("payload").first()}
+        label = registry.done_label(subject.kind).capitalize()
+        return {
+            "title": f"{label}, {subject.created_at:%Y-%m-%d %H:%M}",
+            "event": event.defer("payload").first(),
+        }

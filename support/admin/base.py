@@ -1,4 +1,4 @@
-"""What every page of the desk shares: a list, a page, actions, an export; nothing by hand."""
+"""The base of all support pages: a list, a page for each row, staff actions, a CSV export."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_POST
 
-from support.actions import base, views
+from support.actions import registry, views
 from support.admin import export
 from support.admin.changelist import PAGE_SIZE, KeysetChangeList
-from support.models import Kind, SupportAction
+from support.models import EXPORT, SupportAction
 from support.redaction import redacted
 
 M = TypeVar("M", bound=Model)
@@ -26,11 +26,11 @@ M = TypeVar("M", bound=Model)
 Columns = Sequence[tuple[str, Callable[[Any], object]]]
 
 
-class DeskAdmin(admin.ModelAdmin[M]):
-    """Rows are written by payments, never by hand; what staff may do are actions with a reason."""
+class SupportModelAdmin(admin.ModelAdmin[M]):
+    """A read-only admin: staff change rows only by staff actions, with a reason."""
 
-    change_list_template = "admin/desk_list.html"
-    page_template = "admin/desk_page.html"
+    change_list_template = "support/list.html"
+    page_template = "support/page.html"
     page_related: ClassVar[tuple[str, ...]] = ()
     page_prefetched: ClassVar[tuple[str, ...]] = ()
     # Columns too large for a list.
@@ -53,8 +53,8 @@ class DeskAdmin(admin.ModelAdmin[M]):
         return False
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        """Only the filters shown: `?key_hash__startswith=…` would spell a hash out."""
-        return lookup in {getattr(kind, "parameter_name", None) for kind in self.list_filter}
+        """Allow only the filters shown: `?key_hash__startswith=…` would reveal a hash."""
+        return lookup in {getattr(each, "parameter_name", None) for each in self.list_filter}
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return KeysetChangeList
@@ -63,7 +63,7 @@ class DeskAdmin(admin.ModelAdmin[M]):
         return super().get_queryset(request).defer(*self.deferred)
 
     def get_urls(self) -> list[URLPattern]:
-        """No routes to add, delete or edit exist at all."""
+        """There are no routes to add, delete or edit a row."""
         wrap = self.admin_site.admin_view
         name = f"{self.opts.app_label}_{self.opts.model_name}"
         return [
@@ -107,7 +107,7 @@ class DeskAdmin(admin.ModelAdmin[M]):
         return {}
 
     def subject(self, request: HttpRequest, object_id: Any) -> M:
-        """The row that a page or an action is about. Raises PermissionDenied and Http404."""
+        """The row of a page or an action. Raises PermissionDenied and Http404."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         rows: QuerySet[M] = self.model._default_manager.select_related(*self.page_related)
@@ -117,23 +117,23 @@ class DeskAdmin(admin.ModelAdmin[M]):
         return found
 
     def action_view(self, request: HttpRequest, object_id: int, kind: str) -> HttpResponse:
-        """The confirmation page of an action, and the deed."""
-        action = base.find(self.model, kind)
-        if action is None:
+        """Show an action's confirmation page (GET) and perform it (POST)."""
+        action_class = registry.find(self.model, kind)
+        if action_class is None:
             raise Http404
-        if not request.user.has_perm(action.permission):
+        if not request.user.has_perm(action_class.permission()):
             raise PermissionDenied
         context = {**self.admin_site.each_context(request), "opts": self.opts}
-        return views.confirm(request, action, self.subject(request, object_id), context)
+        return views.confirm(request, action_class, self.subject(request, object_id), context)
 
     def export_view(self, request: HttpRequest) -> HttpResponseBase:
-        """The list as CSV, as it is filtered; that it was taken is part of the trail."""
+        """The filtered list as CSV. The export is recorded in the audit log."""
         if not (self.csv_columns and self.has_view_permission(request)):
             raise PermissionDenied
         rows = self.get_changelist_instance(request).queryset
         filters = redacted(request.GET.urlencode())
         SupportAction.objects.create(
-            kind=Kind.EXPORT,
+            kind=EXPORT,
             actor_id=request.user.pk or 0,
             reason=f"{self.opts.verbose_name_plural} {filters or 'all'}"[:200],
             succeeded=True,

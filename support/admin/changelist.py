@@ -1,8 +1,8 @@
-"""Lists that cost the same at ten rows and at ten million.
+"""Lists and filters whose cost does not grow with the table.
 
-Newest first by primary key, paged by key (never OFFSET), counted by estimate, filtered only by
-what an index serves. There is no search field: one box finds everything (`support.search`), and
-what is typed there never stands in a URL.
+Lists are sorted by primary key, newest first, and paged by key instead of OFFSET; large counts are
+estimates; each filter is served by an index. There is no search field: `support.search` finds
+everything, by POST.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from django.db.models.expressions import Combinable
 from django.http import HttpRequest
 
 PAGE_SIZE = 50
-COUNTED_UP_TO = 1000
+MAX_COUNTED = 1000
 OLDER_THAN, NEWER_THAN, OLDEST = "older_than", "newer_than", "oldest"
 CURSORS = (OLDER_THAN, NEWER_THAN, OLDEST)
 
@@ -31,7 +31,7 @@ class Choice(NamedTuple):
 
 
 class ChoiceFilter(admin.SimpleListFilter):
-    """A filter of a few named conditions, each of which some index serves."""
+    """A filter of named conditions. Each must be served by an index."""
 
     conditions: ClassVar[tuple[Choice, ...]] = ()
 
@@ -46,7 +46,7 @@ class ChoiceFilter(admin.SimpleListFilter):
 
 
 class KeysetChangeList(ChangeList):
-    """A page is what comes after a key, so the last page is as near as the first."""
+    """Pages start after a key, so the last page costs as much as the first."""
 
     newer_url = older_url = ""
 
@@ -55,7 +55,7 @@ class KeysetChangeList(ChangeList):
         return {name: value for name, value in found.items() if name not in CURSORS}
 
     def get_query_string(self, new_params: Any = None, remove: Any = None) -> str:
-        """Links to filters start at the first page again."""
+        """Drop the cursor: a link to a filter starts at the first page."""
         kept = [name for name in CURSORS if name not in (new_params or {})]
         return super().get_query_string(new_params, [*(remove or ()), *kept])
 
@@ -74,7 +74,7 @@ class KeysetChangeList(ChangeList):
             self.newer_url = self.get_query_string({NEWER_THAN: rows[0].pk})
         if rows and more_older:
             self.older_url = self.get_query_string({OLDER_THAN: rows[-1].pk})
-        # Also where a cursor leads past the last row: there is a way back from everywhere.
+        # A page past the last row is empty and needs these links too.
         at_cursor = any(name in self.params for name in CURSORS)
         self.has_newest_link = bool(self.newer_url) or at_cursor
         self.has_oldest_link = bool(self.older_url) or at_cursor
@@ -102,20 +102,20 @@ class KeysetChangeList(ChangeList):
         return int(value) if value.isascii() and value.isdigit() and len(value) < 19 else None
 
     def _count_text(self) -> str:
-        """`37 orders`, `more than 1,000 orders`, `about 1,000,000 orders`: one cheap query."""
+        """`37 orders`, `more than 1,000 orders` or `about 1,000,000 orders`, from one query."""
         plural = str(self.opts.verbose_name_plural)
         if not self.has_active_filters:
             estimate = estimated_rows(self.opts.db_table)
-            if estimate > COUNTED_UP_TO:
+            if estimate > MAX_COUNTED:
                 return f"about {estimate:,} {plural}"
-        count = self.queryset.order_by()[: COUNTED_UP_TO + 1].count()
-        if count > COUNTED_UP_TO:
-            return f"more than {COUNTED_UP_TO:,} {plural}"
+        count = self.queryset.order_by()[: MAX_COUNTED + 1].count()
+        if count > MAX_COUNTED:
+            return f"more than {MAX_COUNTED:,} {plural}"
         return f"{count:,} {self.opts.verbose_name if count == 1 else plural}"
 
 
 def estimated_rows(table: str) -> int:
-    """PostgreSQL's own estimate, 0 where there is none (SQLite, a table never analysed)."""
+    """PostgreSQL's estimate, 0 where there is none (SQLite, a table never analysed)."""
     if connection.vendor != "postgresql":
         return 0
     with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""Conversations at the desk: what was to be paid, by which orders it was, and what happened."""
+"""Conversations: their payment status, orders and timeline."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from django.utils.safestring import SafeString
 from billing.models import Order
 from conversations.models import Conversation
 from support import timeline
-from support.actions import base, operations
-from support.admin.base import Columns, DeskAdmin
-from support.templatetags.desk import badge
+from support.actions import registry
+from support.admin.base import Columns, SupportModelAdmin
+from support.models import SupportAction
+from support.templatetags.support_format import badge
 
 
 @admin.register(Conversation)
-class ConversationAdmin(DeskAdmin[Conversation]):
+class ConversationAdmin(SupportModelAdmin[Conversation]):
     list_display = ("number", "title", "customer", "shown_status", "created_at")
     list_select_related = ("user",)
-    page_template = "admin/desk_conversation.html"
+    page_template = "support/conversation.html"
     page_related = ("user",)
     csv_columns: ClassVar[Columns] = (
         ("conversation", lambda conversation: conversation.pk),
@@ -45,10 +46,10 @@ class ConversationAdmin(DeskAdmin[Conversation]):
 
     def page_context(self, request: HttpRequest, subject: Conversation) -> dict[str, Any]:
         orders = Order.objects.filter(conversation=subject)
-        trail = operations.trail_of(subject)
+        actions = list(SupportAction.objects.about(subject))
         return {
             "title": f"Conversation {subject.pk}: {subject.title}",
-            "buttons": base.buttons(request, trail, subject),
+            "buttons": registry.buttons(request, actions, subject),
             "orders": orders.order_by("-pk")[:50],
-            "timeline": timeline.of_conversation(subject.pk, trail),
+            "timeline": timeline.of_conversation(subject.pk, actions),
         }

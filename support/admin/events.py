@@ -1,4 +1,4 @@
-"""Stripe's events at the desk: what came, what it did, and how to let it happen again."""
+"""Stripe's events: their status, outcome, orders and payload."""
 
 from __future__ import annotations
 
@@ -12,24 +12,26 @@ from django.utils.safestring import SafeString
 from billing.events.handlers import HANDLERS
 from billing.models import SETTLED, EventStatus, Order, StripeEvent
 from support import stripe_links
-from support.actions import base, operations
-from support.admin.base import Columns, DeskAdmin
+from support.actions import registry
+from support.admin.base import Columns, SupportModelAdmin
 from support.admin.changelist import Choice, ChoiceFilter
 from support.models import SupportAction
-from support.templatetags.desk import badge
+from support.templatetags.support_format import badge
 
-USUAL = "checkout.session.completed"
+MOST_COMMON_TYPE = "checkout.session.completed"
 UNSETTLED = ~Q(status__in=SETTLED)
-HANDLED = Exists(SupportAction.objects.done().handled().filter(event_id=OuterRef("event_id")))
+MARKED = Exists(
+    SupportAction.objects.done().marking_handled().filter(event_id=OuterRef("event_id"))
+)
 
 
 class StatusFilter(ChoiceFilter):
-    """Each condition repeats its partial index's own words, by which the planner knows it."""
+    """Each condition repeats that of its partial index, or PostgreSQL would not use the index."""
 
     title = "status"
     parameter_name = "status"
     conditions = (
-        Choice("waiting", "Waiting or stuck", UNSETTLED & Q(~HANDLED)),
+        Choice("waiting", "Waiting or stuck", UNSETTLED & Q(~MARKED)),
         *(
             Choice(status.value, status.label.capitalize(), UNSETTLED & Q(status=status))
             for status in (EventStatus.FAILED, EventStatus.UNMATCHED, EventStatus.RECEIVED)
@@ -43,17 +45,21 @@ class TypeFilter(ChoiceFilter):
     title = "type"
     parameter_name = "type"
     conditions = tuple(
-        Choice(kind, kind, Q(type=kind) if kind == USUAL else ~Q(type=USUAL) & Q(type=kind))
+        Choice(
+            kind,
+            kind,
+            Q(type=kind) if kind == MOST_COMMON_TYPE else ~Q(type=MOST_COMMON_TYPE) & Q(type=kind),
+        )
         for kind in HANDLERS
     )
 
 
 @admin.register(StripeEvent)
-class StripeEventAdmin(DeskAdmin[StripeEvent]):
+class StripeEventAdmin(SupportModelAdmin[StripeEvent]):
     list_display = ("event_id", "type", "shown_status", "outcome", "created_at")
     list_filter = (StatusFilter, TypeFilter)
     deferred = ("payload", "last_error")
-    page_template = "admin/desk_event.html"
+    page_template = "support/event.html"
     page_related = ("conversation__user",)
     csv_columns: ClassVar[Columns] = (
         ("event", lambda event: event.event_id),
@@ -72,12 +78,12 @@ class StripeEventAdmin(DeskAdmin[StripeEvent]):
         return badge(event.status)
 
     def page_context(self, request: HttpRequest, subject: StripeEvent) -> dict[str, Any]:
-        trail = operations.trail_of(subject)
+        actions = list(SupportAction.objects.about(subject))
         return {
             "title": f"Event {subject.event_id}",
             "orders": _orders_of(subject),
-            "trail": trail,
-            "buttons": base.buttons(request, trail, subject),
+            "actions": actions,
+            "buttons": registry.buttons(request, actions, subject),
             "stripe_url": stripe_links.event(subject.event_id, livemode=subject.livemode),
         }
 

@@ -1,4 +1,4 @@
-"""CSV of a list as it is filtered, streamed in short reads: no memory, no transaction grows."""
+"""CSV export of a list, streamed a chunk at a time: memory and transactions stay small."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 
-CHUNK = 2000
-# What spreadsheets take for a formula; a title or a name is written by a customer.
+CHUNK_SIZE = 2000
+# Spreadsheets run a cell that starts so as a formula, and customers write titles and names.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class _Echo:
-    """A file that gives back what is written to it."""
+    """A file whose `write` returns what is written."""
 
     def write(self, text: str) -> str:
         return text
@@ -43,12 +43,12 @@ def _lines(
 
 
 def _by_key(rows: QuerySet[Any]) -> Iterator[Any]:
-    """All rows, read a chunk at a time from where the last one ended."""
+    """All rows, newest first; each chunk starts after the last key of the one before."""
     rows = rows.order_by("-pk")
-    chunk = list(rows[:CHUNK])
+    chunk = list(rows[:CHUNK_SIZE])
     while chunk:
         yield from chunk
-        chunk = list(rows.filter(pk__lt=chunk[-1].pk)[:CHUNK])
+        chunk = list(rows.filter(pk__lt=chunk[-1].pk)[:CHUNK_SIZE])
 
 
 def _cell(value: object) -> str:

@@ -1,4 +1,4 @@
-"""Grants at the desk: what each payment grants, and who or what has stopped it."""
+"""Grants: their state, orders and keys."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from apikeys.models import Grant
-from support.actions import base, operations
-from support.admin.base import Columns, DeskAdmin
+from support.actions import registry
+from support.admin.base import Columns, SupportModelAdmin
 from support.admin.changelist import Choice, ChoiceFilter
-from support.templatetags.desk import badge
+from support.models import SupportAction
+from support.templatetags.support_format import badge
 
 
 class StateFilter(ChoiceFilter):
@@ -27,11 +28,11 @@ class StateFilter(ChoiceFilter):
 
 
 @admin.register(Grant)
-class GrantAdmin(DeskAdmin[Grant]):
+class GrantAdmin(SupportModelAdmin[Grant]):
     list_display = ("number", "owner", "tier", "shown_state", "created_at")
     list_filter = (StateFilter,)
     list_select_related = ("user",)
-    page_template = "admin/desk_grant.html"
+    page_template = "support/grant.html"
     page_related = ("user",)
     csv_columns: ClassVar[Columns] = (
         ("grant", lambda grant: grant.pk),
@@ -54,11 +55,11 @@ class GrantAdmin(DeskAdmin[Grant]):
         return badge(grant.state.label)
 
     def page_context(self, request: HttpRequest, subject: Grant) -> dict[str, Any]:
-        trail = operations.trail_of(subject)
+        actions = list(SupportAction.objects.about(subject))
         return {
             "state": subject.state.label,
             "orders": subject.orders.order_by("-pk")[:20],
             "keys": subject.keys.select_related("grant").defer("key_hash").order_by("-pk")[:50],
-            "trail": trail,
-            "buttons": base.buttons(request, trail, subject),
+            "actions": actions,
+            "buttons": registry.buttons(request, actions, subject),
         }

@@ -1,4 +1,4 @@
-"""API keys at the desk: their state, never a hash and never a key."""
+"""API keys: their state and grant. No page shows a hash or a key."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from apikeys.models import ApiKey
-from support.actions import base, operations
-from support.admin.base import Columns, DeskAdmin
+from support.actions import registry
+from support.admin.base import Columns, SupportModelAdmin
 from support.admin.changelist import Choice, ChoiceFilter
+from support.models import SupportAction
 from support.states import key_state
-from support.templatetags.desk import badge
+from support.templatetags.support_format import badge
 
 
 class StateFilter(ChoiceFilter):
@@ -28,12 +29,12 @@ class StateFilter(ChoiceFilter):
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(DeskAdmin[ApiKey]):
+class ApiKeyAdmin(SupportModelAdmin[ApiKey]):
     list_display = ("prefix", "name", "owner", "shown_state", "created_at", "last_used_at")
     list_filter = (StateFilter,)
     list_select_related = ("user", "grant")
     deferred = ("key_hash",)
-    page_template = "admin/desk_key.html"
+    page_template = "support/key.html"
     page_related = ("user", "grant")
     csv_columns: ClassVar[Columns] = (
         ("prefix", lambda key: key.key_prefix),
@@ -57,11 +58,11 @@ class ApiKeyAdmin(DeskAdmin[ApiKey]):
         return badge(key_state(key))
 
     def page_context(self, request: HttpRequest, subject: ApiKey) -> dict[str, Any]:
-        trail = operations.trail_of(subject, subject.grant)
+        actions = list(SupportAction.objects.about(subject, subject.grant))
         return {
             "title": f"Key {subject}",
             "state": key_state(subject),
             "orders": subject.grant.orders.order_by("pk"),
-            "trail": trail,
-            "buttons": base.buttons(request, trail, subject, subject.grant),
+            "actions": actions,
+            "buttons": registry.buttons(request, actions, subject, subject.grant),
         }

@@ -1,4 +1,4 @@
-"""Orders at the desk: the facts, the key's state, and the whole story of the payment."""
+"""Orders: their state, key, refunds, disputes and timeline."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from django.utils.safestring import SafeString
 
 from billing.models import OPEN_DISPUTE, Order, OrderStatus
 from support import money, stripe_links, timeline
-from support.actions import base
-from support.admin.base import Columns, DeskAdmin
+from support.actions import registry
+from support.admin.base import Columns, SupportModelAdmin
 from support.admin.changelist import Choice, ChoiceFilter
 from support.models import SupportAction
 from support.states import order_state
-from support.templatetags.desk import badge
+from support.templatetags.support_format import badge
 
-HANDLED = Exists(SupportAction.objects.done().handled().filter(order_id=OuterRef("pk")))
-DUE_BACK = Q(~HANDLED, is_duplicate=True, refunded_at__isnull=True)
+MARKED = Exists(SupportAction.objects.done().marking_handled().filter(order_id=OuterRef("pk")))
+TO_REFUND = Q(~MARKED, is_duplicate=True, refunded_at__isnull=True)
 IN_DISPUTE = ~Q(dispute_status="") & Q(dispute_status__in=OPEN_DISPUTE)
 
 
@@ -31,20 +31,20 @@ class StateFilter(ChoiceFilter):
         Choice("pending", "Pending", Q(status=OrderStatus.PENDING)),
         Choice("failed", "Failed", Q(status=OrderStatus.FAILED)),
         Choice("duplicate", "Duplicates", Q(is_duplicate=True)),
-        Choice("due_back", "Duplicates to refund", DUE_BACK),
+        Choice("to_refund", "Duplicates to refund", TO_REFUND),
         Choice("refunded", "Refunded, also in part", Q(refunded_cents__gt=0)),
         Choice("disputed", "Disputed", ~Q(dispute_status="")),
-        # Repeats the index's own words, by which the planner knows it.
+        # Repeats the condition of its partial index, or PostgreSQL would not use the index.
         Choice("in_dispute", "In an open dispute", IN_DISPUTE),
     )
 
 
 @admin.register(Order)
-class OrderAdmin(DeskAdmin[Order]):
+class OrderAdmin(SupportModelAdmin[Order]):
     list_display = ("number", "customer", "conversation", "paid", "shown_state", "created_at")
     list_filter = (StateFilter,)
     list_select_related = ("user", "conversation")
-    page_template = "admin/desk_order.html"
+    page_template = "support/order.html"
     page_related = ("user", "conversation", "grant")
     page_prefetched = ("refunds", "disputes")
     csv_columns: ClassVar[Columns] = (
@@ -80,17 +80,13 @@ class OrderAdmin(DeskAdmin[Order]):
         return badge(order_state(order))
 
     def page_context(self, request: HttpRequest, subject: Order) -> dict[str, Any]:
-        about = Q(order=subject) | Q(conversation=subject.conversation)
-        key = None
-        if subject.grant:
-            key = subject.grant.issued_key
-            about |= Q(grant=subject.grant) | Q(api_key__grant=subject.grant)
-        trail = list(SupportAction.objects.filter(about).select_related("actor").order_by("pk"))
+        key = subject.grant.issued_key if subject.grant else None
+        actions = _actions(subject)
         return {
             "state": order_state(subject),
             "key": key,
-            "buttons": base.buttons(request, trail, subject, key, subject.grant),
-            "timeline": timeline.of_order(subject, trail),
+            "buttons": registry.buttons(request, actions, subject, key, subject.grant),
+            "timeline": timeline.of_order(subject, actions),
             "siblings": _siblings(subject),
             "refunds": subject.refunds.all(),
             "disputes": subject.disputes.all(),
@@ -100,7 +96,16 @@ class OrderAdmin(DeskAdmin[Order]):
         }
 
 
+def _actions(order: Order) -> list[SupportAction]:
+    """What staff did to the order, its conversation, its grant and the grant's keys."""
+    actions = SupportAction.objects.about(order, order.conversation)
+    if order.grant:
+        on_keys = SupportAction.objects.filter(api_key__grant=order.grant)
+        actions |= SupportAction.objects.about(order.grant) | on_keys
+    return list(actions)
+
+
 def _siblings(order: Order) -> list[Order]:
-    """The conversation's other orders: two good ones are a customer who paid twice."""
+    """The conversation's other orders: the customer may have paid twice."""
     others = Order.objects.filter(conversation=order.conversation).exclude(pk=order.pk)
     return list(others.order_by("-pk")[:20])

@@ -1,4 +1,4 @@
-"""Users at the desk: a customer with everything of theirs. Accounts are edited by superusers."""
+"""Users: an account with its orders, keys and conversations. Only superusers edit accounts."""
 
 from __future__ import annotations
 
@@ -26,10 +26,9 @@ from conversations.models import Conversation
 from support.admin.changelist import PAGE_SIZE, Choice, ChoiceFilter, KeysetChangeList
 from support.models import SupportAction
 
-SHOWN = 20
+MAX_ROWS = 20
 
-# What a role may do is written in support.roles; editing it by hand would last until the next
-# `create_roles`.
+# Groups are not edited here: `create_roles` sets what each role may do, and would undo an edit.
 admin.site.unregister(Group)
 
 
@@ -52,7 +51,7 @@ class AccessFilter(ChoiceFilter):
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # not at run time
     add_form = UserCreationForm
-    change_list_template = "admin/desk_list.html"
+    change_list_template = "support/list.html"
     ordering = ("-id",)
     list_display = ("email", "name", "is_active", "is_staff", "date_joined")
     list_filter = (AccessFilter,)
@@ -65,7 +64,7 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # not at run time
     show_facets = admin.ShowFacets.NEVER
     readonly_fields = ("new_password", "last_login", "date_joined")
     fieldsets = (
-        # Not Django's own password field, which shows the beginnings of the salt and the hash.
+        # Not Django's password field, which shows the first characters of the salt and the hash.
         (None, {"fields": ("email", "name", "new_password")}),
         ("Access", {"fields": ("is_active", "is_staff", "is_superuser", "groups")}),
         ("Dates", {"fields": ("last_login", "date_joined")}),
@@ -89,14 +88,14 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # not at run time
         return super().formfield_for_manytomany(db_field, request, **kwargs)
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        """Only the filter shown: `?password__startswith=…` would spell a hash out."""
+        """Allow only the filter shown: `?password__startswith=…` would reveal a hash."""
         return lookup == AccessFilter.parameter_name
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return KeysetChangeList
 
     def get_urls(self) -> list[URLPattern]:
-        """The person's page stands where Django has its form, which moves to `edit/`."""
+        """Our read-only page takes the URL of Django's form, which moves to `edit/`."""
         page = path(
             "<int:object_id>/change/",
             self.admin_site.admin_view(self.page_view),
@@ -121,7 +120,7 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # not at run time
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """Django's form, for those who may change accounts; readers have the person's page."""
+        """Django's form, only for those who may change accounts."""
         if not self.has_change_permission(request):
             raise PermissionDenied
         return super().change_view(request, object_id, form_url, extra_context)
@@ -129,34 +128,34 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # not at run time
     def page_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        person = User.objects.filter(pk=object_id).first()
-        if person is None:
+        account = User.objects.filter(pk=object_id).first()
+        if account is None:
             raise Http404
         context = {
             **self.admin_site.each_context(request),
-            "title": person.email,
+            "title": account.email,
             "opts": self.opts,
-            "subject": person,
+            "subject": account,
             "may_edit": self.has_change_permission(request),
-            **_belongings(person),
+            **_related_objects(account),
         }
-        return TemplateResponse(request, "admin/desk_user.html", context)
+        return TemplateResponse(request, "support/user.html", context)
 
 
-def _belongings(person: User) -> dict[str, Any]:
-    """The newest of everything that is this person's, and why their payments failed."""
-    conversations = list(Conversation.objects.owned_by(person.pk).order_by("-id")[:SHOWN])
-    orders = Order.objects.owned_by(person.pk).select_related("conversation")
-    keys = ApiKey.objects.owned_by(person.pk).select_related("grant").defer("key_hash")
+def _related_objects(account: User) -> dict[str, Any]:
+    """The account's newest orders, keys, conversations, declined payments and staff actions."""
+    conversations = list(Conversation.objects.owned_by(account.pk).order_by("-id")[:MAX_ROWS])
+    orders = Order.objects.owned_by(account.pk).select_related("conversation")
+    keys = ApiKey.objects.owned_by(account.pk).select_related("grant").defer("key_hash")
     failures = StripeEvent.objects.filter(
         conversation_id__in=[conversation.pk for conversation in conversations],
         type=PAYMENT_FAILED,
     )
-    trail = SupportAction.objects.filter(customer=person).select_related("actor")
+    actions = SupportAction.objects.filter(customer=account).select_related("actor")
     return {
         "conversations": conversations,
-        "orders": orders.order_by("-id")[:SHOWN],
-        "keys": keys.order_by("-id")[:SHOWN],
-        "failures": failures.defer("payload").order_by("-id")[:20],
-        "trail": trail.order_by("-id")[:SHOWN],
+        "orders": orders.order_by("-id")[:MAX_ROWS],
+        "keys": keys.order_by("-id")[:MAX_ROWS],
+        "failures": failures.defer("payload").order_by("-id")[:MAX_ROWS],
+        "actions": actions.order_by("-id")[:MAX_ROWS],
     }

@@ -1,4 +1,4 @@
-"""The home page's figures, from four queries over bounded windows.
+"""The cards of the dashboard, from four queries over bounded periods.
 
 Days are UTC, and an order counts on the day it was recorded.
 """
@@ -32,7 +32,7 @@ from support.dashboard import chart
 from support.models import SupportAction
 
 CHART_DAYS = 30
-SPANS = ((1, "today"), (7, "7 days"), (30, "30 days"))
+PERIODS = ((1, "today"), (7, "7 days"), (30, "30 days"))
 
 
 @dataclass(slots=True)
@@ -61,30 +61,32 @@ Days = Mapping[date, Day]
 
 
 def context(request: HttpRequest) -> dict[str, Any]:
-    """What the page shows; users without sight of orders get an empty desk and the menu."""
+    """The dashboard's context; empty for users who may not view orders."""
     if not request.user.has_perm("billing.view_order"):
         return {}
     now = timezone.now()
     days = _days(now)
     return {
         "sales": _sales(days, now.date()),
-        "cards": [_conversion(now), *_needs(now, days)],
+        "cards": [_conversion(now), *_attention_cards(now, days)],
         "chart": chart.draw(
             [now.date() - timedelta(days=age) for age in reversed(range(CHART_DAYS))],
-            {day: facts.outcomes for day, facts in days.items()},
+            {day: counts.outcomes for day, counts in days.items()},
         ),
         "recent": SupportAction.objects.select_related("actor").order_by("-id")[:5],
     }
 
 
 def _days(now: datetime) -> Days:
-    """The chart's days, and as many before them to compare with."""
+    """The chart's days, and as many before them for comparison."""
     rows = (
         Order.objects.filter(created_at__gte=_midnight(now) - timedelta(days=2 * CHART_DAYS - 1))
         .annotate(day=TruncDate("created_at", tzinfo=UTC))
-        .annotate(gone=IsNull(F("refunded_at"), False))
-        .values("day", "status", "is_duplicate", "gone", "currency")
-        .annotate(orders=Count("*"), cents=Sum("amount_cents"), back=Sum("refunded_cents"))
+        .annotate(is_refunded=IsNull(F("refunded_at"), False))
+        .values("day", "status", "is_duplicate", "is_refunded", "currency")
+        .annotate(
+            orders=Count("*"), cents=Sum("amount_cents"), refunded_cents_total=Sum("refunded_cents")
+        )
         .order_by()
     )
     days: defaultdict[date, Day] = defaultdict(Day)
@@ -93,13 +95,13 @@ def _days(now: datetime) -> Days:
         day.outcomes[_outcome(row)] += row["orders"]
         if row["status"] == OrderStatus.COMPLETED:
             day.orders += row["orders"]
-            day.revenue[row["currency"]] += row["cents"] - row["back"]
-            day.refunded[row["currency"]] += row["back"]
+            day.revenue[row["currency"]] += row["cents"] - row["refunded_cents_total"]
+            day.refunded[row["currency"]] += row["refunded_cents_total"]
     return days
 
 
 def _outcome(row: Mapping[str, Any]) -> str:
-    if row["gone"]:
+    if row["is_refunded"]:
         return "refunded"
     return "duplicate" if row["is_duplicate"] else str(row["status"])
 
@@ -107,12 +109,14 @@ def _outcome(row: Mapping[str, Any]) -> str:
 def _sales(days: Days, today: date) -> list[Card]:
     return [
         card
-        for length, label in SPANS
-        for card in _span(label, _sum(days, today, length), _sum(days, today, length, skip=length))
+        for length, label in PERIODS
+        for card in _period_cards(
+            label, _sum(days, today, length), _sum(days, today, length, skip=length)
+        )
     ]
 
 
-def _span(label: str, now: Day, before: Day) -> list[Card]:
+def _period_cards(label: str, now: Day, before: Day) -> list[Card]:
     main, *others = [name for name, _ in (now.revenue or before.revenue).most_common()] or ["usd"]
     rest = ", ".join(money.show(now.revenue[name], name) for name in others[:3])
     change = _change(now.revenue[main], before.revenue[main])
@@ -138,28 +142,28 @@ def _sum(days: Days, today: date, length: int, *, skip: int = 0) -> Day:
 
 
 def _change(now: int, before: int) -> str:
-    """`+12 % on the time before`."""
+    """`+12% vs previous period`."""
     if not before:
-        return "nothing the time before" if now else "none, and none the time before"
-    return f"{(now - before) / before:+.0%} on the time before".replace("%", " %")
+        return "none in the previous period" if now else "none, as in the previous period"
+    return f"{(now - before) / before:+.0%} vs previous period"
 
 
 def _conversion(now: datetime) -> Card:
-    """Of the conversations begun in these days that asked for a link, how many are paid."""
-    asked = Conversation.objects.filter(
+    """The share of paid conversations among the new ones that have a payment link."""
+    with_link = Conversation.objects.filter(
         created_at__gte=_midnight(now) - timedelta(days=CHART_DAYS - 1),
         stripe_session_id__isnull=False,
     )
-    rows = asked.order_by().values_list("payment_status").annotate(number=Count("*"))
+    rows = with_link.order_by().values_list("payment_status").annotate(number=Count("*"))
     found = Counter(dict(rows))
     links, paid = found.total(), found[PaymentStatus.PAID]
-    rate = f"{paid / links:.0%}".replace("%", " %") if links else "none"
+    rate = f"{paid / links:.0%}" if links else "none"
     note = f"{paid:,} of {links:,} conversations"
-    return Card("From link to paid, 30 days", rate, note)
+    return Card("Link to payment, 30 days", rate, note)
 
 
-def _needs(now: datetime, days: Days) -> Iterable[Card]:
-    """What went wrong, and what waits for somebody, each with the list to work on."""
+def _attention_cards(now: datetime, days: Days) -> Iterable[Card]:
+    """Failures and open work, each with a link to its list."""
     found = _counts(now)
     failed = _sum(days, now.date(), 7).outcomes[OrderStatus.FAILED]
     declined, duplicates = found["declined"][0], found["duplicate"][0]
@@ -169,7 +173,7 @@ def _needs(now: datetime, days: Days) -> Iterable[Card]:
         f"{declined:,} declined cards, {failed:,} failed orders",
         url=f"billing/stripeevent/?type={PAYMENT_FAILED}",
     )
-    yield _refunds(_sum(days, now.date(), CHART_DAYS))
+    yield _refunds_card(_sum(days, now.date(), CHART_DAYS))
     disputes = found["dispute"][0]
     yield Card(
         "Open disputes",
@@ -181,19 +185,19 @@ def _needs(now: datetime, days: Days) -> Iterable[Card]:
     yield Card(
         "Duplicates to refund",
         f"{duplicates:,}",
-        "paid twice" if duplicates else "nobody waits for money",
+        "paid twice" if duplicates else "nothing to refund",
         "bad" if duplicates else "good",
-        "billing/order/?state=due_back",
+        "billing/order/?state=to_refund",
     )
     yield _events_card(found)
 
 
-def _refunds(days: Day) -> Card:
-    given_back = [money.show(cents, name) for name, cents in days.refunded.most_common(3) if cents]
+def _refunds_card(days: Day) -> Card:
+    refunds = [money.show(cents, name) for name, cents in days.refunded.most_common(3) if cents]
     return Card(
         "Refunds, 30 days",
-        given_back[0] if given_back else "none",
-        ", ".join(["of the orders of these days", *given_back[1:]]),
+        refunds[0] if refunds else "none",
+        ", ".join(["of orders in this period", *refunds[1:]]),
         url="billing/order/?state=refunded",
     )
 
@@ -214,34 +218,37 @@ def _events_card(found: Mapping[str, tuple[int, datetime | None]]) -> Card:
 
 
 def _counts(now: datetime) -> Mapping[str, tuple[int, datetime | None]]:
-    """How many of each, and since when: one query, each part of it served by a partial index."""
+    """The number and the oldest time of each kind of work, by one query.
+
+    A partial index serves each part of it.
+    """
     unsettled = StripeEvent.objects.unsettled().exclude(
-        Exists(SupportAction.objects.done().handled().filter(event_id=OuterRef("event_id")))
+        Exists(SupportAction.objects.done().marking_handled().filter(event_id=OuterRef("event_id")))
     )
     declined = StripeEvent.objects.filter(
         type=PAYMENT_FAILED, created_at__gte=_midnight(now) - timedelta(days=6)
     )
     disputes = Dispute.objects.filter(status__in=OPEN_DISPUTE)
     duplicates = Order.objects.filter(is_duplicate=True, refunded_at__isnull=True).exclude(
-        Exists(SupportAction.objects.done().handled().filter(order_id=OuterRef("pk")))
+        Exists(SupportAction.objects.done().marking_handled().filter(order_id=OuterRef("pk")))
     )
     parts = [
-        _part(unsettled.filter(status=status), status.value)
+        _count_row(unsettled.filter(status=status), status.value)
         for status in (EventStatus.RECEIVED, EventStatus.UNMATCHED, EventStatus.FAILED)
     ]
-    parts += [_part(unsettled.stuck(), "stuck"), _part(declined, "declined")]
-    parts += [_part(duplicates, "duplicate"), _part(disputes, "dispute")]
+    parts += [_count_row(unsettled.stuck(), "stuck"), _count_row(declined, "declined")]
+    parts += [_count_row(duplicates, "duplicate"), _count_row(disputes, "dispute")]
     rows = parts[0].union(*parts[1:], all=True)
-    counted = {row["what"]: (row["number"], row["since"]) for row in rows}
+    counted = {row["name"]: (row["number"], row["since"]) for row in rows}
     return defaultdict(lambda: (0, None), counted)
 
 
-def _part(rows: QuerySet[Any], what: str) -> QuerySet[Any, dict[str, Any]]:
-    """One row for `what`; none where there is nothing to count."""
+def _count_row(rows: QuerySet[Any], name: str) -> QuerySet[Any, dict[str, Any]]:
+    """One row for `name`; none when there is nothing to count."""
     named: QuerySet[Any, dict[str, Any]] = (
         rows.order_by()
-        .annotate(what=Value(what, output_field=CharField()))
-        .values("what")
+        .annotate(name=Value(name, output_field=CharField()))
+        .values("name")
         .annotate(number=Count("*"), since=Min("created_at"))
     )
     return named

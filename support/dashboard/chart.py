@@ -1,4 +1,4 @@
-"""Thirty days of orders as an SVG of plain shapes: no script, no style attribute, and a table."""
+"""The dashboard's chart: orders by day and outcome, as SVG shapes without scripts or styles."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """`rows` is the same as a table: a day and its number of orders by outcome."""
+    """`rows` holds the same as a table: a day and its number of orders by outcome."""
 
     bars: Sequence[Bar]
     grid: Sequence[Label]
@@ -84,7 +84,7 @@ def _y(value: int, top: int) -> float:
 
 
 def _round_up(highest: int) -> int:
-    """A round number, even, at or above the highest bar."""
+    """The axis' end: an even round number at or above the highest bar."""
     power = 1
     while True:
         for step in STEPS:

@@ -1,4 +1,4 @@
-"""What support has to say to the owner of keys, on the owner's own page."""
+"""Template tag of the owner's page of keys: messages from support."""
 
 from __future__ import annotations
 
@@ -9,26 +9,29 @@ from django import template
 from django.utils import timezone
 
 from apikeys.models import Grant
-from support.models import Kind, SupportAction
+from support.actions.keys import ResendReveal, RevokeKey
+from support.models import SupportAction
 
 register = template.Library()
 
 SHOWN_FOR = timedelta(days=90)
 
 
-@register.inclusion_tag("support_notes.html")
+@register.inclusion_tag("support/support_notes.html")
 def support_notes(user: Any) -> dict[str, Any]:
-    """What support stopped or revoked, with the reasons, and keys that wait to be revealed."""
-    told = SupportAction.objects.done().filter(
+    """Keys that support revoked and grants it stopped, with reasons, and keys to be revealed."""
+    recent = SupportAction.objects.done().filter(
         customer=user,
-        kind__in=(Kind.REVOKE_KEY, Kind.RESEND_REVEAL),
+        kind__in=(RevokeKey.kind, ResendReveal.kind),
         created_at__gt=timezone.now() - SHOWN_FOR,
     )
-    actions = list(told.select_related("api_key__grant").order_by("-id")[:20])
+    actions = list(recent.select_related("api_key__grant").order_by("-id")[:20])
     waiting = {
-        action.api_key for action in actions if action.kind == Kind.RESEND_REVEAL and _waits(action)
+        action.api_key
+        for action in actions
+        if action.kind == ResendReveal.kind and _is_waiting(action)
     }
-    ended = [action for action in actions if action.kind == Kind.REVOKE_KEY]
+    ended = [action for action in actions if action.kind == RevokeKey.kind]
     return {
         "ended": ended,
         "waiting": sorted(waiting, key=lambda key: key.pk if key else 0),
@@ -36,6 +39,6 @@ def support_notes(user: Any) -> dict[str, Any]:
     }
 
 
-def _waits(action: SupportAction) -> bool:
+def _is_waiting(action: SupportAction) -> bool:
     key = action.api_key
     return key is not None and not key.is_revealed and key.may_authenticate()

@@ -1,4 +1,4 @@
-"""Who sits at the desk, and a customer who has paid."""
+"""Fixtures: signed-in staff of each role, and a customer who has paid."""
 
 from __future__ import annotations
 

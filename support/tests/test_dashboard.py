@@ -1,4 +1,4 @@
-"""The home page's figures and its chart."""
+"""The dashboard: its cards and its chart."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from billing.models import Order
 from conversations.models import Conversation
 from support.dashboard import chart
 from support.dashboard.cards import Card
-from support.models import Kind, SupportAction
+from support.models import SupportAction
 from support.tests.conftest import paid
 from testing import stripe_events
 from testing.factories import ConversationFactory
@@ -30,22 +30,22 @@ def recorded(days_ago: int, **facts: object) -> Order:
     return order
 
 
-def test_an_empty_desk_has_its_cards(support: Client) -> None:
+def test_a_dashboard_without_data_has_its_cards(support: Client) -> None:
     shown = cards(support)
     assert shown["Revenue, today"].value == "0.00 USD"
-    assert shown["From link to paid, 30 days"].value == "none"
+    assert shown["Link to payment, 30 days"].value == "none"
     assert shown["Events waiting"].note == "all settled"
 
 
-def test_sales_are_counted_by_span_and_compared_with_the_one_before(support: Client) -> None:
+def test_sales_are_counted_by_period_and_compared_with_the_previous_one(support: Client) -> None:
     for days_ago in (0, 3, 3, 9, 40):
         recorded(days_ago)
     shown = cards(support)
     assert shown["Revenue, today"].value == "20.00 USD"
     assert shown["Revenue, 7 days"].value == "60.00 USD"
-    assert shown["Revenue, 7 days"].note == "+200 % on the time before"
+    assert shown["Revenue, 7 days"].note == "+200% vs previous period"
     assert shown["Paid orders, 30 days"].value == "4"
-    assert shown["Paid orders, 30 days"].note == "+300 % on the time before"
+    assert shown["Paid orders, 30 days"].note == "+300% vs previous period"
 
 
 def test_currencies_are_never_added_up(support: Client) -> None:
@@ -61,8 +61,8 @@ def test_conversion_counts_conversations_that_asked_for_a_link(
     conversation.mark_pending("cs_test_open")
     ConversationFactory.create()
     recorded(0)
-    shown = cards(support)["From link to paid, 30 days"]
-    assert (shown.value, shown.note) == ("50 %", "1 of 2 conversations")
+    shown = cards(support)["Link to payment, 30 days"]
+    assert (shown.value, shown.note) == ("50%", "1 of 2 conversations")
 
 
 def test_refunds_disputes_and_declined_cards_have_their_cards(
@@ -97,7 +97,7 @@ def test_a_card_leads_to_the_list_of_what_it_counted(
     refund = stripe_events.refund(due[0].stripe_payment_intent_id or "")
     stripe_events.deliver(stripe_events.event("refund.created", refund))
     SupportAction.objects.create(
-        kind=Kind.MARK_HANDLED,
+        kind="mark_handled",
         actor=conversation.user,
         order=due[-1],
         reason="told by phone",
@@ -108,7 +108,7 @@ def test_a_card_leads_to_the_list_of_what_it_counted(
     assert card.value == str(len(listed)) == "1"
 
 
-def test_the_chart_says_in_words_and_in_a_table_what_it_shows(support: Client) -> None:
+def test_the_chart_is_described_in_words_and_in_a_table(support: Client) -> None:
     recorded(0)
     recorded(29)
     page = support.get("/admin/").content.decode()

@@ -1,4 +1,4 @@
-"""CSV: what is filtered, streamed, and harmless in a spreadsheet."""
+"""CSV exports: filtered, streamed, and safe to open in a spreadsheet."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from billing.models import Order
 from conversations.models import Conversation
 from support.admin import export
-from support.models import Kind, SupportAction
+from support.models import SupportAction
 from support.tests.conftest import paid
 from testing.factories import UserFactory
 from testing.keys import issued_key
@@ -36,21 +36,21 @@ def test_orders_are_exported_with_their_currencys_decimals(
     assert row["user"] == order.user.email
 
 
-def test_an_export_has_the_lists_filter_and_is_part_of_the_trail(
+def test_an_export_has_the_lists_filter_and_is_in_the_audit_log(
     support: Client, order: Order
 ) -> None:
     assert rows(support, "/admin/billing/order/export/?state=failed") == []
     assert len(rows(support, "/admin/billing/order/export/?state=completed")) == 1
-    trace = SupportAction.objects.filter(kind=Kind.EXPORT).first()
-    assert trace
-    assert trace.reason == "orders state=failed"
-    assert trace.actor.email == "support@staff.example.com"
+    action = SupportAction.objects.filter(kind="export").first()
+    assert action
+    assert action.reason == "orders state=failed"
+    assert action.actor.email == "support@staff.example.com"
 
 
-def test_an_export_is_read_in_chunks_that_no_offset_slows(
+def test_an_export_is_read_in_chunks_without_offset(
     support: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export, "CHUNK", 10)
+    monkeypatch.setattr(export, "CHUNK_SIZE", 10)
     user = UserFactory.create()
     Conversation.objects.bulk_create(Conversation(user=user, title=str(n)) for n in range(35))
     with CaptureQueriesContext(connection) as context:
@@ -60,7 +60,7 @@ def test_an_export_is_read_in_chunks_that_no_offset_slows(
 
 
 @pytest.mark.parametrize("title", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1"])
-def test_a_title_is_no_formula(support: Client, title: str) -> None:
+def test_a_title_is_never_a_formula(support: Client, title: str) -> None:
     Conversation.objects.create(user=UserFactory.create(), title=title)
     (row,) = rows(support, "/admin/conversations/conversation/export/")
     assert row["title"].startswith("'")
@@ -72,7 +72,7 @@ def test_no_export_holds_a_hash(support: Client, order: Order) -> None:
     assert row["prefix"] == issued_key(order).key_prefix
 
 
-def test_a_secret_in_the_address_of_an_export_is_not_kept(support: Client, order: Order) -> None:
+def test_a_secret_in_the_url_of_an_export_is_not_stored(support: Client, order: Order) -> None:
     secret = "sk_" + "ab" * 32
     support.post(f"/admin/apikeys/apikey/export/?q={secret}")
     assert not SupportAction.objects.filter(reason__contains=secret).exists()

@@ -1,4 +1,4 @@
-"""Every list and page: what it shows, what it never shows, and what it costs."""
+"""Lists and pages: what they show, what they never show, and how many queries they take."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from django.utils import timezone
 from apikeys.models import ApiKey, Grant
 from billing.models import EventStatus, Order, StripeEvent
 from conversations.models import Conversation
-from support.models import Kind, SupportAction
+from support.models import SupportAction
 from support.tests.conftest import StaffClient, paid
 from testing import stripe_events
 from testing.factories import ConversationFactory, UserFactory
@@ -28,7 +28,7 @@ LISTS = (
     "accounts/user",
     "support/supportaction",
 )
-MOST_QUERIES = 11
+MAX_QUERIES = 11
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def queries() -> Callable[[Client, str], int]:
 
 def act(order: Order, actor_id: int) -> SupportAction:
     return SupportAction.objects.create(
-        kind=Kind.RECONCILE,
+        kind="reconcile",
         actor_id=actor_id,
         customer=order.user,
         order=order,
@@ -73,16 +73,16 @@ def fill(conversation: Conversation, actor_id: int, number: int) -> None:
 
 def pages_of(order: Order) -> Iterator[str]:
     event = StripeEvent.objects.order_by("pk").first()
-    trace = SupportAction.objects.order_by("pk").first()
+    action = SupportAction.objects.order_by("pk").first()
     assert event
-    assert trace
+    assert action
     yield reverse("admin:billing_order_change", args=[order.pk])
     yield reverse("admin:billing_stripeevent_change", args=[event.pk])
     yield reverse("admin:conversations_conversation_change", args=[order.conversation_id])
     yield reverse("admin:apikeys_apikey_change", args=[issued_key(order).pk])
     yield reverse("admin:apikeys_grant_change", args=[issued_key(order).grant_id])
     yield reverse("admin:accounts_user_change", args=[order.user_id])
-    yield reverse("admin:support_supportaction_change", args=[trace.pk])
+    yield reverse("admin:support_supportaction_change", args=[action.pk])
     yield from (f"/admin/{path}/" for path in LISTS)
     yield "/admin/"
 
@@ -98,17 +98,17 @@ def test_queries_are_few_and_as_many_for_50_rows_as_for_one(
     fill(conversation, actor_id, 50)
     many = {url: queries(support, url) for url in urls}
     assert one == many
-    assert max(many.values()) <= MOST_QUERIES, many
+    assert max(many.values()) <= MAX_QUERIES, many
     assert many["/admin/"] <= 8
 
 
-def test_the_page_of_a_disputed_duplicate_is_no_dearer(
+def test_the_page_of_a_disputed_duplicate_takes_no_more_queries(
     support: Client, order: Order, queries: Callable[[Client, str], int]
 ) -> None:
     second = paid(order.conversation)
     Order.objects.filter(pk=second.pk).update(dispute_status="needs_response", refunded_cents=5)
     urls = [f"/admin/billing/order/{pk}/" for pk in (order.pk, second.pk)]
-    assert max(queries(support, url) for url in urls) <= MOST_QUERIES
+    assert max(queries(support, url) for url in urls) <= MAX_QUERIES
 
 
 @pytest.mark.parametrize("path", LISTS)
@@ -169,7 +169,7 @@ def test_a_broken_cursor_is_the_first_page(support: Client, order: Order, query:
 
 
 @pytest.mark.parametrize("query", ["?o=1", "?o=-3.2", "?p=99", "?all="])
-def test_nobody_orders_or_counts_a_million_rows_by_url(
+def test_a_url_cannot_make_a_list_sort_or_count_all_rows(
     support: Client, order: Order, query: str
 ) -> None:
     with CaptureQueriesContext(connection) as context:
@@ -196,7 +196,7 @@ def test_money_has_its_currencys_decimals(
     assert shown in support.get("/admin/billing/order/").content.decode()
 
 
-def test_the_order_page_tells_the_whole_story(support: Client, order: Order) -> None:
+def test_the_order_page_shows_the_whole_payment(support: Client, order: Order) -> None:
     declined = stripe_events.declined_intent(order.conversation)
     stripe_events.deliver(stripe_events.event("payment_intent.payment_failed", declined))
     page = support.get(f"/admin/billing/order/{order.pk}/").content.decode()
@@ -220,7 +220,7 @@ def test_links_to_stripe_follow_the_mode_of_the_payment(support: Client, order: 
     assert "test mode" in page  # the server's own mode
 
 
-def test_the_payload_is_readable_but_its_secrets(
+def test_a_payload_is_shown_with_its_secrets_redacted(
     support: Client, conversation: Conversation
 ) -> None:
     order = paid(
@@ -239,8 +239,8 @@ def test_the_payload_is_readable_but_its_secrets(
 
 def test_no_page_shows_a_hash(staff: StaffClient, order: Order) -> None:
     root = staff("root")
-    trace = act(order, int(root.session["_auth_user_id"]))
-    assert trace.pk
+    action = act(order, int(root.session["_auth_user_id"]))
+    assert action.pk
     key_hash = ApiKey.objects.get().key_hash
     urls = [*pages_of(order), f"/admin/accounts/user/{order.user_id}/edit/"]
     for url in urls:
@@ -249,7 +249,7 @@ def test_no_page_shows_a_hash(staff: StaffClient, order: Order) -> None:
         assert order.user.password not in page
 
 
-def test_an_event_that_waits_can_be_seen_from_home(
+def test_a_waiting_event_is_counted_on_the_dashboard(
     support: Client, conversation: Conversation
 ) -> None:
     lost = stripe_events.completed(conversation, metadata={"user_id": "1", "conversation_id": "9"})

@@ -1,4 +1,4 @@
-"""One box finds what a customer has to hand, and keeps nothing of what was typed."""
+"""Search: finds rows by what a customer can give, and stores nothing of the text."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_number_finds_whatever_has_it(support: Client, order: Order) -> None:
     assert f"Order {order.pk}" in page.content.decode()
 
 
-def test_a_pasted_key_finds_its_record_and_stays_nowhere(
+def test_a_pasted_key_finds_its_row_and_is_not_stored_or_logged(
     support: Client, order: Order, caplog: pytest.LogCaptureFixture
 ) -> None:
     _, secret = services.reveal(user_id=order.user_id, key_id=issued_key(order).pk)
@@ -103,13 +103,13 @@ def test_the_start_of_a_key_finds_it(support: Client, order: Order, length: int)
 
 
 @pytest.mark.parametrize("secret", ["sk_live_4eC39HqLyjWDar", "whsec_abcdef", "rk_test_123"])
-def test_a_secret_of_stripes_is_refused_and_not_repeated(support: Client, secret: str) -> None:
+def test_a_secret_of_stripe_is_refused_and_not_repeated(support: Client, secret: str) -> None:
     page = support.post(URL, {"q": f"is it {secret}?"}).content.decode()
     assert "secret of Stripe" in page
     assert secret not in page
 
 
-def test_what_nothing_can_be_made_of_says_what_can_be_typed(support: Client) -> None:
+def test_an_unknown_text_is_answered_with_what_can_be_searched_for(support: Client) -> None:
     assert "Type a whole email address" in support.post(URL, {"q": "hello"}).content.decode()
 
 
@@ -134,11 +134,11 @@ def test_nothing_is_searched_by_url(support: Client, order: Order) -> None:
         ("billing/order", "user__password__startswith"),
     ],
 )
-def test_a_hash_cannot_be_spelled_out_by_filters(support: Client, path: str, lookup: str) -> None:
+def test_a_hash_cannot_be_revealed_by_filters(support: Client, path: str, lookup: str) -> None:
     assert support.get(f"/admin/{path}/", {lookup: "a"}).status_code == 400
 
 
-def test_only_what_a_role_may_see_is_found(staff: StaffClient, order: Order) -> None:
+def test_a_search_finds_only_rows_that_the_role_may_view(staff: StaffClient, order: Order) -> None:
     page = staff("none").post(URL, {"q": order.stripe_session_id})
     assert f"Order {order.pk}" not in page.content.decode()
     assert page.status_code == 200

@@ -1,4 +1,4 @@
-"""`manage.py create_roles`: the groups support, finance and auditor, with their permissions."""
+"""`manage.py create_roles`: the groups auditor, support and finance, with their permissions."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from support import roles
 
 
 class Command(BaseCommand):
-    help = "Makes or updates the staff roles. Run it after migrate; it is safe to repeat."
+    help = "Creates or updates the staff roles. Run it after every migrate; it is safe to repeat."
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             groups = roles.create_roles()
         except LookupError as error:
             raise CommandError(str(error)) from None
-        for name in groups:
-            self.stdout.write(f"{name}: {len(roles.ROLES[name])} permissions")
+        for name, group in groups.items():
+            self.stdout.write(f"{name}: {group.permissions.count()} permissions")

@@ -1,4 +1,4 @@
-"""How the desk writes money, states and secrets."""
+"""Template filters of the support pages: amounts, states, redacted JSON, labels."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from support import money, states
+from support.actions import registry
 from support.redaction import redacted
 
 register = template.Library()
@@ -34,13 +35,13 @@ _TONE_OF = {word: tone for tone, words in TONES.items() for word in words}
 
 @register.simple_tag
 def amount(cents: int | None, currency: str) -> str:
-    """`20.00 USD`; nothing where there is no amount."""
+    """`20.00 USD`, "" when there is no amount."""
     return "" if cents is None else money.show(cents, currency)
 
 
 @register.filter
 def badge(word: object) -> SafeString:
-    """A state as a coloured label; the word itself says it too."""
+    """A state as a coloured label."""
     text = str(word)
     tone = _TONE_OF.get(re.split(r"[ ,]", text)[0], "none")
     return format_html('<span class="badge {}">{}</span>', tone, text.replace("_", " "))
@@ -48,16 +49,17 @@ def badge(word: object) -> SafeString:
 
 @register.filter
 def readable(payload: Any) -> str:
-    """A payload as indented JSON, without its secrets."""
+    """A payload as indented JSON with its secrets redacted."""
     return json.dumps(redacted(payload), indent=2, ensure_ascii=False)
 
 
 @register.filter
 def admin_list(opts: Any) -> str:
-    """The name of the route to a model's list."""
+    """The route name of a model's list."""
     return f"admin:{opts.app_label}_{opts.model_name}_changelist"
 
 
+register.filter("done_label", registry.done_label)
 register.filter("redacted", redacted)
 register.filter("order_state", states.order_state)
 register.filter("key_state", states.key_state)

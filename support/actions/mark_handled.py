@@ -1,0 +1,56 @@
+"""The staff action that takes a duplicate or a waiting event off the dashboard."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+from billing.models import Order, StripeEvent
+from support.actions.base import Row, StaffAction
+from support.models import MARK_HANDLED, SupportAction
+
+
+class MarkHandled(StaffAction[Row]):
+    kind = MARK_HANDLED
+    label = "Mark as handled…"
+    done_label = "marked as handled"
+    permission_label = "Can mark as handled"
+    roles = ("support", "finance")
+
+    @abstractmethod
+    def is_waiting(self) -> bool:
+        """Whether the dashboard lists the row as work to do."""
+
+    def unavailable_reason(self) -> str:
+        if not self.is_waiting():
+            return "Nothing to do."
+        return "It is marked already." if any(map(self._marks, self.past)) else ""
+
+    def run(self, action: SupportAction) -> str:
+        """Changes nothing else: the lists read the mark from the audit log."""
+        return f"{self.subject} marked as handled."
+
+    def _marks(self, action: SupportAction) -> bool:
+        return (
+            action.kind == MARK_HANDLED
+            and action.succeeded is True
+            and action.is_about(self.subject)
+        )
+
+
+class MarkOrderHandled(MarkHandled[Order]):
+    model = Order
+    explanation = "Takes the order off the list of duplicates to refund. Nothing else changes."
+
+    def is_waiting(self) -> bool:
+        return self.subject.is_duplicate and not self.subject.refunded_at
+
+
+class MarkEventHandled(MarkHandled[StripeEvent]):
+    model = StripeEvent
+    explanation = (
+        "Takes the event off the list of waiting events. It stays in the event log as it is, and "
+        "can still be replayed."
+    )
+
+    def is_waiting(self) -> bool:
+        return not self.subject.is_settled
