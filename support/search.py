@@ -17,6 +17,7 @@ from django.db.models.functions import Lower
 
 from apikeys import tokens
 from apikeys.models import ApiKey
+from apikeys.secret_patterns import CLIENT_SECRET, JWT, STRIPE_KEY
 from billing.models import Order, StripeEvent
 from billing.stripe import client
 from conversations.models import Conversation
@@ -24,6 +25,7 @@ from conversations.models import Conversation
 LIMIT = 20
 SHORTEST_PREFIX = 7  # sk_ and four digits
 
+JWT_PASTED = "This is a token (JWT), not an API key. It was not kept."
 PASTED_BY_MISTAKE = (
     "This is a secret of Stripe's, not an API key of ours. It was not kept; tell its owner to "
     "roll it in Stripe's dashboard, because it has been shown to somebody."
@@ -49,6 +51,7 @@ Finder = Callable[[str], Findings]
 def find(text: str) -> Findings:
     """All that the text names, however it was copied (spaces, quotes, `Bearer`)."""
     text = text.replace("\0", " ")  # no database stores one
+    text = CLIENT_SECRET.sub("", text)  # the payment's id is left
     for pattern, finder in FINDERS:
         if match := pattern.search(text):
             return finder(match.group())
@@ -61,6 +64,10 @@ def _key(key: str) -> Findings:
 
 def _stripe_secret(secret: str) -> Findings:
     return Findings(note=PASTED_BY_MISTAKE, subject="a secret")
+
+
+def _token(token: str) -> Findings:
+    return Findings(note=JWT_PASTED, subject="a token")
 
 
 def _prefix(start: str) -> Findings:
@@ -143,9 +150,10 @@ def _light(events: QuerySet[StripeEvent]) -> QuerySet[StripeEvent]:
 # The first that matches wins.
 FINDERS: Sequence[tuple[re.Pattern[str], Finder]] = (
     (re.compile(r"sk_[0-9a-f]{64}(?![0-9a-zA-Z_])"), _key),
-    (re.compile(r"(?:sk|rk|pk)_(?:live|test)_|whsec_"), _stripe_secret),
+    (STRIPE_KEY, _stripe_secret),
     (re.compile(r"sk_[0-9a-f]+"), _prefix),
     (re.compile(r"[^\s<>\"',;:]+@[^\s<>\"',;:]+"), _email),
+    (JWT, _token),
     (re.compile(r"evt_\w{1,250}"), _event),
     (re.compile(r"cs_\w{1,250}"), _session),
     (re.compile(r"pi_[0-9A-Za-z]{1,250}"), _payment_intent),

@@ -10,9 +10,9 @@ from datetime import datetime
 from django.db.models import Q
 from django.urls import reverse
 
+from apikeys.secret_patterns import redact
 from billing.models import Order, StripeEvent, StripeEventQuerySet
 from support.models import SupportAction
-from support.redaction import redacted
 
 LONGEST = 200  # rows of each kind; a payment has a dozen
 
@@ -51,10 +51,10 @@ def _of_event(event: StripeEvent) -> Moment:
     return Moment(
         at=event.created_at,
         title=event.type,
-        detail=redacted(event.outcome),
+        detail=redact(event.outcome),
         tone=event.status,
         url=reverse("admin:billing_stripeevent_change", args=[event.pk]),
-        error=redacted(event.last_error),
+        error=redact(event.last_error),
     )
 
 

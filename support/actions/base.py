@@ -21,12 +21,12 @@ from django.utils import timezone
 from django.utils.http import urlencode
 
 from apikeys.models import ApiKey, Grant
+from apikeys.secret_patterns import redact, redact_json
 from billing.models import Order, StripeEvent
 from conversations.models import Conversation
 from support.actions import operations
 from support.actions.operations import ActionRefused, OutcomeUnknown
 from support.models import Kind, SupportAction
-from support.redaction import redacted
 
 logger = logging.getLogger(__name__)
 
@@ -162,8 +162,8 @@ def _is_about(trace: SupportAction, subject: Any) -> bool:
 def _finish(
     trace: SupportAction, *, succeeded: bool, outcome: str, changes: dict[str, Any] | None = None
 ) -> None:
-    trace.succeeded, trace.outcome = succeeded, redacted(outcome)
-    trace.changes = redacted({**trace.changes, **(changes or {})})
+    trace.succeeded, trace.outcome = succeeded, redact(outcome)
+    trace.changes = redact_json({**trace.changes, **(changes or {})})
     trace.finished_at = timezone.now()
     trace.save(update_fields=["succeeded", "outcome", "changes", "finished_at"])
     logger.info("%s by user %s: %s", trace.kind, trace.actor_id, trace.outcome)

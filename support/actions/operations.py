@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from apikeys import services as apikeys
 from apikeys.models import ApiKey, Grant
+from apikeys.secret_patterns import redact
 from billing import checkout
 from billing.events import log
 from billing.models import Order, OrderStatus, Refund, StripeEvent
@@ -20,7 +21,6 @@ from billing.stripe import client
 from conversations.models import Conversation
 from support import money
 from support.models import Kind, SupportAction
-from support.redaction import redacted
 
 # Stripe forgets an idempotency key after 24 hours, and pays a second time for it then.
 RESUMABLE_FOR = timedelta(hours=23)
@@ -154,7 +154,7 @@ def replay(event: StripeEvent, trace: SupportAction) -> str:
     except log.ProcessingFailed as failure:
         cause = failure.__cause__
         raise ActionRefused(
-            redacted(f"It failed again: {type(cause).__name__}: {cause}")[:500]
+            redact(f"It failed again: {type(cause).__name__}: {cause}")[:500]
         ) from None
     return f"Event {settled.status}: {settled.outcome}"
 

@@ -12,11 +12,11 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
+from apikeys.secret_patterns import redact
 from billing.models import Order
 from support import money
 from support.actions import base, operations
 from support.models import REASON_LENGTH
-from support.redaction import redacted
 
 PENDING = "This refund was asked for before, without an answer: the same one is asked for again."
 
@@ -32,7 +32,7 @@ class ReasonForm(forms.Form):
     def clean_reason(self) -> str:
         """A reason is kept and read by many: a secret in it is refused, and not shown again."""
         reason = str(self.cleaned_data["reason"])
-        clean = str(redacted(reason))
+        clean = redact(reason)
         if clean != reason:
             self.data = {**self.data, "reason": clean}
             raise forms.ValidationError("This contains a key or another secret. Leave it out.")
@@ -118,7 +118,7 @@ def _perform(request: HttpRequest, action: base.Action, subject: Any, form: Reas
         form.add_error(None, str(error))
         return False
     except operations.ActionRefused as refusal:
-        messages.error(request, redacted(str(refusal)))
+        messages.error(request, redact(str(refusal)))
         return True
     if trace.succeeded is None:
         messages.warning(request, "It is under way already.")

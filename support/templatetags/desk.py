@@ -10,8 +10,8 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from apikeys.secret_patterns import redact, redact_json
 from support import money, states
-from support.redaction import redacted
 
 register = template.Library()
 
@@ -49,7 +49,7 @@ def badge(word: object) -> SafeString:
 @register.filter
 def readable(payload: Any) -> str:
     """A payload as indented JSON, without its secrets."""
-    return json.dumps(redacted(payload), indent=2, ensure_ascii=False)
+    return json.dumps(redact_json(payload), indent=2, ensure_ascii=False)
 
 
 @register.filter
@@ -58,6 +58,6 @@ def admin_list(opts: Any) -> str:
     return f"admin:{opts.app_label}_{opts.model_name}_changelist"
 
 
-register.filter("redacted", redacted)
+register.filter("redacted", redact)
 register.filter("order_state", states.order_state)
 register.filter("key_state", states.key_state)
