@@ -23,6 +23,7 @@ from billing.api import OrderViewSet, PaymentLinkView
 from billing.models import Order
 from billing.views import webhook
 from conversations.api import ConversationViewSet
+from payflow.http.authentication import count_failed_sign_in
 from payflow.http.pagination import NewestFirstPagination
 
 # Fixed: drf-spectacular would take it from the query and put it into a header.
@@ -80,8 +81,11 @@ router.register("orders", PagedOrderViewSet)
 router.register("api-keys", PaidApiKeyViewSet)
 
 urlpatterns = [
-    path("auth/token", TokenView.as_view(throttle_classes=[FailureThrottle])),
-    path("auth/token/refresh", TokenRefreshView.as_view()),
+    path(
+        "auth/token",
+        TokenView.as_view(throttle_classes=[FailureThrottle], on_failure=count_failed_sign_in),
+    ),
+    path("auth/token/refresh", TokenRefreshView.as_view(on_failure=count_failed_sign_in)),
     re_path(r"^api-keys/verify(?P<below>/[\s\S]*)?$", verify, name="verify"),
     path("payments/link", PaymentLinkView.as_view()),
     re_path(r"^webhooks/stripe/?$", webhook, name="stripe-webhook"),
