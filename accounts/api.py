@@ -1,7 +1,8 @@
-"""`/api/auth/token`: a JWT for an email and a password, and a fresh one for a refresh token."""
+"""`/api/auth/token`: JWTs for an email address and a password, or for a refresh token."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib.auth import authenticate, user_logged_in
@@ -30,15 +31,21 @@ class TokenSerializer(serializers.Serializer[Any]):
     access = serializers.CharField()
     refresh = serializers.CharField()
     tokenType = serializers.CharField()  # noqa: N815 - the API speaks camelCase
-    expiresIn = serializers.IntegerField(help_text="Seconds until `access` ends.")  # noqa: N815
+    expiresIn = serializers.IntegerField(help_text="Seconds until `access` expires.")  # noqa: N815
+
+
+def _ignore(request: Request) -> None:
+    pass
 
 
 class _TokenView(APIView):
     permission_classes = (AllowAny,)
     authentication_classes = ()
+    # Called before a 401; may raise another exception instead.
+    on_failure: Callable[[Request], None] = staticmethod(_ignore)
 
     def get_authenticate_header(self, request: Request) -> str:
-        return "Bearer"  # without authentication classes DRF would turn the 401 into a 403
+        return "Bearer"  # without authentication classes DRF turns a 401 into a 403
 
 
 class TokenView(_TokenView):
@@ -55,8 +62,9 @@ class TokenView(_TokenView):
             password=body.validated_data["password"],
         )
         if not isinstance(user, User):
+            self.on_failure(request)
             raise AuthenticationFailed("Email or password is wrong.")
-        # As signing in on a page does: the count of wrong passwords begins anew.
+        # Resets the count of wrong passwords, as signing in on a page does.
         user_logged_in.send(User, request=request._request, user=user)
         return _tokens_for(user)
 
@@ -72,6 +80,7 @@ class TokenRefreshView(_TokenView):
         try:
             user = tokens.user_of_refresh(body.validated_data["refresh"])
         except tokens.InvalidToken as error:
+            self.on_failure(request)
             raise AuthenticationFailed(str(error)) from None
         return _tokens_for(user)
 

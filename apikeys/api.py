@@ -21,7 +21,7 @@ from rest_framework.views import APIView
 from apikeys import services
 from apikeys.cache.store import CachedKey
 from apikeys.models import ApiKey, ApiKeyQuerySet, KeyState
-from apikeys.validators import LONGEST, validate_name
+from apikeys.validators import MAX_NAME_LENGTH, validate_name
 
 SECRET_ACTIONS = ("create", "reveal", "rotate")
 
@@ -82,7 +82,7 @@ class RevealedKeySerializer(ApiKeySerializer):
 
 
 class KeyNameSerializer(serializers.Serializer[Any]):
-    name = serializers.CharField(max_length=LONGEST, validators=[validate_name])
+    name = serializers.CharField(max_length=MAX_NAME_LENGTH, validators=[validate_name])
 
 
 class NewKeySerializer(KeyNameSerializer):

@@ -1,7 +1,7 @@
-"""What an `Authorization` header may be: read strictly, refused politely, never stored or logged.
+"""Parser of the `Authorization` header, for API keys and JWTs.
 
-Scheme and surrounding spaces are read as RFC 9110 has them (any case, one space or more). Beyond
-that there is a bearer token, or another scheme, or a refusal.
+Scheme and spaces are read as in RFC 9110: any case, one space or more. A header is a bearer
+token, another scheme, or malformed. Its content is never stored or logged.
 """
 
 from __future__ import annotations
@@ -9,19 +9,20 @@ from __future__ import annotations
 import base64
 import re
 
-LONGEST = 8192  # also the longest header that gunicorn lets through
+from apikeys.secret_patterns import contains_stripe_secret
+
+MAX_LENGTH = 8192  # also the longest header that gunicorn accepts
 
 # What nearly every request sends.
 _KEY = re.compile(r"Bearer (sk_[0-9a-f]{64})", re.ASCII)
 # RFC 6750: b64token, which has the alphabets of base64 and of base64url.
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)
-# Wherever a word begins with it: behind a tab, in quotes, without a scheme.
-_STRIPE = re.compile(r"(?<![A-Za-z0-9])(?:[sr]k_(?:live|test)_|whsec_)", re.ASCII)
-_BARE = re.compile(r"bearer|sk_|rk_|whsec_|eyj", re.IGNORECASE)
+# A header that was meant to be a bearer token: without a scheme, or with a wrong separator.
+_MEANT_AS_BEARER = re.compile(r"bearer|sk_|rk_|whsec_|eyj", re.IGNORECASE)
 
 
 class MalformedAuthorization(Exception):
-    """The header holds no usable bearer token. `code` and the text are for the client."""
+    """The header holds no usable bearer token. `code` and the message are for the client."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)
@@ -29,27 +30,27 @@ class MalformedAuthorization(Exception):
 
 
 def bearer_token(header: str) -> str | None:
-    """The token of a bearer header; None where there is no header, or one of another scheme.
+    """The token of a bearer header; None if there is no header or it has another scheme.
 
     Raises MalformedAuthorization.
     """
     if key := _KEY.fullmatch(header):
         return key[1]
-    if len(header) > LONGEST:
+    if len(header) > MAX_LENGTH:
         raise MalformedAuthorization(
             "malformed_authorization", "The Authorization header is too long."
         )
     scheme, _, token = header.strip(" ").partition(" ")
     token = token.lstrip(" ")
-    if _STRIPE.search(header) or _STRIPE.search(_credentials(scheme, token)):
+    if contains_stripe_secret(header) or contains_stripe_secret(_credentials(scheme, token)):
         raise MalformedAuthorization(
             "stripe_key",
-            "This is a key of Stripe's, not of ours. It was not stored here; if it has reached "
-            "us by mistake, roll it in Stripe's dashboard.",
+            "This is a Stripe key, not an API key of this service. It was not stored. If it was "
+            "sent by mistake, roll it in the Stripe dashboard.",
         )
     if scheme.lower() == "bearer" and _TOKEN.fullmatch(token):
         return token
-    if _BARE.match(scheme):
+    if _MEANT_AS_BEARER.match(scheme):
         raise MalformedAuthorization(
             "malformed_authorization",
             "The Authorization header must read: Bearer, a space, and the key or token.",
@@ -58,7 +59,7 @@ def bearer_token(header: str) -> str | None:
 
 
 def _credentials(scheme: str, token: str) -> str:
-    """What Basic authentication hides in base64 (`curl -u sk_live_…:`); empty where it is none."""
+    """The decoded credentials of Basic authentication (`curl -u sk_live_…:`), otherwise empty."""
     if scheme.lower() != "basic":
         return ""
     try:

@@ -8,7 +8,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from apikeys.validators import LONGEST, validate_name
+from apikeys.validators import MAX_NAME_LENGTH, validate_name
 
 GRACES = (
     ("0", "at once"),
@@ -19,7 +19,7 @@ GRACES = (
 
 
 class NameForm(forms.Form):
-    name = forms.CharField(max_length=LONGEST, validators=[validate_name])
+    name = forms.CharField(max_length=MAX_NAME_LENGTH, validators=[validate_name])
 
 
 class NewKeyForm(NameForm):

@@ -1,8 +1,8 @@
-"""How often: requests with one key, and failures from one address, in a minute.
+"""Rate limits: requests per key, and failed authentications per address, in a minute.
 
-Counted in fixed windows of a minute, in the cache that all processes share where there is one
-(REDIS_URL). When that does not answer, each process counts for itself for a while: a limit is
-there to keep the service up, so it must not take it down.
+Counts are kept in fixed windows of a minute, in the shared cache if there is one (REDIS_URL).
+If Redis fails, each process counts for itself for a few seconds: a limit must not stop the
+service that it protects.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from enum import StrEnum
 from typing import Any
 
 from django.conf import settings
 from django.core.cache import caches
+from django.http import HttpRequest
 from redis.exceptions import RedisError
 from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
@@ -27,20 +29,29 @@ from apikeys.cache.store import CachedKey
 
 logger = logging.getLogger(__name__)
 
-# Of what there are failures.
-KEYS, PASSWORDS = "keys", "passwords"
-# As some proxies write an address: 192.0.2.1:50000, [2001:db8::1]:50000, [2001:db8::1].
+# Address forms that some proxies send: 192.0.2.1:50000, [2001:db8::1]:50000, [2001:db8::1].
 _WITH_PORT = re.compile(r"([0-9.]+):[0-9]+|\[([^\[\]]+)\](?::[0-9]+)?", re.ASCII)
 WINDOW = 60
-AVOID_SHARED_FOR = 5.0
-# Of a flood from ever new addresses, the later ones are not counted.
+RETRY_REDIS_AFTER = 5.0
+# Upper bound of names in this process; beyond it new ones are not counted.
 MAX_COUNTERS = 100_000
 
 
-class ProcessCounts:
-    """What this process has counted in the running minute.
+class FailureKind(StrEnum):
+    """Kinds of failed authentication, counted apart.
 
-    Not Django's local memory cache: pickling a number twice costs more than the check of a key.
+    A script with an old key must not lock out people who sign in from the same address.
+    """
+
+    TOKEN = "keys"  # noqa: S105 - the name of a counter
+    PASSWORD = "passwords"  # noqa: S105
+
+
+class ProcessCounts:
+    """The counts of this process in the current minute.
+
+    Not Django's local memory cache, whose pickling costs more than the check of a key, nor
+    `limits`, whose memory storage takes five times as long and has no upper bound.
     """
 
     def __init__(self) -> None:
@@ -75,55 +86,52 @@ class SharedCounts:
         cache, bucket = caches["default"], f"{name}:{window}"
         try:
             return cache.incr(bucket)
-        except ValueError:  # the first of this window
+        except ValueError:  # the first in this window
             return 1 if cache.add(bucket, 1, timeout=2 * WINDOW) else cache.incr(bucket)
 
 
 class Counter:
-    """Counts events by name within the running minute."""
+    """Counts by name in the current minute: in Redis, or in this process."""
 
     def __init__(self) -> None:
-        self._own = ProcessCounts()
+        self._process = ProcessCounts()
         self._shared = SharedCounts()
-        self._shared_again_at = 0.0
+        self._retry_redis_at = 0.0
 
     def clear(self) -> None:
-        self._own.clear()
+        self._process.clear()
 
     def add(self, name: str) -> int:
-        """Count one more; how many there are now."""
-        return self._ask(lambda counts: counts.add(name, int(time.time()) // WINDOW))
+        """Count one more. Returns the new count."""
+        return self._call(lambda counts: counts.add(name, int(time.time()) // WINDOW))
 
     def read(self, name: str) -> int:
-        return self._ask(lambda counts: counts.read(name, int(time.time()) // WINDOW))
+        return self._call(lambda counts: counts.read(name, int(time.time()) // WINDOW))
 
-    def _ask(self, question: Callable[[ProcessCounts | SharedCounts], int]) -> int:
-        if settings.REDIS_URL and time.monotonic() >= self._shared_again_at:
+    def _call(self, operation: Callable[[ProcessCounts | SharedCounts], int]) -> int:
+        if settings.REDIS_URL and time.monotonic() >= self._retry_redis_at:
             try:
-                return question(self._shared)
+                return operation(self._shared)
             except RedisError as error:
-                self._shared_again_at = time.monotonic() + AVOID_SHARED_FOR
-                logger.warning("Limits are counted per process: %s", error)
-        return question(self._own)
+                self._retry_redis_at = time.monotonic() + RETRY_REDIS_AFTER
+                logger.warning("Rate limits are counted per process: Redis failed: %s", error)
+        return operation(self._process)
 
 
 COUNTER = Counter()
 
 
 def count_request(key: CachedKey) -> None:
-    """Count a request of this key. Raises Throttled when there were too many."""
+    """Count a request with this key. Raises Throttled if there were too many."""
     limit = settings.API_KEY_REQUESTS_PER_MINUTE
     if limit and COUNTER.add(f"key:{key.pk}") > limit:
         raise Throttled(_rest_of_window())
 
 
-def count_failure(address: str, of: str = KEYS) -> None:
-    """Count a failed authentication. Raises Throttled when the address has had too many of them.
-
-    KEYS and PASSWORDS are counted apart: a script with an old key locks nobody out who signs in.
-    """
+def count_failure(request: HttpRequest | Request, kind: FailureKind = FailureKind.TOKEN) -> None:
+    """Count a failed authentication. Raises Throttled if the address had too many."""
     limit = settings.FAILED_AUTHENTICATIONS_PER_MINUTE
-    if limit and COUNTER.add(_failures(address, of)) > limit:
+    if limit and COUNTER.add(_counter_name(request, kind)) > limit:
         raise Throttled(_rest_of_window())
 
 
@@ -135,29 +143,29 @@ class KeyThrottle(BaseThrottle):
 
 
 class FailureThrottle(BaseThrottle):
-    """Before a password is tried: guessing stops, whether the next guess is right or not."""
+    """Refuses to check another password, right or wrong, after too many failures."""
 
     def allow_request(self, request: Request, view: Any) -> bool:
         limit = settings.FAILED_AUTHENTICATIONS_PER_MINUTE
-        return not limit or COUNTER.read(_failures(address_of(request), PASSWORDS)) < limit
+        return not limit or COUNTER.read(_counter_name(request, FailureKind.PASSWORD)) < limit
 
     def wait(self) -> float:
         return _rest_of_window()
 
 
 def address_of(request: Any) -> str:
-    """Where a request comes from; `X-Forwarded-For` counts as far as TRUSTED_PROXIES says."""
+    """The client's address; `X-Forwarded-For` is trusted for TRUSTED_PROXIES hops."""
     return BaseThrottle().get_ident(request) or ""
 
 
-def _failures(address: str, of: str) -> str:
-    """A name for the address that tells nobody what it is."""
-    place = _place(address).encode(errors="replace")
-    return f"failures:{of}:{hashlib.sha256(place).hexdigest()[:32]}"
+def _counter_name(request: HttpRequest | Request, kind: FailureKind) -> str:
+    """A name that does not contain the address itself."""
+    network = _client_network(address_of(request)).encode(errors="replace")
+    return f"failures:{kind}:{hashlib.sha256(network).hexdigest()[:32]}"
 
 
-def _place(address: str) -> str:
-    """IPv4 by the address, however it is written; IPv6 by the network of a customer."""
+def _client_network(address: str) -> str:
+    """The IPv4 address in its one spelling, or the /64 network of an IPv6 address."""
     with_port = _WITH_PORT.fullmatch(address)
     bare = (with_port[1] or with_port[2]) if with_port else address
     try:

@@ -22,6 +22,7 @@ from apikeys.urls import api_urlpatterns as apikeys
 from billing.models import Order
 from billing.urls import api_urlpatterns as billing
 from conversations.urls import api_urlpatterns as conversations
+from payflow.http.authentication import count_failed_sign_in
 
 # Fixed: drf-spectacular would take it from the query and put it into a header.
 SCHEMA_VERSION = "1.0.0"
@@ -65,8 +66,11 @@ urlpatterns = [
     *billing,
     *router.urls,
     *conversations,
-    path("auth/token", TokenView.as_view(throttle_classes=[FailureThrottle])),
-    path("auth/token/refresh", TokenRefreshView.as_view()),
+    path(
+        "auth/token",
+        TokenView.as_view(throttle_classes=[FailureThrottle], on_failure=count_failed_sign_in),
+    ),
+    path("auth/token/refresh", TokenRefreshView.as_view(on_failure=count_failed_sign_in)),
     path("schema", SpectacularAPIView.as_view(api_version=SCHEMA_VERSION), name="schema"),
     path("docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     re_path(r"^[\s\S]*$", unknown_route),

@@ -17,6 +17,7 @@ from django.db.models.functions import Lower
 
 from apikeys import tokens
 from apikeys.models import ApiKey
+from apikeys.secret_patterns import CLIENT_SECRET, JWT, STRIPE_KEY
 from billing.models import Order, StripeEvent
 from billing.stripe import client
 from conversations.models import Conversation
@@ -28,6 +29,7 @@ ROLL_IT_NOTE = (
     "This is a secret of Stripe, not an API key of payflow. It was not stored. Tell its owner to "
     "roll it in Stripe's dashboard: it is not secret any more."
 )
+TOKEN_NOTE = "This is a token (JWT), not an API key. It was not stored."
 USAGE_NOTE = (
     "Type a whole email address, an id (cs_…, pi_…, ch_…, evt_…, re_…, dp_…), a number, or paste "
     "a key or the start of one."
@@ -49,6 +51,7 @@ Finder = Callable[[str], SearchResult]
 def find(text: str) -> SearchResult:
     """The rows that the text names. Spaces, quotes or `Bearer` around it don't matter."""
     text = text.replace("\0", " ")  # PostgreSQL stores no NUL
+    text = CLIENT_SECRET.sub("", text)  # the id of the payment remains
     for pattern, finder in FINDERS:
         if match := pattern.search(text):
             return finder(match.group())
@@ -61,6 +64,10 @@ def _key(key: str) -> SearchResult:
 
 def _stripe_secret(secret: str) -> SearchResult:
     return SearchResult(note=ROLL_IT_NOTE, subject="a secret")
+
+
+def _token(token: str) -> SearchResult:
+    return SearchResult(note=TOKEN_NOTE, subject="a token")
 
 
 def _prefix(start: str) -> SearchResult:
@@ -149,7 +156,8 @@ def _without_payload(events: QuerySet[StripeEvent]) -> QuerySet[StripeEvent]:
 # The first that matches wins.
 FINDERS: Sequence[tuple[re.Pattern[str], Finder]] = (
     (re.compile(r"sk_[0-9a-f]{64}(?![0-9a-zA-Z_])"), _key),
-    (re.compile(r"(?:sk|rk|pk)_(?:live|test)_|whsec_"), _stripe_secret),
+    (STRIPE_KEY, _stripe_secret),
+    (JWT, _token),
     (re.compile(r"sk_[0-9a-f]+"), _prefix),
     (re.compile(r"[^\s<>\"',;:]+@[^\s<>\"',;:]+"), _email),
     (re.compile(r"evt_\w{1,250}"), _event),

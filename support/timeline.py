@@ -10,10 +10,10 @@ from datetime import datetime
 from django.db.models import Q
 from django.urls import reverse
 
+from apikeys.secret_patterns import redact
 from billing.models import Order, StripeEvent, StripeEventQuerySet
 from support.actions import registry
 from support.models import SupportAction
-from support.redaction import redacted
 
 MAX_EVENTS = 200  # a payment has a dozen
 
@@ -52,10 +52,10 @@ def _of_event(event: StripeEvent) -> TimelineEntry:
     return TimelineEntry(
         at=event.created_at,
         title=event.type,
-        detail=redacted(event.outcome),
+        detail=redact(event.outcome),
         tone=event.status,
         url=reverse("admin:billing_stripeevent_change", args=[event.pk]),
-        error=redacted(event.last_error),
+        error=redact(event.last_error),
     )
 
 

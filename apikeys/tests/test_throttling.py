@@ -241,3 +241,20 @@ def test_when_redis_is_gone_each_process_counts_for_itself_and_nobody_waits(
     began = time.monotonic()
     assert [client.get(VERIFY).status_code for _ in range(4)] == [204, 204, 204, 429]
     assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize("header", ["Bearer eyJhbGciOiJIUzI1NiJ9.e30.c2ln", "Bearer", "Bearer x"])
+def test_every_failed_bearer_token_is_counted_once(header: str) -> None:
+    failures = [Client().get(LISTED, headers={"Authorization": header}) for _ in range(4)]
+    assert [response.status_code for response in failures] == [401, 401, 401, 429]
+    assert_slowed_down(failures[-1])
+
+
+def test_a_failed_refresh_is_counted_with_the_wrong_passwords() -> None:
+    client = APIClient(HTTP_AUTHORIZATION="Bearer malformed")
+    for _ in range(3):
+        response = client.post("/api/auth/token/refresh", {"refresh": "x"}, format="json")
+        assert response.status_code == 401
+    right = {"email": UserFactory.create(password=PASSWORD).email, "password": PASSWORD}
+    assert_slowed_down(client.post("/api/auth/token", right, format="json"))
+    assert fail("127.0.0.1").status_code == 401

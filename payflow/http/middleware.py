@@ -68,7 +68,7 @@ class api_problems:  # noqa: N801 - Django's middleware setting reads like a lis
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """Views outside of DRF raise DRF's exceptions too; they become the same documents here."""
-        return problems.for_exception(error, request) if problems.is_api(request) else None
+        return problems.for_exception(error) if problems.is_api(request) else None
 
 
 def content_security_policy(get_response: GetResponse) -> GetResponse:
@@ -98,7 +98,7 @@ def webhook_fast_path(get_response: GetResponse) -> GetResponse:
         try:
             response: HttpResponse = view(request)
         except Exception as error:
-            response = problems.for_exception(error, request)
+            response = problems.for_exception(error)
         response.headers["Content-Length"] = str(len(response.content))
         return response
 

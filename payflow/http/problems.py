@@ -15,9 +15,7 @@ from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from rest_framework import exceptions
-from rest_framework.request import Request
 
-from apikeys import throttling
 from payflow.http import request_id, routes
 
 logger = logging.getLogger(__name__)
@@ -45,10 +43,10 @@ def problem(
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> HttpResponse:
     """DRF's `EXCEPTION_HANDLER`."""
-    return for_exception(error, context["request"])
+    return for_exception(error)
 
 
-def for_exception(error: Exception, request: HttpRequest | Request) -> HttpResponse:
+def for_exception(error: Exception) -> HttpResponse:
     """The problem document for any exception; an unexpected one is logged and not shown."""
     if isinstance(error, Http404):
         error = exceptions.NotFound()
@@ -56,29 +54,10 @@ def for_exception(error: Exception, request: HttpRequest | Request) -> HttpRespo
         error = exceptions.PermissionDenied()
     elif isinstance(error, SuspiciousOperation):
         error = exceptions.ParseError("The request cannot be read.")
-    if isinstance(error, exceptions.AuthenticationFailed):
-        error = _counted(error, request)
     if isinstance(error, exceptions.APIException):
         return _for_api_exception(error)
     logger.error("Unhandled %s", type(error).__name__, exc_info=error)
     return internal_error()
-
-
-def _counted(
-    error: exceptions.AuthenticationFailed, request: HttpRequest | Request
-) -> exceptions.APIException:
-    """The failure, or the refusal of an address that has had too many of them."""
-    try:
-        throttling.count_failure(throttling.address_of(request), _of_what(request))
-    except exceptions.Throttled as slow_down:
-        return slow_down
-    return error
-
-
-def _of_what(request: HttpRequest | Request) -> str:
-    """By the route: a header that it ignores must not turn a wrong password into a wrong key."""
-    signs_in = request.path_info.startswith("/api/auth/")
-    return throttling.PASSWORDS if signs_in else throttling.KEYS
 
 
 def internal_error() -> HttpResponse:

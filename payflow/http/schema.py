@@ -86,7 +86,7 @@ def add_verify(result: dict[str, Any], **_: Any) -> dict[str, Any]:
 
 
 class JWTScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # not typed
-    target_class = "accounts.authentication.JWTAuthentication"
+    target_class = "payflow.http.authentication.JWTAuthentication"
     name = "jwt"
 
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:

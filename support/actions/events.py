@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from apikeys.secret_patterns import redact
 from billing.events import log
 from billing.models import StripeEvent
 from support.actions.base import ActionRefused, StaffAction
 from support.models import SupportAction
-from support.redaction import redacted
 
 MAX_ERROR_LENGTH = 500
 
@@ -29,6 +29,6 @@ class ReplayEvent(StaffAction[StripeEvent]):
             event = log.process(self.subject.event_id)
         except log.ProcessingFailed as failure:
             cause = failure.__cause__
-            text = redacted(f"It failed again: {type(cause).__name__}: {cause}")
+            text = redact(f"It failed again: {type(cause).__name__}: {cause}")
             raise ActionRefused(text[:MAX_ERROR_LENGTH]) from None
         return f"Event {event.status}: {event.outcome}"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django import forms
 
+from apikeys.secret_patterns import redact
 from support.models import MAX_REASON_LENGTH
-from support.redaction import redacted
 
 
 class ReasonForm(forms.Form):
@@ -19,7 +19,7 @@ class ReasonForm(forms.Form):
     def clean_reason(self) -> str:
         """A reason is stored and read by many: refuse one with a secret, and don't repeat it."""
         reason = str(self.cleaned_data["reason"])
-        clean = str(redacted(reason))
+        clean = redact(reason)
         if clean != reason:
             self.data = {**self.data, "reason": clean}
             raise forms.ValidationError("This contains a key or another secret. Leave it out.")

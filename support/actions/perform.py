@@ -11,9 +11,9 @@ from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.utils import timezone
 
+from apikeys.secret_patterns import redact, redact_json
 from support.actions.base import ActionRefused, OutcomeUnknown, StaffAction
 from support.models import SupportAction, about_columns
-from support.redaction import redacted
 
 logger = logging.getLogger(__name__)
 
@@ -106,8 +106,8 @@ def _complete(
     outcome: str,
     changes: Mapping[str, Any] | None = None,
 ) -> None:
-    action.succeeded, action.outcome = succeeded, redacted(outcome)
-    action.changes = redacted({**action.changes, **(changes or {})})
+    action.succeeded, action.outcome = succeeded, redact(outcome)
+    action.changes = redact_json({**action.changes, **(changes or {})})
     action.finished_at = timezone.now()
     action.save(update_fields=["succeeded", "outcome", "changes", "finished_at"])
     logger.info("%s by user %s: %s", action.kind, action.actor_id, action.outcome)

@@ -12,11 +12,11 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
+from apikeys.secret_patterns import redact
 from support.actions.base import ActionRefused, OutcomeUnknown, StaffAction
 from support.actions.forms import ReasonForm
 from support.actions.perform import perform
 from support.models import SupportAction
-from support.redaction import redacted
 
 
 def confirm(
@@ -59,7 +59,7 @@ def _performed(request: HttpRequest, staff_action: StaffAction[Any], form: Reaso
         form.add_error(None, str(error))
         return False
     except ActionRefused as refusal:
-        messages.error(request, redacted(str(refusal)))
+        messages.error(request, redact(str(refusal)))
         return True
     if action.succeeded is None:
         messages.warning(request, "It is in progress already.")

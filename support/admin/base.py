@@ -15,11 +15,11 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_POST
 
+from apikeys.secret_patterns import redact
 from support.actions import registry, views
 from support.admin import export
 from support.admin.changelist import PAGE_SIZE, KeysetChangeList
 from support.models import EXPORT, SupportAction
-from support.redaction import redacted
 
 M = TypeVar("M", bound=Model)
 
@@ -131,7 +131,7 @@ class SupportModelAdmin(admin.ModelAdmin[M]):
         if not (self.csv_columns and self.has_view_permission(request)):
             raise PermissionDenied
         rows = self.get_changelist_instance(request).queryset
-        filters = redacted(request.GET.urlencode())
+        filters = redact(request.GET.urlencode())
         SupportAction.objects.create(
             kind=EXPORT,
             actor_id=request.user.pk or 0,

@@ -10,9 +10,9 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from apikeys.secret_patterns import redact, redact_json
 from support import money, states
 from support.actions import registry
-from support.redaction import redacted
 
 register = template.Library()
 
@@ -50,7 +50,7 @@ def badge(word: object) -> SafeString:
 @register.filter
 def readable(payload: Any) -> str:
     """A payload as indented JSON with its secrets redacted."""
-    return json.dumps(redacted(payload), indent=2, ensure_ascii=False)
+    return json.dumps(redact_json(payload), indent=2, ensure_ascii=False)
 
 
 @register.filter
@@ -60,6 +60,6 @@ def admin_list(opts: Any) -> str:
 
 
 register.filter("done_label", registry.done_label)
-register.filter("redacted", redacted)
+register.filter("redacted", redact)
 register.filter("order_state", states.order_state)
 register.filter("key_state", states.key_state)

@@ -341,11 +341,11 @@ def test_a_secret_in_an_error_is_redacted_on_pages_and_in_the_audit_log(
     page = message_after(support, confirm(support, event, "replay_event"))
     StripeEvent.objects.filter(pk=event.pk).update(last_error=f"the cause is {secret}")
     action = SupportAction.objects.get()
-    assert "the cause is [redacted]" in action.outcome
+    assert "the cause is sk_[redacted]" in action.outcome
     for url in (f"billing/stripeevent/{event.pk}", f"billing/order/{order.pk}"):
         page += support.get(f"/admin/{url}/").content.decode()
     page += support.get(f"/admin/support/supportaction/{action.pk}/").content.decode()
-    assert "the cause is [redacted]" in page
+    assert "the cause is sk_[redacted]" in page
     assert secret not in page + str(action.changes) + action.outcome
 
 

@@ -1,11 +1,10 @@
-"""Amounts read and written, and secrets left out of payloads."""
+"""Amounts read and written."""
 
 from __future__ import annotations
 
 import pytest
 
 from support import money
-from support.redaction import REDACTED, redacted
 
 
 @pytest.mark.parametrize(
@@ -55,28 +54,3 @@ def test_only_plain_digits_are_an_amount(text: str, currency: str) -> None:
 def test_what_is_no_amount_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"amount|decimals"):
         money.parse(text, "usd")
-
-
-@pytest.mark.parametrize(
-    "payload",
-    [
-        {"client_secret": "pi_1_secret_2"},
-        {"deep": [{"secret": "x"}]},
-        {"card": {"number": "4242424242424242", "cvc": "123"}},
-        {"text": "use whsec_abc123 now"},
-        {"text": "rk_live_abcdef"},
-        {"text": "sk_" + "0f" * 32},
-        {"text": "eyJhbGciOi.eyJzdWIi.c2lnbmF0"},
-    ],
-)
-def test_secrets_do_not_survive(payload: dict[str, object]) -> None:
-    shown = str(redacted(payload))
-    assert REDACTED in shown
-    for secret in ("secret_2", "4242", "whsec", "rk_live", "0f0f", "eyJ", "'x'"):
-        assert secret not in shown
-
-
-def test_everything_else_stays_as_it_is() -> None:
-    payload = {"id": "evt_1", "amount": 5, "metadata": {"user_id": "1"}, "url": None, "n": [1, 2]}
-    assert redacted(payload) == payload
-    assert redacted("sk_" + "0f" * 8 + "0") == "sk_" + "0f" * 8 + "0"  # a stored prefix

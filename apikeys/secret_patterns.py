@@ -1,0 +1,63 @@
+"""What a secret looks like: for logs, staff pages, key names, headers and the search.
+
+A secret need not start a word: an escaped line feed ("n") or an escaped space ("%20") may stand
+before it. Every pattern takes linear time on any text.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+REDACTED = "[redacted]"
+
+# The first group of each pattern names the kind of secret; redaction keeps it.
+# Keys of Stripe: secret, restricted, publishable, of an organisation; webhook signing secrets.
+STRIPE_KEY = re.compile(
+    r"([prs]k_(?:org_)?(?:live|test)_|whsec_)[A-Za-z0-9+/=_%-]+", re.IGNORECASE | re.ASCII
+)
+# The part of a Stripe client secret that follows the object's id: 25 random characters, or fewer
+# of them if it was cut. A short word without a digit is part of an ordinary name.
+CLIENT_SECRET = re.compile(
+    r"(_secret_)(?:[A-Za-z0-9]{20,}|(?=[A-Za-z]*[0-9])[A-Za-z0-9]{8,})", re.ASCII
+)
+# Our keys, whole or cut. The stored prefix (`sk_` and 17 digits) is no secret.
+API_KEY = re.compile(r"(sk_)[0-9a-f]{18,}", re.IGNORECASE | re.ASCII)
+# JSON Web Tokens of any number of parts. "eyJ" is base64 of '{"'; the shortest header has 19
+# characters ({"alg":"none"}), so that many alone are a token that was cut.
+JWT = re.compile(
+    r"""
+    (eyJ) (?: [A-Za-z0-9_-]{16,} | [A-Za-z0-9_-]{4,15} \.eyJ [A-Za-z0-9_-]* )
+    (?: \. [A-Za-z0-9_-]* ){0,4}
+    """,
+    re.VERBOSE | re.ASCII,
+)
+_PATTERNS = (JWT, STRIPE_KEY, API_KEY, CLIENT_SECRET)
+# Names of JSON members whose values are secrets, whatever they look like.
+_SECRET_NAME = re.compile(r"secret|password|api_?key$|^(number|cvc|cvv)$|token$", re.IGNORECASE)
+
+
+def contains_secret(text: str) -> bool:
+    return any(pattern.search(text) for pattern in _PATTERNS)
+
+
+def contains_stripe_secret(text: str) -> bool:
+    return bool(STRIPE_KEY.search(text) or CLIENT_SECRET.search(text))
+
+
+def redact(text: str) -> str:
+    """The text with each secret replaced by its kind and `[redacted]`."""
+    for pattern in _PATTERNS:
+        text = pattern.sub(rf"\1{REDACTED}", text)
+    return text
+
+
+def redact_json(value: Any, *, name: str = "") -> Any:
+    """A copy of a JSON value without secrets, recognised by their look or their member's name."""
+    if isinstance(value, dict):
+        return {redact(key): redact_json(inner, name=key) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [redact_json(inner, name=name) for inner in value]
+    if _SECRET_NAME.search(name) and value not in (None, ""):
+        return REDACTED
+    return redact(value) if isinstance(value, str) else value
