@@ -1,4 +1,4 @@
-"""Who uses payflow: a user is known by an email address, whatever its case."""
+"""Users, identified by their email address in any case."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.db.models.functions import Lower, Now
 
 class UserManager(BaseUserManager["User"]):
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
-        """Create a user; without a password nobody can sign in as them. ValueError: no email."""
+        """Create a user, who can't sign in without a password. Raises ValueError: no email."""
         if not email.strip():
             raise ValueError("A user needs an email address.")
         user = self.model(email=email.strip().lower(), **fields)
@@ -24,18 +24,18 @@ class UserManager(BaseUserManager["User"]):
         return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
 
     def get_by_natural_key(self, username: str | None) -> User:
-        """The user of this email address in any case (the comparison the index is made for)."""
+        """The user with this email address in any case; uses the unique index."""
         return self.alias(lower_email=Lower("email")).get(
             lower_email=Lower(models.Value((username or "").strip()))
         )
 
 
 class User(AbstractBaseUser, PermissionsMixin):
-    """Every column but `email` has its default in the database, for rows made by SQL."""
+    """Every column except `email` has a database default, for rows inserted by SQL."""
 
     email = models.EmailField(max_length=254, unique=True)
     name = models.CharField(max_length=200, blank=True, db_default="")
-    # "!" is a password that no input matches: a row made by SQL can hold tokens, not sign in.
+    # No input matches "!": a user inserted by SQL can use tokens, but not sign in.
     password = models.CharField(max_length=128, db_default="!")
     is_superuser = models.BooleanField("superuser", db_default=False)
     is_staff = models.BooleanField("staff", db_default=False, help_text="May use the admin.")
@@ -56,7 +56,7 @@ class User(AbstractBaseUser, PermissionsMixin):
             models.UniqueConstraint(
                 Lower("email"),
                 name="users_email_unique_in_any_case",
-                violation_error_message="A user with this email address exists already.",
+                violation_error_message="A user with this email address already exists.",
             ),
         )
         indexes = (

@@ -1,8 +1,9 @@
-"""JSON Web Tokens: which claims they carry and when one is believed.
+"""JSON Web Tokens: their claims, and how they are issued and verified.
 
 An access token is HS256 over `JWT_SECRET` with `sub` (the user's id, a string) and `exp`. Nothing
-else is required, so any backend that shares the secret can mint one. A refresh token names its
-use and a fingerprint of the password, so it is no bearer token and ends when the password changes.
+else is required, so any backend that shares the secret can issue one. A refresh token has a claim
+for its use and a fingerprint of the password: it is not accepted as a bearer token and becomes
+invalid when the password changes.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _REFRESH = "refresh"
 
 
 class InvalidToken(Exception):
-    """The token is malformed, expired, of another use, or its user cannot be signed in."""
+    """The token is malformed, expired or for another use, or its user is missing or inactive."""
 
 
 def issue_access(user: User, lifetime: timedelta = ACCESS_LIFETIME) -> str:
@@ -40,15 +41,15 @@ def issue_refresh(user: User) -> str:
 
 
 def user_of_access(token: str) -> User:
-    """The active user an access token speaks for. Raises InvalidToken."""
+    """The active user of an access token. Raises InvalidToken."""
     claims = _decode(token)
     if claims.get("use") == _REFRESH:
-        raise InvalidToken("A refresh token is no bearer token.")
+        raise InvalidToken("A refresh token cannot be used as a bearer token.")
     return _active_user(claims)
 
 
 def user_of_refresh(token: str) -> User:
-    """The active user a refresh token was issued to. Raises InvalidToken."""
+    """The active user of a refresh token. Raises InvalidToken."""
     claims = _decode(token)
     user = _active_user(claims)
     if claims.get("use") != _REFRESH or claims.get("pwd") != _password_fingerprint(user):
@@ -67,8 +68,8 @@ def _decode(token: str) -> dict[str, Any]:
         claims: dict[str, Any] = jwt.decode(
             token,
             settings.JWT_SECRET,
-            algorithms=[_ALGORITHM],  # pinned: the token's own header never chooses
-            # Other claims are their minter's own business; a clock a little ahead is no fraud.
+            algorithms=[_ALGORITHM],  # pinned: never the algorithm of the token's header
+            # Other claims are the issuer's own; an `iat` in the future is a clock that is ahead.
             options={
                 "require": ["sub", "exp"],
                 "verify_aud": False,

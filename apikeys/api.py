@@ -31,7 +31,7 @@ class Conflict(APIException):
 
 
 class DenyApiKeyAuth(BasePermission):
-    """Keys are managed by people: a leaked key must not be able to make itself a successor."""
+    """Only people manage keys: a leaked key must not be able to create its own successor."""
 
     message = "An API key cannot create, reveal or rotate keys: sign in, or use a JWT."
     code = "api_key_not_allowed"
@@ -48,7 +48,7 @@ class ApiKeySerializer(serializers.ModelSerializer[ApiKey]):
     lastUsedAt = serializers.DateTimeField(source="last_used_at", allow_null=True)  # noqa: N815
     expiresAt = serializers.DateTimeField(source="expires_at", allow_null=True)  # noqa: N815
     revealed = serializers.BooleanField(
-        source="is_revealed", help_text="False: its secret is still to be revealed."
+        source="is_revealed", help_text="False while the secret can still be revealed."
     )
 
     class Meta:
@@ -88,7 +88,7 @@ class KeyNameSerializer(serializers.Serializer[Any]):
 class NewKeySerializer(KeyNameSerializer):
     expiresAt = serializers.DateTimeField(required=False, allow_null=True)  # noqa: N815
 
-    def validate_expiresAt(self, value: Any) -> Any:  # noqa: N802 - named for its field
+    def validate_expiresAt(self, value: Any) -> Any:  # noqa: N802 - named after its field
         if value is not None and value <= timezone.now():
             raise serializers.ValidationError("This is in the past.", "past")
         return value
@@ -99,7 +99,7 @@ class RotationSerializer(serializers.Serializer[Any]):
         min_value=0,
         max_value=int(services.MAX_GRACE.total_seconds()),
         default=int(services.DEFAULT_GRACE.total_seconds()),
-        help_text="How long the old key still works.",
+        help_text="How long the old key keeps working.",
     )
 
 
@@ -108,15 +108,15 @@ class DeletedSerializer(serializers.Serializer[Any]):
 
 
 class ApiKeyViewSet(viewsets.GenericViewSet[ApiKey]):
-    """`payflow.api` adds who may come here."""
+    """`payflow.api` adds the permissions."""
 
     queryset = ApiKey.objects.all()
     serializer_class = ApiKeySerializer
     lookup_value_regex = "[0-9]{1,19}"
-    asked_at: datetime
+    requested_at: datetime
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        self.asked_at = timezone.now()  # before the first question to the database
+        self.requested_at = timezone.now()  # before the first query
         super().initial(request, *args, **kwargs)
 
     def get_queryset(self) -> ApiKeyQuerySet:
@@ -128,17 +128,17 @@ class ApiKeyViewSet(viewsets.GenericViewSet[ApiKey]):
 
     @extend_schema(responses=ApiKeyListSerializer, operation_id="api_keys_list")
     def list(self, request: Request) -> Response:
-        """The caller's keys, newest first; deleted ones are left out."""
+        """The caller's keys, newest first, without deleted ones."""
         keys = self.get_queryset().order_by("-id")
         return Response({"keys": ApiKeySerializer(keys, many=True).data})
 
     @extend_schema(request=NewKeySerializer, responses={201: RevealedKeySerializer})
     @sensitive_variables("secret")
     def create(self, request: Request) -> Response:
-        """Make another key and show it, the only time it is ever shown."""
+        """Create a key and return it, the only time it is shown."""
         body = NewKeySerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        with _refusals():
+        with _service_errors():
             key, secret = services.create(
                 user_id=request.user.pk or 0,
                 name=body.validated_data["name"],
@@ -151,7 +151,7 @@ class ApiKeyViewSet(viewsets.GenericViewSet[ApiKey]):
         """Rename a key."""
         body = KeyNameSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        with _refusals():
+        with _service_errors():
             key = services.rename(
                 user_id=request.user.pk, key_id=int(pk), name=body.validated_data["name"]
             )
@@ -159,17 +159,17 @@ class ApiKeyViewSet(viewsets.GenericViewSet[ApiKey]):
 
     @extend_schema(responses={200: DeletedSerializer})
     def destroy(self, request: Request, pk: str) -> Response:
-        """Revoke a key for good."""
-        with _refusals():
-            services.delete(user_id=request.user.pk, key_id=int(pk), asked_at=self.asked_at)
+        """Revoke a key permanently."""
+        with _service_errors():
+            services.delete(user_id=request.user.pk, key_id=int(pk), requested_at=self.requested_at)
         return Response({"success": True})
 
     @extend_schema(request=None, responses={200: RevealedKeySerializer})
     @action(detail=True, methods=["post"])
     @sensitive_variables("secret")
     def reveal(self, request: Request, pk: str) -> Response:
-        """Show the key, the only time it is ever shown."""
-        with _refusals():
+        """Return the key, the only time it is shown."""
+        with _service_errors():
             key, secret = services.reveal(user_id=request.user.pk, key_id=int(pk))
         return _with_secret(key, secret, status.HTTP_200_OK)
 
@@ -177,26 +177,26 @@ class ApiKeyViewSet(viewsets.GenericViewSet[ApiKey]):
     @action(detail=True, methods=["post"])
     @sensitive_variables("secret")
     def rotate(self, request: Request, pk: str) -> Response:
-        """Make a successor and show it, the only time; the old key works on for a grace."""
+        """Create a successor and return it once; the old key works until its grace period ends."""
         body = RotationSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         grace = timedelta(seconds=body.validated_data["graceSeconds"])
-        with _refusals():
+        with _service_errors():
             key, secret = services.rotate(user_id=request.user.pk, key_id=int(pk), grace=grace)
         return _with_secret(key, secret, status.HTTP_201_CREATED)
 
 
 @contextmanager
-def _refusals() -> Iterator[None]:
-    """Say over HTTP what the services refuse."""
+def _service_errors() -> Iterator[None]:
+    """Map errors of the services to API exceptions."""
     try:
         yield
     except services.KeyNotFound:
         raise NotFound from None
-    except services.NotEntitled as refusal:
-        raise PermissionDenied(refusal.detail, refusal.code) from None
-    except services.ApiKeyError as refusal:
-        raise Conflict(refusal.detail, refusal.code) from None
+    except services.NotEntitled as error:
+        raise PermissionDenied(error.detail, error.code) from None
+    except services.ApiKeyError as error:
+        raise Conflict(error.detail, error.code) from None
 
 
 @sensitive_variables("secret", "body")

@@ -1,4 +1,4 @@
-"""What is typed into the page of keys."""
+"""Forms of the API keys page."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from apikeys.validators import MAX_NAME_LENGTH, validate_name
 
-GRACES = (
-    ("0", "at once"),
+GRACE_PERIODS = (
+    ("0", "immediately"),
     ("3600", "in an hour"),
     ("86400", "in a day"),
     ("604800", "in a week"),
@@ -45,5 +45,7 @@ class NewKeyForm(NameForm):
 
 class RotationForm(forms.Form):
     grace = forms.TypedChoiceField(
-        choices=GRACES, coerce=lambda seconds: timedelta(seconds=int(seconds)), initial="86400"
+        choices=GRACE_PERIODS,
+        coerce=lambda seconds: timedelta(seconds=int(seconds)),
+        initial="86400",
     )

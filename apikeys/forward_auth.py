@@ -1,7 +1,8 @@
-"""`/api/api-keys/verify`: may this request pass? For a gateway, so a plain view.
+"""`/api/api-keys/verify`: authorises requests for a gateway (forward_auth and the like).
 
-Any method and any path below are answered too: Envoy asks with the method of the request that it
-holds back and with its path appended, and takes only 200 for yes (docs/gateway.md).
+Any method and any path below the route work too: Envoy sends the original request's method and
+appends its path, and accepts only 200 (docs/gateway.md). A plain view, because DRF would cost
+more than the check.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
 from apikeys import throttling
 from apikeys.authentication import authenticate_key
 
-# What may stand in a header as it is; the rest of a name is percent-encoded UTF-8.
+# Characters that need no percent-encoding in a header value.
 _PLAIN = " !#$&'()*+,/:;=?@[]^`{|}~"
 
 
 @csrf_exempt
 def verify(request: HttpRequest, below: str | None = None) -> HttpResponse:
-    """204 with who it is, 401, or 429; 200 for any path `below` the route, whatever its end.
+    """204 with the key's user, id, name and tier; 200 instead for a path `below` the route.
 
     Raises DRF's exceptions for 401 and 429.
     """
@@ -29,8 +30,8 @@ def verify(request: HttpRequest, below: str | None = None) -> HttpResponse:
         key = authenticate_key(request)
         if key is None:
             raise NotAuthenticated
-    except (AuthenticationFailed, NotAuthenticated) as refusal:
-        refusal.auth_header = "Bearer"  # type: ignore[union-attr]  # where DRF itself puts it
+    except (AuthenticationFailed, NotAuthenticated) as error:
+        error.auth_header = "Bearer"  # type: ignore[union-attr]  # where DRF itself puts it
         raise
     throttling.count_request(key)
     response = HttpResponse(status=204 if below is None else 200)

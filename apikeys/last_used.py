@@ -1,12 +1,12 @@
-"""When a key was last used: right to within a minute, and no request ever waits for it.
+"""When a key was last used, to the minute.
 
-Owns the decision to write conditionally in the request instead of batching in a thread: nothing
-is lost when a process dies, and one UPDATE a minute and key is all there is to save. Whoever
-holds the row is not waited for, who holds the table hardly, and the commit does not wait for the
-disk. Where it cannot be written, as in a database that is read only, the request goes on.
+The time is written in the request, not batched in a thread: nothing is lost when a process dies,
+and there is at most one UPDATE per key and minute. It never waits for a row lock (SKIP LOCKED),
+at most 50 ms for a table lock, and not for the disk. If it can't be written, as in a read-only
+database, the request continues.
 
-The listener's connection for questions has that patience and haste already and answers in one
-round trip; Django's is asked where there is none, and within a transaction.
+The listener's connection for queries has these settings already and needs one round trip.
+Django's connection is used if there is none, and within a transaction.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ logger = logging.getLogger(__name__)
 RESOLUTION = timedelta(minutes=1)
 RETRY_AFTER = timedelta(seconds=5)
 
-# Of a table that is locked: a statement of its own, because the next one locks before it runs.
-_PATIENCE = "SET LOCAL lock_timeout = '50ms'; SET LOCAL synchronous_commit = off"
-_NOTE = """
+# In a statement of its own: the UPDATE takes its table lock before it runs.
+_SET_TIMEOUTS = "SET LOCAL lock_timeout = '50ms'; SET LOCAL synchronous_commit = off"
+_UPDATE_LAST_USED = """
     WITH free AS (
         SELECT id FROM api_keys
         WHERE id = %(id)s
@@ -41,25 +41,24 @@ _NOTE = """
 """
 
 
-class Used(Protocol):
-    """What is known of a key that was just used."""
+class UsedKey(Protocol):
+    """A key: CachedKey or ApiKey."""
 
     pk: int
     last_used_at: datetime | None
 
 
-def touch_last_used(key: Used) -> None:
+def touch_last_used(key: UsedKey) -> None:
     """Record that the key was used, at most once a minute; a time in the future is corrected.
 
-    A request must not queue behind whoever holds the row: on PostgreSQL a locked row is skipped,
-    on SQLite a busy database is left alone, and the next request tries again. Raises DatabaseError
-    only within a transaction, which it has ended then.
+    On PostgreSQL a locked row is skipped, on SQLite a busy database; a later request tries again.
+    Raises DatabaseError only within a transaction, which can't continue then.
     """
     now = timezone.now()
     if key.last_used_at is not None and abs(now - key.last_used_at) < RESOLUTION:
         return
     written = _write(key.pk, now)
-    # Somebody else has written it, or holds the row: not with the very next request again.
+    # Not written: another process wrote it or holds the row. Try again after RETRY_AFTER.
     key.last_used_at = now if written else now - RESOLUTION + RETRY_AFTER
 
 
@@ -70,37 +69,37 @@ def _write(key_id: int, now: datetime) -> bool:
     try:
         return write(key_id, now)
     except DatabaseError as error:
-        logger.info("The use of key %s was not noted: %s", key_id, error)
+        logger.info("last_used_at of key %s was not updated: %s", key_id, error)
         return False
 
 
 def _write_on_postgres(key_id: int, now: datetime) -> bool:
     times = {"now": now, "stale": now - RESOLUTION, "ahead": now + RESOLUTION}
-    noting = {"id": key_id, **times}
+    params = {"id": key_id, **times}
     if connection.in_atomic_block:  # the settings would outlive the statement
-        return _ask_django(noting)
+        return _update_on_django_connection(params)
     try:
-        return LISTENER.query(_NOTE, noting) is not None
+        return LISTENER.query(_UPDATE_LAST_USED, params) is not None
     except Unavailable:
         with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(_PATIENCE)
-            return _ask_django(noting)
+            cursor.execute(_SET_TIMEOUTS)
+            return _update_on_django_connection(params)
 
 
-def _ask_django(noting: Mapping[str, Any]) -> bool:
+def _update_on_django_connection(params: Mapping[str, Any]) -> bool:
     with connection.cursor() as cursor:
-        cursor.execute(_NOTE, noting)
+        cursor.execute(_UPDATE_LAST_USED, params)
         return cursor.fetchone() is not None
 
 
 def _write_on_sqlite(key_id: int, now: datetime) -> bool:
     row = ApiKey.objects.filter(pk=key_id)
-    if connection.in_atomic_block:  # then the write lock is ours already
+    if connection.in_atomic_block:  # it holds the write lock already
         return row.update(last_used_at=now) > 0
     with connection.cursor() as cursor:
-        patience = cursor.execute("PRAGMA busy_timeout").fetchone()[0]
+        timeout = cursor.execute("PRAGMA busy_timeout").fetchone()[0]
         cursor.execute("PRAGMA busy_timeout = 0")
         try:
             return row.update(last_used_at=now) > 0
         finally:
-            cursor.execute(f"PRAGMA busy_timeout = {patience:d}")
+            cursor.execute(f"PRAGMA busy_timeout = {timeout:d}")

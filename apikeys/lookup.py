@@ -1,7 +1,7 @@
-"""Finds the active key of a secret: in the process's cache, else by one statement.
+"""Lookup of the active key for a secret: in the cache, else by one statement.
 
 The statement uses the unique hash and reads the key's grant and its user's `is_active` by their
-primary keys. A copy of those facts on the key would save some microseconds and could be wrong.
+primary keys. Copies of these columns on the key would save microseconds and could be wrong.
 """
 
 from __future__ import annotations
@@ -29,30 +29,30 @@ _FIND = """
 
 
 def find(secret: str) -> CachedKey | None:
-    """The live key of this secret, of an active user; None where there is none."""
+    """The active key of this secret, if its user is active too; None otherwise."""
     digest = tokens.digest(secret)
     database = connections["default"]
-    # Within a transaction there may be changes that nobody was told of, and may never be.
+    # Changes in the current transaction are not notified yet, and never if it is rolled back.
     if database.in_atomic_block or database.vendor != "postgresql":
         key = _select(digest)
     else:
-        key = CACHE.get(digest) or _select_and_keep(digest)
+        key = CACHE.get(digest) or _select_and_cache(digest)
     if key is None or (key.expires_at is not None and key.expires_at <= timezone.now()):
         return None
     return key
 
 
-def _select_and_keep(digest: str) -> CachedKey | None:
-    ticket = CACHE.ticket()
-    if ticket is None:
+def _select_and_cache(digest: str) -> CachedKey | None:
+    generation = CACHE.generation()
+    if generation is None:
         LISTENER.ensure_running()
         return _select(digest)
     try:
-        key = _made_of(LISTENER.query(_FIND, (digest,)))
+        key = _from_row(LISTENER.query(_FIND, (digest,)))
     except Unavailable:
         key = _select(digest)
     if key is not None:
-        CACHE.put(digest, key, ticket)
+        CACHE.put(digest, key, generation)
     return key
 
 
@@ -60,13 +60,13 @@ def _select(digest: str) -> CachedKey | None:
     with connection.cursor() as cursor:
         cursor.execute(_FIND, (digest,))
         try:
-            return _made_of(cursor.fetchone())
-        except DataError as error:  # a time that Python cannot hold: nobody knows when it ends
+            return _from_row(cursor.fetchone())
+        except DataError as error:  # a time that Python can't represent
             logger.warning("The key with the hash %s is refused: %s", digest, error)
             return None
 
 
-def _made_of(row: tuple[Any, ...] | None) -> CachedKey | None:
+def _from_row(row: tuple[Any, ...] | None) -> CachedKey | None:
     if row is None:
         return None
     pk, user_id, grant_id, name, tier, expires_at, last_used_at = row
@@ -74,5 +74,5 @@ def _made_of(row: tuple[Any, ...] | None) -> CachedKey | None:
 
 
 def _aware(at: datetime | None) -> datetime | None:
-    """SQLite keeps UTC without saying so."""
+    """SQLite returns UTC as naive times."""
     return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at

@@ -1,4 +1,4 @@
-"""Grants, and the API keys that hang on them: hashes, prefixes and times. Never a usable key."""
+"""Grants and their API keys. A usable key is never stored, only its hash and its prefix."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from apikeys import tokens
 
-# Times that Python's datetime can hold. PostgreSQL's 'infinity' is none of them: a key with such
-# a time could not be read any more.
+# The range of Python's datetime. PostgreSQL's 'infinity' is outside it: a key with such a time
+# could not be read.
 _FIRST_TIME = datetime(1, 1, 1, tzinfo=UTC)
 _LAST_TIME = datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
 
@@ -24,9 +24,9 @@ def _finite(name: str) -> Q:
 
 class GrantState(models.TextChoices):
     ACTIVE = "active", "active"
-    SUSPENDED = "suspended", "suspended"  # its payment is disputed
+    SUSPENDED = "suspended", "suspended"  # its payment is in dispute
     STOPPED = "stopped", "stopped"  # by staff
-    REVOKED = "revoked", "revoked"  # its payment went back
+    REVOKED = "revoked", "revoked"  # its payment was refunded or lost in a dispute
 
 
 class GrantQuerySet(models.QuerySet["Grant"]):
@@ -38,7 +38,7 @@ class GrantQuerySet(models.QuerySet["Grant"]):
         return self.filter(revoked_at=None)
 
     def usable(self) -> GrantQuerySet:
-        """Grants whose keys work: `Grant.is_usable` as a query."""
+        """`Grant.is_usable` as a query."""
         return self.not_revoked().filter(suspended_at=None, stopped_at=None)
 
     def locked(self) -> GrantQuerySet:
@@ -61,7 +61,7 @@ class Grant(models.Model):
     suspended_at = models.DateTimeField(null=True, blank=True, editable=False)
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
     stopped_at = models.DateTimeField(null=True, blank=True, editable=False)
-    # In words for its owner.
+    # Shown to the owner.
     stopped_reason = models.CharField(max_length=200, blank=True, db_default="", editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(auto_now=True, db_default=Now())
@@ -72,7 +72,7 @@ class Grant(models.Model):
         db_table = "grants"
         indexes = (
             models.Index(fields=["user", "-id"], name="grants_of_user"),
-            # For staff: the exceptions, newest first.
+            # For lists of staff, newest first.
             models.Index(
                 fields=["-id"], name="grants_revoked", condition=Q(revoked_at__isnull=False)
             ),
@@ -101,7 +101,7 @@ class Grant(models.Model):
 
     @property
     def issued_key(self) -> ApiKey | None:
-        """The key that the payment issued, whatever has become of it since."""
+        """The key that the payment issued: the first of the grant."""
         return self.keys.order_by("pk").first()
 
 
@@ -111,38 +111,38 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
         return self.filter(user_id=user_id) if user_id else self.none()
 
     def not_revoked(self) -> ApiKeyQuerySet:
-        """Keys that stand: neither they nor their grant were revoked."""
+        """Keys that are not revoked, under grants that are not revoked."""
         return self.filter(revoked_at=None, grant__revoked_at=None)
 
     def live(self, at: datetime) -> ApiKeyQuerySet:
-        """Keys that authenticate, or will again when a suspension is lifted."""
+        """Keys that are active, or will be when a suspension is lifted."""
         return self.not_revoked().filter(Q(expires_at=None) | Q(expires_at__gt=at))
 
     def listed(self, at: datetime) -> ApiKeyQuerySet:
-        """What an owner is shown: no revoked key, and no rotated key after its grace period."""
-        shown = self.not_revoked().exclude(rotated_at__isnull=False, expires_at__lte=at)
-        return shown.select_related("grant")
+        """Keys shown to their owner: not revoked, nor rotated with their grace period over."""
+        ended = Q(rotated_at__isnull=False, expires_at__lte=at)
+        return self.not_revoked().exclude(ended).select_related("grant")
 
     def locked(self) -> ApiKeyQuerySet:
-        """Lock the rows until the transaction ends: the last lock of the order (docs)."""
+        """Lock the rows until the transaction ends; the last lock of docs/architecture.md."""
         return self.select_for_update(no_key=True, of=("self",))
 
 
 class KeyState(models.TextChoices):
-    """What a key is, the first that applies: revoked, expired, suspended, rotated, active."""
+    """The first that applies of: revoked, expired, suspended, rotated, active."""
 
     ACTIVE = "active", "active"
-    ROTATED = "rotated", "rotated"  # works until its grace period is over; so does its successor
+    ROTATED = "rotated", "rotated"  # it works until its grace period ends, beside its successor
     SUSPENDED = "suspended", "suspended"  # the key by staff, or its grant
     EXPIRED = "expired", "expired"
     REVOKED = "revoked", "revoked"
 
 
 class ApiKey(models.Model):
-    """Revocation is one way; a suspension can be lifted.
+    """Revocation is permanent; a suspension can be lifted.
 
-    The columns here are written for the owner and by staff; what becomes of the payment is on the
-    grant. Until it is revealed, `key_hash` is the hash of a key that nobody has ever seen.
+    Only owner and staff change a key; payments change its grant. Until the key is revealed,
+    `key_hash` is the hash of a secret that was discarded.
     """
 
     user = models.ForeignKey(
@@ -152,7 +152,7 @@ class ApiKey(models.Model):
     key_hash = models.CharField(max_length=64, unique=True, editable=False)
     key_prefix = models.CharField(max_length=tokens.PREFIX_LENGTH, editable=False)
     name = models.CharField(max_length=200, db_default="")
-    # Unique: a key has one successor, whoever rotates it at the same time.
+    # Unique: a key has at most one successor, also if it is rotated concurrently.
     predecessor = models.OneToOneField(
         "self",
         on_delete=models.PROTECT,
@@ -167,7 +167,7 @@ class ApiKey(models.Model):
     rotated_at = models.DateTimeField(null=True, blank=True, editable=False)
     suspended_at = models.DateTimeField(null=True, blank=True, editable=False)
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
-    # Why it was revoked, in words for its owner.
+    # Shown to the owner.
     revoked_reason = models.CharField(max_length=200, blank=True, db_default="", editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(auto_now=True, db_default=Now())
@@ -188,7 +188,7 @@ class ApiKey(models.Model):
         )
         indexes = (
             models.Index(fields=["user", "-id"], name="api_keys_of_user"),
-            # For staff: a key by its first characters, and the exceptions newest first.
+            # For staff: search by prefix, and lists, newest first.
             models.Index(
                 fields=["key_prefix"], name="api_keys_by_prefix", opclasses=["varchar_pattern_ops"]
             ),
@@ -212,7 +212,7 @@ class ApiKey(models.Model):
 
     @property
     def is_revealable(self) -> bool:
-        """Whether its secret may still be shown; a rotated key's successor was shown instead."""
+        """Whether the secret can be revealed; of a rotated key only its successor's was."""
         return self.revealed_at is None and self.rotated_at is None and self.may_authenticate()
 
     @property
@@ -233,6 +233,6 @@ class ApiKey(models.Model):
         return self.expires_at is not None and self.expires_at <= (at or timezone.now())
 
     def may_authenticate(self, at: datetime | None = None) -> bool:
-        """Whether the key and its grant work; its user must be active besides."""
+        """Whether the key and its grant are active. Does not check that the user is active."""
         stopped = self.revoked_at or self.suspended_at or self.has_expired(at)
         return not stopped and self.grant.is_usable

@@ -1,11 +1,10 @@
-"""The only writers of grants and API keys.
+"""Create and change grants and API keys. No other module writes them.
 
-Each function that changes a row locks it, so that of two calls at once one wins. Locks are taken
-in the order user, grant, key. Nothing here stores a usable key: `create`, `reveal` and `rotate`
-return one, once, to their caller.
+Each function locks the rows that it changes, in the order user, grant, key. No usable key is
+stored: `create`, `reveal` and `rotate` return the secret once to their caller.
 
-What becomes of a payment is written to its grant only (`update_grant`); what an owner or staff do
-to one key, to that key only. Neither ever has to undo what the other did.
+Payments change a grant only (`update_grant`); owner and staff change a key only, and staff may
+stop a grant (`stop_grant`). So neither has to undo what the other did.
 """
 
 from __future__ import annotations
@@ -22,26 +21,26 @@ from apikeys.cache.store import CACHE
 from apikeys.models import ApiKey, Grant
 
 MAX_LIVE_KEYS = 20
-# Rotation must work for an owner who has all their keys. The keys that it leaves in their grace
-# period have a limit of their own: docs/decisions/0010.
+# Rotation must work for an owner with MAX_LIVE_KEYS keys, so rotated keys in their grace period
+# have a limit of their own: docs/decisions/0010.
 MAX_ROTATED_KEYS = MAX_LIVE_KEYS
 MAX_GRACE = timedelta(days=7)
 DEFAULT_GRACE = timedelta(days=1)
-# From a request's arrival to the row. Servers whose clocks differ by more must not keep an owner
-# from deleting a key.
+# Longest time from a request's arrival to its change of the row. A larger difference is a wrong
+# clock, which must not prevent an owner from deleting a key.
 MAX_REQUEST_AGE = timedelta(seconds=10)
 REVOKED_BY_OWNER = "Deleted by its owner."
 
 
 class ApiKeyError(Exception):
-    """Why a service did nothing. `code` and `detail` are for the user."""
+    """The call was refused and changed nothing. `code` and `detail` are for the user."""
 
     code = "refused"
     detail = ""
 
 
 class KeyNotFound(ApiKeyError):
-    """No such key of this user, or it is revoked."""
+    """The user has no such key, or it is revoked."""
 
     code = "not_found"
     detail = "You have no such key."
@@ -56,12 +55,12 @@ class RevealedConcurrently(ApiKeyError):
     """The key was revealed after the delete was requested."""
 
     code = "revealed_meanwhile"
-    detail = "This key was revealed at the same moment. Delete it again if it is to go."
+    detail = "This key was revealed at the same time. Delete it again if you still want to."
 
 
 class AlreadyRotated(ApiKeyError):
     code = "already_rotated"
-    detail = "This key has a successor already. Rotate that one."
+    detail = "This key already has a successor. Rotate that one."
 
 
 class NotUsable(ApiKeyError):
@@ -74,30 +73,32 @@ class NotUsable(ApiKeyError):
 class NoUsableGrant(NotUsable):
     """All grants of the user are suspended or stopped."""
 
-    detail = "Your payment is disputed, or support has stopped its keys: no key can be made now."
+    detail = (
+        "Your payment is disputed, or support has stopped its keys. You can't create a key now."
+    )
 
 
 class TooManyKeys(ApiKeyError):
     code = "too_many_keys"
-    detail = f"You have {MAX_LIVE_KEYS} live keys, as many as anybody may have. Delete one first."
+    detail = f"You have {MAX_LIVE_KEYS} live keys, the maximum. Delete one first."
 
 
 class TooManyRotated(TooManyKeys):
-    detail = f"{MAX_ROTATED_KEYS} keys of yours have a successor and still work. Delete one first."
+    detail = f"{MAX_ROTATED_KEYS} of your rotated keys still work, the maximum. Delete one first."
 
 
 class NotEntitled(ApiKeyError):
-    """The user has no grant, or none that was not revoked."""
+    """The user has no grant, or all of them are revoked."""
 
     code = "payment_required"
-    detail = "A new key needs a completed payment that was not returned."
+    detail = "A new key needs a completed payment that was not refunded."
 
 
 def issue(*, user_id: int, name: str, tier: str = "") -> ApiKey:
-    """Create a grant and its first key, whose secret nobody has seen.
+    """Create a grant and its first key, which can't be used until it is revealed.
 
-    The secret is dropped here; `reveal` mints the real one. A replayed payment can therefore
-    neither mint nor leak a usable key.
+    Its secret is discarded here; `reveal` generates the real one. So a replayed payment can
+    neither create nor leak a usable key.
     """
     grant = Grant.objects.create(user_id=user_id, tier=tier)
     columns = tokens.stored_columns(tokens.generate())
@@ -110,10 +111,10 @@ def lock_grant(grant_id: int) -> Grant:
 
 
 def update_grant(grant: Grant, *, revoked: bool, suspended: bool) -> None:
-    """Write what the grant's payments say.
+    """Set the state that follows from the grant's payments.
 
-    The caller has locked the grant and decides from all of its orders, so the result does not
-    depend on what was written before.
+    The caller has locked the grant and computed the state from all of its orders, so the result
+    does not depend on the earlier state.
     """
     now = timezone.now()
     revoked_at = (grant.revoked_at or now) if revoked else None
@@ -122,35 +123,35 @@ def update_grant(grant: Grant, *, revoked: bool, suspended: bool) -> None:
         return
     grant.revoked_at, grant.suspended_at = revoked_at, suspended_at
     grant.save(update_fields=["revoked_at", "suspended_at", "updated_at"])
-    _forget_grant(grant.pk)
+    _invalidate_grant(grant.pk)
 
 
 @transaction.atomic
 def stop_grant(grant_id: int, *, reason: str) -> bool:
-    """Stop every key of a grant until `resume_grant`; for staff. False if it was stopped before."""
+    """Stop all keys of a grant until `resume_grant`, for staff. False if it was stopped already."""
     grant = lock_grant(grant_id)
     if grant.stopped_at is not None:
         return False
-    _set_stop(grant, timezone.now(), reason)
+    _set_stopped(grant, timezone.now(), reason)
     return True
 
 
 @transaction.atomic
 def resume_grant(grant_id: int) -> bool:
-    """Undo `stop_grant`, and nothing that the payment did. False if it was not stopped."""
+    """Undo `stop_grant`; the payment's effects stay. False if it was not stopped."""
     grant = lock_grant(grant_id)
     if grant.stopped_at is None:
         return False
-    _set_stop(grant, None, "")
+    _set_stopped(grant, None, "")
     return True
 
 
 @transaction.atomic
 def create(*, user_id: int, name: str, expires_at: datetime | None) -> tuple[ApiKey, str]:
-    """Make another key under the user's newest usable grant, and return it with its secret.
+    """Create a key under the user's newest usable grant; return it and its secret.
 
-    Raises NotEntitled, NoUsableGrant and TooManyKeys. The user's row is locked first, so of two
-    calls at once at the limit, one is refused.
+    Raises NotEntitled, NoUsableGrant, TooManyKeys. The user's row is locked first, so that
+    concurrent calls can't exceed the limit.
     """
     get_user_model()._default_manager.select_for_update(no_key=True).get(pk=user_id)
     grant = _newest_usable_grant(user_id)
@@ -172,7 +173,7 @@ def create(*, user_id: int, name: str, expires_at: datetime | None) -> tuple[Api
 
 @transaction.atomic
 def reveal(*, user_id: int | None, key_id: int) -> tuple[ApiKey, str]:
-    """Mint the key's secret and return it, the only time.
+    """Generate the key's secret; return the key and the secret, once.
 
     Raises KeyNotFound, AlreadyRevealed, AlreadyRotated, NotUsable.
     """
@@ -195,9 +196,9 @@ def reveal(*, user_id: int | None, key_id: int) -> tuple[ApiKey, str]:
 def rotate(
     *, user_id: int | None, key_id: int, grace: timedelta = DEFAULT_GRACE
 ) -> tuple[ApiKey, str]:
-    """Give a key a successor of the same name, grant and expiry; return that with its secret.
+    """Create a successor with the same name, grant and expiry; return it and its secret.
 
-    The old key works on for `grace`, or until its own end where that is sooner. Raises
+    The old key works until `grace` is over or until it expires, if that is sooner. Raises
     KeyNotFound, AlreadyRotated, NotUsable, TooManyKeys.
     """
     old = _locked_with_grant(user_id, key_id)
@@ -207,7 +208,7 @@ def rotate(
     old.rotated_at = now
     old.expires_at = min(inherited or now + grace, now + grace)
     old.save(update_fields=["rotated_at", "expires_at", "updated_at"])
-    _forget(old.key_hash)
+    _invalidate(old.key_hash)
     secret = tokens.generate()
     successor = ApiKey.objects.create(
         user_id=old.user_id,
@@ -227,21 +228,21 @@ def rename(*, user_id: int | None, key_id: int, name: str) -> ApiKey:
     key = _locked(user_id, key_id)
     key.name = name
     key.save(update_fields=["name", "updated_at"])
-    _forget(key.key_hash)
+    _invalidate(key.key_hash)
     return key
 
 
-def delete(*, user_id: int | None, key_id: int, asked_at: datetime) -> ApiKey:
+def delete(*, user_id: int | None, key_id: int, requested_at: datetime) -> ApiKey:
     """Revoke a key at its owner's request. Raises KeyNotFound, RevealedConcurrently.
 
-    Of a reveal and a delete at the same time one wins: nobody is shown a key that is revoked when
-    they use it. "At the same time" is: revealed after our first read, or after the request came.
+    A concurrent reveal wins, so that no owner is shown a key that is revoked already. Concurrent
+    means: revealed after the first read here, or after the request arrived.
     """
     owned = ApiKey.objects.owned_by(user_id).filter(pk=key_id)
-    seen = owned.values_list("revealed_at", flat=True).first()
+    revealed_at = owned.values_list("revealed_at", flat=True).first()
     with transaction.atomic():
         key = _locked(user_id, key_id)
-        if key.revealed_at != seen or _is_after(key.revealed_at, asked_at):
+        if key.revealed_at != revealed_at or _revealed_since(key.revealed_at, requested_at):
             raise RevealedConcurrently
         _revoke(key, REVOKED_BY_OWNER)
     return key
@@ -249,7 +250,7 @@ def delete(*, user_id: int | None, key_id: int, asked_at: datetime) -> ApiKey:
 
 @transaction.atomic
 def revoke(key_id: int, *, reason: str) -> bool:
-    """Revoke a key, for staff. False if it was revoked before."""
+    """Revoke a key, for staff. False if it was revoked already."""
     key = ApiKey.objects.locked().get(pk=key_id)
     if key.revoked_at is not None:
         return False
@@ -259,11 +260,11 @@ def revoke(key_id: int, *, reason: str) -> bool:
 
 @transaction.atomic
 def suspend(key_id: int) -> bool:
-    """Stop one key until `restore`, for staff. False if it was suspended or revoked before."""
+    """Suspend a key until `restore`, for staff. False if it was suspended or revoked already."""
     key = ApiKey.objects.locked().get(pk=key_id)
     if key.suspended_at or key.revoked_at:
         return False
-    _set_suspension(key, timezone.now())
+    _set_suspended(key, timezone.now())
     return True
 
 
@@ -273,35 +274,35 @@ def restore(key_id: int) -> bool:
     key = ApiKey.objects.locked().get(pk=key_id)
     if key.suspended_at is None:
         return False
-    _set_suspension(key, None)
+    _set_suspended(key, None)
     return True
 
 
-def _set_stop(grant: Grant, at: datetime | None, reason: str) -> None:
+def _set_stopped(grant: Grant, at: datetime | None, reason: str) -> None:
     grant.stopped_at, grant.stopped_reason = at, reason
     grant.save(update_fields=["stopped_at", "stopped_reason", "updated_at"])
-    _forget_grant(grant.pk)
+    _invalidate_grant(grant.pk)
 
 
-def _set_suspension(key: ApiKey, at: datetime | None) -> None:
+def _set_suspended(key: ApiKey, at: datetime | None) -> None:
     key.suspended_at = at
     key.save(update_fields=["suspended_at", "updated_at"])
-    _forget(key.key_hash)
+    _invalidate(key.key_hash)
 
 
 def _revoke(key: ApiKey, reason: str) -> None:
     key.revoked_at = timezone.now()
     key.revoked_reason = reason
     key.save(update_fields=["revoked_at", "revoked_reason", "updated_at"])
-    _forget(key.key_hash)
+    _invalidate(key.key_hash)
 
 
-def _forget(digest: str) -> None:
-    """After the commit: this process knows at once, the others by NOTIFY."""
+def _invalidate(digest: str) -> None:
+    """Invalidate this process's cache after the commit; triggers notify the others."""
     transaction.on_commit(partial(CACHE.invalidate, digest))
 
 
-def _forget_grant(grant_id: int) -> None:
+def _invalidate_grant(grant_id: int) -> None:
     transaction.on_commit(partial(CACHE.invalidate_grant, grant_id))
 
 
@@ -315,13 +316,13 @@ def _check_rotatable(key: ApiKey, now: datetime) -> None:
         raise TooManyRotated
 
 
-def _is_after(revealed_at: datetime | None, asked_at: datetime) -> bool:
-    """Whether the key was revealed while the request was on its way."""
-    return revealed_at is not None and asked_at < revealed_at < asked_at + MAX_REQUEST_AGE
+def _revealed_since(revealed_at: datetime | None, requested_at: datetime) -> bool:
+    """Whether the key was revealed after the request arrived."""
+    return revealed_at is not None and requested_at < revealed_at < requested_at + MAX_REQUEST_AGE
 
 
 def _newest_usable_grant(user_id: int) -> Grant:
-    """The grant, locked. One statement, so that never two grants are waited for."""
+    """The grant, locked. One statement, so that it never waits for two grants."""
     own = Grant.objects.owned_by(user_id)
     grant = own.usable().order_by("-pk").locked().first()
     if grant is not None:
@@ -339,7 +340,7 @@ def _locked(user_id: int | None, key_id: int) -> ApiKey:
 
 
 def _locked_with_grant(user_id: int | None, key_id: int) -> ApiKey:
-    """The user's key, locked after its grant, whose state then stays. Raises KeyNotFound."""
+    """The user's key, locked after its grant. Raises KeyNotFound."""
     own = ApiKey.objects.owned_by(user_id).filter(pk=key_id)
     grant_id = own.values_list("grant_id", flat=True).first()
     if grant_id is None:

@@ -1,4 +1,4 @@
-"""API keys as text: how one is made, recognised, hashed and abbreviated. Pure functions.
+"""The text of API keys: generate, recognise, hash, abbreviate. Pure functions.
 
 A key is `sk_` and 64 hexadecimal digits, 256 bits from the operating system. It has as much
 entropy as its SHA-256 digest, so a plain digest (no salt, no stretching) is safe at rest and lets
@@ -26,7 +26,7 @@ def is_well_formed(text: str) -> bool:
 
 
 def digest(key: str) -> str:
-    """SHA-256 of the key, 64 hexadecimal digits: what is stored and looked up."""
+    """SHA-256 of the key as 64 hexadecimal digits; stored and looked up."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 

@@ -1,7 +1,7 @@
-"""The signed-in customer's page of keys.
+"""The API keys page of a signed-in customer.
 
-A secret is rendered into the answer to a POST and nowhere else: not into a redirect, a URL or a
-message cookie; the page may not be stored by any cache.
+A secret is rendered only into the response to a POST, never into a redirect, a URL or a message
+cookie. Caches must not store the page.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_POST, require_safe
 
 from apikeys import services
-from apikeys.forms import GRACES, NameForm, NewKeyForm, RotationForm
+from apikeys.forms import GRACE_PERIODS, NameForm, NewKeyForm, RotationForm
 from apikeys.models import ApiKey
 
 
@@ -43,10 +43,10 @@ def create(request: HttpRequest) -> HttpResponse:
             name=form.cleaned_data["name"],
             expires_at=form.expires_at(),
         )
-    except services.NotEntitled as refusal:
-        return _page(request, form, refusal.detail, status=403)
-    except services.ApiKeyError as refusal:
-        return _page(request, form, refusal.detail, status=409)
+    except services.NotEntitled as error:
+        return _page(request, form, error.detail, status=403)
+    except services.ApiKeyError as error:
+        return _page(request, form, error.detail, status=409)
     return _revealed(request, key, secret)
 
 
@@ -60,9 +60,9 @@ def reveal(request: HttpRequest, key_id: int) -> HttpResponse:
     except services.KeyNotFound:
         raise Http404 from None
     except services.AlreadyRevealed:
-        return render(request, "key_shown_before.html", status=409)
-    except services.ApiKeyError as refusal:
-        return _page(request, NewKeyForm(), refusal.detail, status=409)
+        return render(request, "key_already_revealed.html", status=409)
+    except services.ApiKeyError as error:
+        return _page(request, NewKeyForm(), error.detail, status=409)
     return _revealed(request, key, secret)
 
 
@@ -73,15 +73,15 @@ def reveal(request: HttpRequest, key_id: int) -> HttpResponse:
 def rotate(request: HttpRequest, key_id: int) -> HttpResponse:
     form = RotationForm(request.POST)
     if not form.is_valid():
-        return _page(request, NewKeyForm(), "Choose when the old key ends.", status=400)
+        return _page(request, NewKeyForm(), "Choose when the old key stops working.", status=400)
     try:
         key, secret = services.rotate(
             user_id=request.user.pk, key_id=key_id, grace=form.cleaned_data["grace"]
         )
     except services.KeyNotFound:
         raise Http404 from None
-    except services.ApiKeyError as refusal:
-        return _page(request, NewKeyForm(), refusal.detail, status=409)
+    except services.ApiKeyError as error:
+        return _page(request, NewKeyForm(), error.detail, status=409)
     return _revealed(request, key, secret)
 
 
@@ -100,7 +100,7 @@ def rename(request: HttpRequest, key_id: int) -> HttpResponse:
 
 @require_POST
 def delete(request: HttpRequest, key_id: int) -> HttpResponse:
-    return _delete(request, key_id, timezone.now())  # before the first question to the database
+    return _delete(request, key_id, timezone.now())  # before the first query
 
 
 @login_required
@@ -109,20 +109,20 @@ def _delete(request: HttpRequest, key_id: int, asked_at: datetime) -> HttpRespon
         services.delete(user_id=request.user.pk, key_id=key_id, asked_at=asked_at)
     except services.KeyNotFound:
         raise Http404 from None
-    except services.ApiKeyError as refusal:
-        return _page(request, NewKeyForm(), refusal.detail, status=409)
+    except services.ApiKeyError as error:
+        return _page(request, NewKeyForm(), error.detail, status=409)
     return redirect("keys")
 
 
 def _page(
-    request: HttpRequest, form: NewKeyForm, problem: str = "", *, status: int = 200
+    request: HttpRequest, form: NewKeyForm, error: str = "", *, status: int = 200
 ) -> HttpResponse:
     own = ApiKey.objects.owned_by(request.user.pk).listed(timezone.now()).order_by("-id")
-    context = {"keys": own, "form": form, "problem": problem, "graces": GRACES}
+    context = {"keys": own, "form": form, "error": error, "grace_periods": GRACE_PERIODS}
     return render(request, "keys.html", context, status=status)
 
 
 @sensitive_variables("secret")
 def _revealed(request: HttpRequest, key: ApiKey, secret: str) -> HttpResponse:
-    api = request.build_absolute_uri(reverse("conversation-list"))
-    return render(request, "key_revealed.html", {"key": key, "secret": secret, "api": api})
+    api_url = request.build_absolute_uri(reverse("conversation-list"))
+    return render(request, "key_revealed.html", {"key": key, "secret": secret, "api_url": api_url})

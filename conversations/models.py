@@ -1,4 +1,4 @@
-"""A conversation: the thing that is paid for. It knows neither Stripe nor keys."""
+"""Conversations, which customers pay for. Independent of Stripe and API keys."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from django.db.models.functions import Now
 
 
 class PaymentStatus(models.TextChoices):
-    """unpaid → pending → paid or failed, unpaid → failed; failed may be tried again.
+    """unpaid → pending → paid or failed; unpaid → failed; failed → pending or paid.
 
-    paid → unpaid only when the money went back.
+    paid → unpaid only after a refund or a lost dispute.
     """
 
     UNPAID = "unpaid"
@@ -21,13 +21,13 @@ class PaymentStatus(models.TextChoices):
 
 class ConversationQuerySet(models.QuerySet["Conversation"]):
     def owned_by(self, user_id: int | None) -> ConversationQuerySet:
-        """The rows of this user; of nobody (an anonymous user has no id), none."""
+        """The rows of this user; none for an anonymous user (who has no id)."""
         return self.filter(user_id=user_id) if user_id else self.none()
 
     def locked(self) -> ConversationQuerySet:
         """Lock the rows until the transaction ends. For the lock order see docs/architecture.md.
 
-        NO KEY: rows that refer to this one may still be inserted by others meanwhile.
+        NO KEY: other transactions can still insert rows that refer to these.
         """
         return self.select_for_update(no_key=True)
 
@@ -40,7 +40,7 @@ class Conversation(models.Model):
     payment_status = models.CharField(
         max_length=16, choices=PaymentStatus, db_default=PaymentStatus.UNPAID
     )
-    # The Checkout Session that is payable now; NULL until a link was asked for.
+    # The current Checkout Session; NULL until a link was created.
     stripe_session_id = models.CharField(  # noqa: DJ001
         max_length=255, null=True, blank=True, editable=False
     )
@@ -57,7 +57,7 @@ class Conversation(models.Model):
                 name="conversations_payment_status_known",
             ),
         )
-        # Neither holds the payment status: a payment changes that, and would pay for each index.
+        # None contains payment_status: every payment would have to update that index.
         indexes = (
             models.Index(fields=["user", "-id"], name="conversations_of_user"),
             models.Index(fields=["stripe_session_id"], name="conversations_by_session"),
@@ -76,7 +76,7 @@ class Conversation(models.Model):
         return not self.is_paid
 
     def mark_pending(self, session_id: str) -> None:
-        """A link was handed out: this session is the one to pay now. Paid stays paid."""
+        """Make this the session to pay. A paid conversation stays paid."""
         if self.is_paid:
             return
         self.payment_status = PaymentStatus.PENDING
@@ -89,13 +89,13 @@ class Conversation(models.Model):
         self.save(update_fields=["payment_status", "stripe_session_id", "updated_at"])
 
     def fail(self) -> None:
-        """The payment failed. Paid never goes back because of a failure."""
+        """The payment failed. A paid conversation stays paid."""
         if self.is_paid:
             return
         self.payment_status = PaymentStatus.FAILED
         self.save(update_fields=["payment_status", "updated_at"])
 
     def unpay(self) -> None:
-        """The money went back: it may be paid anew."""
+        """The payment was refunded or lost in a dispute; the conversation can be paid again."""
         self.payment_status = PaymentStatus.UNPAID
         self.save(update_fields=["payment_status", "updated_at"])

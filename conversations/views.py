@@ -1,4 +1,4 @@
-"""The signed-in customer's page of conversations."""
+"""The conversations page of a signed-in customer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.views.generic import CreateView
 
 from conversations.models import Conversation
 
-SHOWN = 100  # a page of people, not a report: the API lists the rest
+MAX_LISTED = 100  # the API lists the rest
 
 
 class ConversationForm(forms.ModelForm[Conversation]):
@@ -22,7 +22,7 @@ class ConversationForm(forms.ModelForm[Conversation]):
 
 
 class HomeView(LoginRequiredMixin, CreateView[Conversation, ConversationForm]):
-    """`/`: the list, and the form that starts another conversation."""
+    """`/`: the list of conversations, and a form to start another."""
 
     template_name = "home.html"
     form_class = ConversationForm
@@ -34,4 +34,4 @@ class HomeView(LoginRequiredMixin, CreateView[Conversation, ConversationForm]):
 
     def get_context_data(self, **context: Any) -> dict[str, Any]:
         own = Conversation.objects.owned_by(self.request.user.pk)
-        return super().get_context_data(conversations=own.order_by("-id")[:SHOWN], **context)
+        return super().get_context_data(conversations=own.order_by("-id")[:MAX_LISTED], **context)

@@ -29,7 +29,7 @@ ROLL_IT_NOTE = (
     "This is a secret of Stripe, not an API key of payflow. It was not stored. Tell its owner to "
     "roll it in Stripe's dashboard: it is not secret any more."
 )
-TOKEN_NOTE = "This is a token (JWT), not an API key. It was not stored."
+JWT_NOTE = "This is a token (JWT), not an API key. It was not stored."
 USAGE_NOTE = (
     "Type a whole email address, an id (cs_…, pi_…, ch_…, evt_…, re_…, dp_…), a number, or paste "
     "a key or the start of one."
@@ -67,7 +67,7 @@ def _stripe_secret(secret: str) -> SearchResult:
 
 
 def _token(token: str) -> SearchResult:
-    return SearchResult(note=TOKEN_NOTE, subject="a token")
+    return SearchResult(note=JWT_NOTE, subject="a token")
 
 
 def _prefix(start: str) -> SearchResult:

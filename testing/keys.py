@@ -1,3 +1,5 @@
+"""Builders of API keys."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -12,16 +14,16 @@ from conversations.models import Conversation
 from testing import stripe_events as stripe
 
 
-def revealed_key(user: User, **facts: Any) -> tuple[ApiKey, str]:
-    """A key of this user that was revealed, and its secret."""
+def revealed_key(user: User, **columns: Any) -> tuple[ApiKey, str]:
+    """A revealed key of this user, and its secret."""
     secret = tokens.generate()
     key = ApiKey.objects.create(
         user=user,
-        grant=facts.pop("grant", None) or Grant.objects.create(user=user, tier="premium"),
-        name=facts.pop("name", "a key"),
+        grant=columns.pop("grant", None) or Grant.objects.create(user=user, tier="premium"),
+        name=columns.pop("name", "a key"),
         key_hash=tokens.digest(secret),
         key_prefix=tokens.prefix(secret),
-        **{"revealed_at": timezone.now(), **facts},
+        **{"revealed_at": timezone.now(), **columns},
     )
     return key, secret
 

@@ -89,7 +89,7 @@ class Migration(migrations.Migration):
                     models.UniqueConstraint(
                         django.db.models.functions.text.Lower("email"),
                         name="users_email_unique_in_any_case",
-                        violation_error_message="A user with this email address exists already.",
+                        violation_error_message="A user with this email address already exists.",
                     )
                 ],
             },

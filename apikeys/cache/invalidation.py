@@ -1,14 +1,13 @@
-"""Hears from PostgreSQL which cached keys have changed, whoever changed them; and asks it.
+"""Invalidates cached keys on PostgreSQL NOTIFY; also runs key queries on its own connection.
 
-Triggers send what changed (migrations/0002): a key's hash, `grant:ID`, `user:ID`, or `all`. The
-listener has a connection and a thread of its own in every process, begun by the first lookup
-there. It fails closed: the cache serves for LEASE seconds after the last answered heartbeat, and
-is emptied when the connection is lost. News travels on the connection that the heartbeat proves
-to be alive, so what was committed before an answered heartbeat has been heard or is on its way.
+Triggers send what changed (migrations/0002): a key's hash, `grant:ID`, `user:ID`, or `all`. Every
+process has one listener, with its own thread and connection, started by the first lookup. It
+fails closed: the cache serves for LEASE seconds after the last answered heartbeat, and is emptied
+when the connection is lost. Notifications and heartbeats use the same connection, so what was
+committed before an answered heartbeat has been received or is on its way.
 
-Beside it the listener keeps a second connection for the process's queries about keys, and for
-noting their use. A miss that asks there, by a prepared statement, costs a third of one on Django's
-connection; where it fails, Django's is asked.
+A second connection runs lookups and updates of `last_used_at`. A prepared statement there costs a
+third of the same query on Django's connection, which is used if this one fails.
 """
 
 from __future__ import annotations
@@ -28,17 +27,17 @@ from apikeys.cache.store import CACHE, KeyCache
 
 logger = logging.getLogger(__name__)
 
-# What Django's own connections are made with and ours are not; the rest is the operator's.
+# Connection parameters that Django adds and our connections must not have.
 _DJANGO_PARAMETERS = ("context", "cursor_factory", "prepare_threshold", "client_encoding")
 _EXCLUDED_PARAMETERS = frozenset((*_DJANGO_PARAMETERS, "row_factory", "autocommit"))
 
 CHANNEL = "payflow_api_keys"
-# A key that has ended is refused everywhere within a second, also when the connection died
-# without a word: the lease runs out first.
+# A revoked key must be refused by every process within a second, even if the connection was lost
+# without an error: the lease ends first.
 LEASE = 0.7
 HEARTBEAT = 0.2
 RECONNECT_AFTER = 1.0
-# For queries: whoever holds a table is not waited for, and nothing said there is worth a sync.
+# For queries: never wait long for a table lock, and don't wait for the disk at commit.
 _SESSION_SETTINGS = """
     SET statement_timeout = '5s'; SET lock_timeout = '50ms'; SET synchronous_commit = off
 """
@@ -46,16 +45,16 @@ _QUERY_ERRORS = (
     errors.LockNotAvailable,
     errors.QueryCanceled,
     errors.ReadOnlySqlTransaction,
-    psycopg.DataError,  # of this one row
+    psycopg.DataError,  # a value in this row
 )
 
 
 class PoolerDetected(Exception):
-    """A connection pooler stands between: it would swallow the news."""
+    """There is a connection pooler, which would not deliver notifications."""
 
 
 class Unavailable(Exception):
-    """There is no connection for queries, or it has failed: ask Django's."""
+    """There is no connection for queries, or it failed: use Django's."""
 
 
 class Listener:
@@ -64,37 +63,37 @@ class Listener:
         self.reset()
 
     def reset(self) -> None:
-        """As new: a forked process has no thread, and may have inherited a held lock."""
+        """Initial state: a forked process has no thread, and may have inherited a held lock."""
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._warned = False
-        self._asking = threading.Lock()
-        # One cursor for all of them: to make another takes as long as to read an answer.
+        self._query_lock = threading.Lock()
+        # Reused: creating a cursor takes as long as reading a result.
         self._query_cursor: psycopg.Cursor[Any] | None = None
 
     def query(
         self, statement: LiteralString, parameters: Sequence[Any] | Mapping[str, Any]
     ) -> tuple[Any, ...] | None:
-        """The one row that the statement finds or returns, committed. Raises Unavailable."""
-        with self._asking:
-            queries = self._query_cursor  # once: the listener's thread may take it away meanwhile
-            if queries is None:
+        """Run a statement, commit it and return its one row, if any. Raises Unavailable."""
+        with self._query_lock:
+            cursor = self._query_cursor  # read once: the listener's thread may reset it
+            if cursor is None:
                 raise Unavailable
             try:
-                return queries.execute(statement, parameters, prepare=True).fetchone()
+                return cursor.execute(statement, parameters, prepare=True).fetchone()
             except _QUERY_ERRORS as error:
                 raise Unavailable from error
             except psycopg.Error as error:
-                # It may fail for ever: a prepared statement does after a column has changed its
-                # type. The listener opens another one.
+                # The error may be permanent, as for a prepared statement after a column changed
+                # its type. The listener opens another connection.
                 self._query_cursor = None
-                queries.connection.close()
+                cursor.connection.close()
                 logger.warning("The connection for queries about keys failed: %s", error)
                 raise Unavailable from error
 
     def ensure_running(self) -> None:
-        """Begin to listen, unless this process does."""
+        """Start the listener if this process has none."""
         if _is_alive(self._thread):
             return
         with self._lock:
@@ -104,7 +103,7 @@ class Listener:
                 self._thread.start()
 
     def stop(self) -> None:
-        """Turn the cache off and close the connection."""
+        """Disable the cache and close the connections."""
         with self._lock:
             thread, self._thread = self._thread, None
         if thread is not None:
@@ -115,7 +114,7 @@ class Listener:
         while not self._stopping.is_set():
             try:
                 self._listen()
-            except Exception as error:  # whatever it is, the next try may find it gone
+            except Exception as error:  # of any kind: the thread must go on and try again
                 self._warn_once(error)
             finally:
                 self._query_cursor = None
@@ -123,35 +122,37 @@ class Listener:
             self._stopping.wait(RECONNECT_AFTER)
 
     def _listen(self) -> None:
-        with _connected() as news:
-            news.execute(f"LISTEN {CHANNEL}")
+        with connect() as notify_conn:
+            notify_conn.execute(f"LISTEN {CHANNEL}")
             while not self._stopping.is_set():
-                with _connected() as queries:
-                    queries.execute(_SESSION_SETTINGS)
-                    self._serve(news, queries)
+                with connect() as query_conn:
+                    query_conn.execute(_SESSION_SETTINGS)
+                    self._serve(notify_conn, query_conn)
 
-    def _serve(self, news: psycopg.Connection[Any], queries: psycopg.Connection[Any]) -> None:
-        """Renew the lease while queries are answered.
+    def _serve(
+        self, notify_conn: psycopg.Connection[Any], query_conn: psycopg.Connection[Any]
+    ) -> None:
+        """Extend the lease until the connection for queries is closed.
 
-        Until there is another connection for them, nothing renews it, but the news is heard: what
-        the cache holds is still right when the lease begins again.
+        While that is replaced the lease ends, but no notification is lost: the cached keys are
+        still correct when the lease starts again.
         """
-        self._heartbeat(news)
-        self._query_cursor = queries.cursor()
-        while not (self._stopping.is_set() or queries.closed):
-            self._drain(news, HEARTBEAT)
-            self._heartbeat(news)
+        self._heartbeat(notify_conn)
+        self._query_cursor = query_conn.cursor()
+        while not (self._stopping.is_set() or query_conn.closed):
+            self._drain(notify_conn, HEARTBEAT)
+            self._heartbeat(notify_conn)
 
-    def _heartbeat(self, news: psycopg.Connection[Any]) -> None:
-        asked = time.monotonic()
-        _check_alive(news)
-        self._drain(news, 0)  # what came along with the answer
-        self._cache.extend_lease(asked + LEASE)
+    def _heartbeat(self, notify_conn: psycopg.Connection[Any]) -> None:
+        started_at = time.monotonic()
+        _check_alive(notify_conn)
+        self._drain(notify_conn, 0)  # what came with the answer
+        self._cache.extend_lease(started_at + LEASE)
         self._warned = False
 
-    def _drain(self, connection: psycopg.Connection[Any], seconds: float) -> None:
-        for news in connection.notifies(timeout=seconds):
-            self._handle_notification(news.payload)
+    def _drain(self, notify_conn: psycopg.Connection[Any], seconds: float) -> None:
+        for notification in notify_conn.notifies(timeout=seconds):
+            self._handle_notification(notification.payload)
 
     def _handle_notification(self, payload: str) -> None:
         kind, _, number = payload.partition(":")
@@ -162,14 +163,14 @@ class Listener:
             self._cache.invalidate_user(int(number))
         elif len(payload) == 64:
             self._cache.invalidate(payload)
-        else:  # "all", and whatever a later version may send
+        else:  # "all", and anything that a later version sends
             self._cache.invalidate_all()
 
     def _warn_once(self, error: Exception) -> None:
         if not self._warned:
             expected = isinstance(error, (psycopg.Error, OSError, PoolerDetected))
             logger.warning(
-                "API keys are not cached, every check asks the database: %s",
+                "API keys are not cached, every check queries the database: %s",
                 error,
                 exc_info=None if expected else error,
             )
@@ -181,26 +182,26 @@ def _is_alive(thread: threading.Thread | None) -> bool:
 
 
 def _check_alive(connection: psycopg.Connection[Any]) -> None:
-    """Raise unless the very server process that we are connected to answers.
+    """Raise PoolerDetected unless the server process of this connection answers.
 
     A pooler that shares server connections between clients accepts LISTEN and delivers nothing.
-    It cannot know, when it greets a client, which server process will answer.
+    The process id that it reports on connecting is not that of the process that answers.
     """
     row = connection.execute("SELECT pg_backend_pid()").fetchone()
     if row is None or row[0] != connection.info.backend_pid:
-        raise PoolerDetected("a connection pooler stands before PostgreSQL")
+        raise PoolerDetected("there is a connection pooler in front of PostgreSQL")
 
 
-def _connected() -> psycopg.Connection[Any]:
-    connection = psycopg.connect(**_parameters(), autocommit=True)
+def connect() -> psycopg.Connection[Any]:
+    connection = psycopg.connect(**connection_parameters(), autocommit=True)
     connection.execute("SET TIME ZONE 'UTC'")
     return connection
 
 
-def _parameters() -> dict[str, Any]:
-    """Django's own connection parameters, made to notice a dead server.
+def connection_parameters() -> dict[str, Any]:
+    """Django's connection parameters, and time limits to detect a dead server.
 
-    All of them: a search_path among the OPTIONS says which keys there are.
+    All of Django's: a search_path among the OPTIONS selects the tables.
     """
     parameters = connections["default"].get_connection_params()
     return {
@@ -215,9 +216,9 @@ def _parameters() -> dict[str, Any]:
 LISTENER = Listener(CACHE)
 
 
-def _start_afresh() -> None:
+def _reset_after_fork() -> None:
     CACHE.reset()
     LISTENER.reset()
 
 
-os.register_at_fork(after_in_child=_start_afresh)
+os.register_at_fork(after_in_child=_reset_after_fork)

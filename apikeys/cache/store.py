@@ -1,9 +1,8 @@
-"""Live keys that this process has seen, for as long as it is sure to hear of their end.
+"""Per-process cache of active keys, valid while the invalidation listener's lease holds.
 
-Owns the decision when an entry may be served: while the lease runs, which the listener renews
-only after a word with the database. No lease (connection lost, silent, or not yet made), no
-cache; and no entry for longer than MAX_AGE. Keys are kept under their hash; a secret is never in
-here.
+The listener extends the lease only after PostgreSQL has answered. Without a lease (connection
+lost, silent, or not made yet) nothing is served, and no entry is served for longer than MAX_AGE.
+Keys are stored under their hash; the cache holds no secrets.
 """
 
 from __future__ import annotations
@@ -16,14 +15,13 @@ from datetime import datetime
 
 # `make bench-keys` prints what a full cache weighs.
 MAX_ENTRIES = 20_000
-# Seconds. News that was never sent (somebody had disabled the triggers) is made up for by asking
-# again; a question for each key in five minutes is not felt.
+# Seconds. Bounds the effect of a change that was not notified (triggers were disabled).
 MAX_AGE = 300.0
 
 
 @dataclass(slots=True)
 class CachedKey:
-    """A key that authenticates: what a request needs to know of it."""
+    """An active key: the columns that a request needs."""
 
     pk: int
     user_id: int
@@ -32,88 +30,88 @@ class CachedKey:
     tier: str
     expires_at: datetime | None
     last_used_at: datetime | None
-    # Of the monotonic clock: until when the cache serves it.
-    kept_until: float = 0.0
+    # Monotonic time.
+    cached_until: float = 0.0
 
 
 class KeyCache:
-    """A bounded store, least recently used out first, safe between threads.
+    """A bounded, thread-safe LRU cache.
 
-    A reader takes a ticket, asks the database and puts the answer with its ticket. If anything
-    was forgotten in between, the answer may be older than the news and is not kept.
+    A reader takes the generation, queries the database and puts the result with that generation.
+    If anything was invalidated in between, the result may be out of date and is not stored.
     """
 
-    def __init__(self, most: int = MAX_ENTRIES) -> None:
-        self._most = most
+    def __init__(self, max_entries: int = MAX_ENTRIES) -> None:
+        self._max_entries = max_entries
         self.reset()
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def reset(self) -> None:
-        """Empty and off, with a new lock: a forked process may have inherited a held one."""
+        """Empty and disabled, with a new lock: a forked process may have inherited a held one."""
         self._lock = threading.Lock()
         self._entries: OrderedDict[str, CachedKey] = OrderedDict()
-        # The digests of each grant's cached keys, to forget them without a scan.
+        # The digests of each grant's cached keys, to invalidate them without a scan.
         self._by_grant: dict[int, tuple[str, ...]] = {}
-        self._news = 0
+        self._generation = 0
         self._lease_ends = 0.0
 
     @property
-    def is_on(self) -> bool:
+    def is_enabled(self) -> bool:
         return time.monotonic() < self._lease_ends
 
     def get(self, digest: str) -> CachedKey | None:
         with self._lock:
             now = time.monotonic()
             key = self._entries.get(digest)
-            if key is None or now >= self._lease_ends or now >= key.kept_until:
+            if key is None or now >= self._lease_ends or now >= key.cached_until:
                 return None
             self._entries.move_to_end(digest)
             return key
 
-    def ticket(self) -> int | None:
-        """To be taken before the database is asked; None while the cache is off."""
+    def generation(self) -> int | None:
+        """To be taken before the database is queried; None while the cache is disabled."""
         with self._lock:
-            return self._news if self.is_on else None
+            return self._generation if self.is_enabled else None
 
-    def put(self, digest: str, key: CachedKey, ticket: int) -> None:
+    def put(self, digest: str, key: CachedKey, generation: int) -> None:
         with self._lock:
-            if ticket != self._news:
+            if generation != self._generation:
                 return
-            self._drop(digest)  # an older entry may be of another grant
-            key.kept_until = time.monotonic() + MAX_AGE
+            self._drop(digest)  # an older entry may belong to another grant
+            key.cached_until = time.monotonic() + MAX_AGE
             self._entries[digest] = key
             self._by_grant[key.grant_id] = (*self._by_grant.get(key.grant_id, ()), digest)
-            if len(self._entries) > self._most:
+            if len(self._entries) > self._max_entries:
                 self._drop(next(iter(self._entries)))
 
     def invalidate(self, digest: str) -> None:
         with self._lock:
-            self._news += 1
+            self._generation += 1
             self._drop(digest)
 
     def invalidate_grant(self, grant_id: int) -> None:
         with self._lock:
-            self._news += 1
+            self._generation += 1
             for digest in self._by_grant.get(grant_id, ()):
                 self._drop(digest)
 
     def invalidate_user(self, user_id: int) -> None:
         with self._lock:
-            self._news += 1
+            self._generation += 1
             gone = [digest for digest, key in self._entries.items() if key.user_id == user_id]
             for digest in gone:
                 self._drop(digest)
 
     def invalidate_all(self) -> None:
         with self._lock:
-            self._news += 1
+            self._generation += 1
             self._entries.clear()
             self._by_grant.clear()
 
     def extend_lease(self, until: float) -> None:
-        """Serve until this moment of the monotonic clock."""
+        """Serve until this monotonic time."""
         with self._lock:
             self._lease_ends = until
 
@@ -122,7 +120,7 @@ class KeyCache:
         self.invalidate_all()
 
     def _drop(self, digest: str) -> None:
-        """Remove an entry, if it is there. The lock is held."""
+        """Remove an entry, if there is one. The caller holds the lock."""
         key = self._entries.pop(digest, None)
         if key is None:
             return

@@ -1,4 +1,4 @@
-"""Who a bearer of an API key is, and every way of being refused."""
+"""Authentication by API key, and every reason to refuse one."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_key_authenticates_its_user(stranger: User) -> None:
 
 
 @pytest.mark.parametrize("header", ["bearer {}", "BEARER {}", "Bearer   {}", " Bearer {} "])
-def test_the_scheme_is_read_generously(stranger: User, header: str) -> None:
+def test_the_scheme_is_read_in_any_case_and_with_more_spaces(stranger: User, header: str) -> None:
     _, secret = revealed_key(stranger)
     client = APIClient()
     client.credentials(HTTP_AUTHORIZATION=header.format(secret))
@@ -74,7 +74,7 @@ def test_a_header_without_a_good_key_is_refused(header: str) -> None:
     ],
     ids=["revoked", "suspended", "expired"],
 )
-def test_a_key_that_ended_is_refused(stranger: User, facts: dict[str, object]) -> None:
+def test_an_inactive_key_is_refused(stranger: User, facts: dict[str, object]) -> None:
     _, secret = revealed_key(stranger, **facts)
     assert_refused(bearer(secret))
 
@@ -90,14 +90,14 @@ def test_the_key_of_an_inactive_user_is_refused(stranger: User) -> None:
     assert_refused(bearer(secret))
 
 
-def test_a_prefix_or_a_hash_opens_nothing(stranger: User) -> None:
+def test_a_prefix_or_a_hash_does_not_authenticate(stranger: User) -> None:
     key, _ = revealed_key(stranger)
     assert_refused(bearer(key.key_prefix))
     assert_refused(bearer(key.key_hash))
     assert_refused(bearer(f"sk_{key.key_hash}"))
 
 
-def test_the_use_is_noted_at_most_once_a_minute(stranger: User) -> None:
+def test_last_used_is_updated_at_most_once_a_minute(stranger: User) -> None:
     key, secret = revealed_key(stranger)
     bearer(secret).get(URL)
     key.refresh_from_db()
@@ -113,7 +113,7 @@ def test_the_use_is_noted_at_most_once_a_minute(stranger: User) -> None:
     assert key.last_used_at >= first
 
 
-def test_a_use_in_the_future_is_corrected(stranger: User) -> None:
+def test_a_last_use_in_the_future_is_corrected(stranger: User) -> None:
     key, secret = revealed_key(stranger, last_used_at=timezone.now() + timedelta(days=3))
     assert bearer(secret).get(URL).status_code == 200
     key.refresh_from_db()
@@ -122,7 +122,7 @@ def test_a_use_in_the_future_is_corrected(stranger: User) -> None:
 
 
 @pytest.mark.skipif("connection.vendor != 'postgresql'", reason="of PostgreSQL's tables")
-def test_noting_a_use_touches_no_index(stranger: User) -> None:
+def test_updating_last_used_touches_no_index(stranger: User) -> None:
     key, _ = revealed_key(stranger, last_used_at=None)
     updated = "pg_stat_get_xact_tuples_{}updated('api_keys'::regclass)"
     with connection.cursor() as cursor:
@@ -147,7 +147,7 @@ def test_a_check_is_one_query_by_the_unique_hash(
 
 @pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
-def test_noting_the_use_waits_for_nobody(stranger: User) -> None:
+def test_updating_last_used_never_waits_for_a_lock(stranger: User) -> None:
     key, _ = revealed_key(stranger)
     locked, done = threading.Event(), threading.Event()
 

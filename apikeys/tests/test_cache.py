@@ -1,4 +1,4 @@
-"""The cache of live keys: what it serves, for how long, and what makes it forget."""
+"""The cache of active keys: what it serves, for how long, and what invalidates it."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def cache() -> KeyCache:
 
 def fill(cache: KeyCache, *digests: str) -> None:
     for number, digest in enumerate(digests):
-        ticket = cache.ticket()
-        assert ticket is not None
-        cache.put(digest, entry(number), ticket)
+        generation = cache.generation()
+        assert generation is not None
+        cache.put(digest, entry(number), generation)
 
 
-def test_it_never_holds_more_than_it_may_and_drops_what_was_not_used(cache: KeyCache) -> None:
+def test_it_never_exceeds_its_size_and_drops_the_least_recently_used(cache: KeyCache) -> None:
     fill(cache, "a", "b", "c")
     assert cache.get("a") is not None
     fill(cache, "d", "e")
@@ -56,31 +56,31 @@ def test_it_never_holds_more_than_it_may_and_drops_what_was_not_used(cache: KeyC
     assert [digest for digest in "abcde" if cache.get(digest)] == ["a", "d", "e"]
 
 
-def test_a_grant_is_forgotten_with_all_its_keys_and_nothing_else(cache: KeyCache) -> None:
+def test_invalidating_a_grant_drops_all_its_keys_and_nothing_else(cache: KeyCache) -> None:
     for number, (digest, grant_id) in enumerate({"a": 1, "b": 2, "c": 1}.items()):
-        cache.put(digest, entry(number, grant_id=grant_id), cache.ticket() or 0)
+        cache.put(digest, entry(number, grant_id=grant_id), cache.generation() or 0)
     cache.invalidate_grant(1)
     cache.invalidate_grant(3)
     assert [digest for digest in "abc" if cache.get(digest)] == ["b"]
 
 
-def test_what_was_dropped_or_replaced_leaves_nothing_of_its_grant(cache: KeyCache) -> None:
+def test_a_dropped_or_replaced_entry_leaves_nothing_in_the_index_by_grant(cache: KeyCache) -> None:
     for number, digest in enumerate("abcdda"):
-        cache.put(digest, entry(number, grant_id=number), cache.ticket() or 0)
+        cache.put(digest, entry(number, grant_id=number), cache.generation() or 0)
     assert set(cache._by_grant) == {key.grant_id for key in cache._entries.values()}
     for digest in "acd":
         cache.invalidate(digest)
     assert not cache._by_grant
 
 
-def test_without_a_lease_it_serves_and_takes_nothing(cache: KeyCache) -> None:
+def test_without_a_lease_it_neither_serves_nor_stores(cache: KeyCache) -> None:
     fill(cache, "a")
     cache.extend_lease(time.monotonic() - 0.001)
     assert cache.get("a") is None
-    assert cache.ticket() is None
+    assert cache.generation() is None
 
 
-def test_nothing_is_served_for_longer_than_its_age_allows(
+def test_no_entry_is_served_for_longer_than_max_age(
     cache: KeyCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     began = time.monotonic()
@@ -96,30 +96,30 @@ def test_nothing_is_served_for_longer_than_its_age_allows(
     assert cache.get("a") is not None
 
 
-def test_an_answer_that_may_be_older_than_the_news_is_not_kept(cache: KeyCache) -> None:
-    ticket = cache.ticket()
-    assert ticket is not None
+def test_a_result_older_than_an_invalidation_is_not_stored(cache: KeyCache) -> None:
+    generation = cache.generation()
+    assert generation is not None
     cache.invalidate("another")
-    cache.put("a", entry(1), ticket)
+    cache.put("a", entry(1), generation)
     assert cache.get("a") is None
 
 
-def test_what_was_forgotten_while_it_was_off_is_not_served_when_it_is_on_again(
+def test_an_entry_invalidated_while_disabled_is_not_served_later(
     cache: KeyCache,
 ) -> None:
     fill(cache, "a")
-    ticket = cache.ticket()
-    assert ticket is not None
+    generation = cache.generation()
+    assert generation is not None
     cache.disable()
-    cache.put("b", entry(2), ticket)
+    cache.put("b", entry(2), generation)
     cache.extend_lease(time.monotonic() + 60)
     assert cache.get("a") is None
     assert cache.get("b") is None
 
 
-def test_it_forgets_one_key_or_a_user_or_all(cache: KeyCache) -> None:
+def test_it_invalidates_one_key_or_a_user_or_all(cache: KeyCache) -> None:
     for digest, user_id in (("a", 1), ("b", 2), ("c", 2)):
-        cache.put(digest, entry(1, user_id), cache.ticket() or 0)
+        cache.put(digest, entry(1, user_id), cache.generation() or 0)
     cache.invalidate("a")
     assert [cache.get(digest) is not None for digest in "abc"] == [False, True, True]
     cache.invalidate_user(2)
@@ -133,16 +133,16 @@ def test_it_forgets_one_key_or_a_user_or_all(cache: KeyCache) -> None:
     ("payload", "left"),
     [("a" * 64, "b"), ("user:2", "a"), ("all", ""), ("what is this", ""), ("user:x", "")],
 )
-def test_the_listener_understands_the_news(payload: str, left: str) -> None:
+def test_the_listener_handles_every_notification(payload: str, left: str) -> None:
     cache = KeyCache()
     cache.extend_lease(time.monotonic() + 60)
     for digest, user_id in (("a" * 64, 1), ("b" * 64, 2)):
-        cache.put(digest, entry(1, user_id), cache.ticket() or 0)
+        cache.put(digest, entry(1, user_id), cache.generation() or 0)
     invalidation.Listener(cache)._handle_notification(payload)
     assert "".join(digest for digest in "ab" if cache.get(digest * 64)) == left
 
 
-def test_a_pooler_in_between_is_noticed() -> None:
+def test_a_connection_pooler_is_detected() -> None:
     def connected(greeted: int, answers: int) -> Any:
         cursor = SimpleNamespace(fetchone=lambda: (answers,))
         info = SimpleNamespace(backend_pid=greeted)
@@ -153,11 +153,11 @@ def test_a_pooler_in_between_is_noticed() -> None:
         invalidation._check_alive(connected(7, 8))
 
 
-def test_a_forked_process_starts_afresh() -> None:
+def test_a_forked_process_starts_without_entries() -> None:
     CACHE.extend_lease(time.monotonic() + 60)
     fill(CACHE, "a")
     invalidation._start_afresh()
-    assert not CACHE.is_on
+    assert not CACHE.is_enabled
     assert len(CACHE) == 0
     assert invalidation.LISTENER._thread is None
 
@@ -166,7 +166,7 @@ def test_a_forked_process_starts_afresh() -> None:
 
 
 @pytest.fixture
-def held(stranger: User) -> Iterator[tuple[ApiKey, str]]:
+def cached(stranger: User) -> Iterator[tuple[ApiKey, str]]:
     """A key that this process has in its cache."""
     key, secret = revealed_key(stranger, last_used_at=timezone.now())
     until(lambda: status(secret) == 204 and CACHE.get(tokens.digest(secret)) is not None, 5)
@@ -192,16 +192,16 @@ def by_sql(statement: str, *parameters: Any) -> None:
 
 
 def _direct() -> dict[str, Any]:
-    return invalidation._parameters() | {"application_name": "psql"}
+    return invalidation.connection_parameters() | {"application_name": "psql"}
 
 
 @postgres
 @committed
-def test_a_hit_asks_the_database_nothing(
-    held: tuple[ApiKey, str], django_assert_num_queries: DjangoAssertNumQueries
+def test_a_hit_needs_no_query(
+    cached: tuple[ApiKey, str], django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     with django_assert_num_queries(0):
-        assert status(held[1]) == 204
+        assert status(cached[1]) == 204
 
 
 STATEMENTS = {
@@ -227,9 +227,9 @@ STATEMENTS = {
 @committed
 @pytest.mark.parametrize("statement", STATEMENTS.values(), ids=STATEMENTS.keys())
 def test_a_key_changed_by_sql_is_refused_within_a_second(
-    held: tuple[ApiKey, str], statement: str
+    cached: tuple[ApiKey, str], statement: str
 ) -> None:
-    key, secret = held
+    key, secret = cached
     with psycopg.connect(**_direct()) as direct:
         facts = {"key": key.pk, "user": key.user_id, "grant": key.grant_id}
         direct.execute(statement, facts)
@@ -250,24 +250,24 @@ SERVICES: dict[str, Callable[[ApiKey], object]] = {
 @postgres
 @committed
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_key_ended_by_a_service_is_refused_within_a_second(
-    held: tuple[ApiKey, str], name: str
+def test_a_key_stopped_by_a_service_is_refused_within_a_second(
+    cached: tuple[ApiKey, str], name: str
 ) -> None:
-    SERVICES[name](held[0])
-    until(lambda: status(held[1]) == 401)
+    SERVICES[name](cached[0])
+    until(lambda: status(cached[1]) == 401)
 
 
 @postgres
 @committed
-def test_the_process_that_revokes_refuses_at_once(held: tuple[ApiKey, str]) -> None:
-    services.revoke(held[0].pk, reason="x")
-    assert status(held[1]) == 401
+def test_the_process_that_revokes_refuses_immediately(cached: tuple[ApiKey, str]) -> None:
+    services.revoke(cached[0].pk, reason="x")
+    assert status(cached[1]) == 401
 
 
 @postgres
 @committed
-def test_a_restored_key_works_and_a_new_name_is_told(held: tuple[ApiKey, str]) -> None:
-    key, secret = held
+def test_a_restored_key_works_and_a_new_name_is_returned(cached: tuple[ApiKey, str]) -> None:
+    key, secret = cached
     services.suspend(key.pk)
     until(lambda: status(secret) == 401)
     services.restore(key.pk)
@@ -284,7 +284,7 @@ def test_a_restored_key_works_and_a_new_name_is_told(held: tuple[ApiKey, str]) -
 
 @postgres
 @committed
-def test_an_expiry_is_noticed_though_nobody_says_so(stranger: User) -> None:
+def test_an_expiry_needs_no_notification(stranger: User) -> None:
     ends = timezone.now() + timedelta(seconds=1)
     _, secret = revealed_key(stranger, expires_at=ends, last_used_at=timezone.now())
     until(lambda: status(secret) == 204 and CACHE.get(tokens.digest(secret)) is not None, 0.9)
@@ -295,16 +295,16 @@ def test_an_expiry_is_noticed_though_nobody_says_so(stranger: User) -> None:
 
 @postgres
 @committed
-def test_noting_a_use_is_no_news(held: tuple[ApiKey, str]) -> None:
-    by_sql("UPDATE api_keys SET last_used_at = now() WHERE id = %s", held[0].pk)
+def test_updating_last_used_sends_no_notification(cached: tuple[ApiKey, str]) -> None:
+    by_sql("UPDATE api_keys SET last_used_at = now() WHERE id = %s", cached[0].pk)
     time.sleep(2 * invalidation.HEARTBEAT)
-    assert CACHE.get(tokens.digest(held[1])) is not None
+    assert CACHE.get(tokens.digest(cached[1])) is not None
 
 
 @postgres
 @committed
-def test_a_held_key_notes_its_use_once_a_minute(held: tuple[ApiKey, str]) -> None:
-    key, secret = held
+def test_last_used_of_a_cached_key_is_updated_once_a_minute(cached: tuple[ApiKey, str]) -> None:
+    key, secret = cached
     long_ago = timezone.now() - timedelta(minutes=5)
     ApiKey.objects.filter(pk=key.pk).update(last_used_at=long_ago)
     entry = CACHE.get(tokens.digest(secret))
@@ -322,8 +322,8 @@ def test_a_held_key_notes_its_use_once_a_minute(held: tuple[ApiKey, str]) -> Non
 
 @postgres
 @committed
-def test_within_a_transaction_the_database_is_asked(held: tuple[ApiKey, str]) -> None:
-    key, secret = held
+def test_within_a_transaction_the_cache_is_not_used(cached: tuple[ApiKey, str]) -> None:
+    key, secret = cached
     with transaction.atomic():
         ApiKey.objects.filter(pk=key.pk).update(revoked_at=timezone.now())
         assert status(secret) == 401
@@ -333,81 +333,83 @@ def test_within_a_transaction_the_database_is_asked(held: tuple[ApiKey, str]) ->
 
 @postgres
 @committed
-def test_a_cut_connection_empties_the_cache_and_it_comes_back(held: tuple[ApiKey, str]) -> None:
-    key, secret = held
+def test_a_lost_connection_empties_the_cache_until_it_is_restored(
+    cached: tuple[ApiKey, str],
+) -> None:
+    key, secret = cached
     for _ in range(3):
         by_sql(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE application_name = 'payflow key listener' AND datname = current_database()"
         )
-        until(lambda: not CACHE.is_on and len(CACHE) == 0)
+        until(lambda: not CACHE.is_enabled and len(CACHE) == 0)
         assert status(secret) == 204  # the database knows
-        until(lambda: CACHE.is_on, 5)
+        until(lambda: CACHE.is_enabled, 5)
     ApiKey.objects.filter(pk=key.pk).update(revoked_at=timezone.now())
     until(lambda: status(secret) == 401)
 
 
 @postgres
 @committed
-def test_a_silent_connection_turns_the_cache_off_in_time(
-    held: tuple[ApiKey, str], monkeypatch: pytest.MonkeyPatch
+def test_a_silent_connection_disables_the_cache_in_time(
+    cached: tuple[ApiKey, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The server is gone without a word: no error, no news, no answer to the heartbeat."""
+    """The server is gone without an error: no notification, no answer to the heartbeat."""
     release = threading.Event()
     monkeypatch.setattr(invalidation, "_check_alive", lambda _: release.wait(10))
     monkeypatch.setattr(invalidation.Listener, "_drain", lambda *_: None)
     try:
-        by_sql("UPDATE api_keys SET revoked_at = now() WHERE id = %s", held[0].pk)
-        until(lambda: status(held[1]) == 401)
+        by_sql("UPDATE api_keys SET revoked_at = now() WHERE id = %s", cached[0].pk)
+        until(lambda: status(cached[1]) == 401)
     finally:
         release.set()
 
 
 @postgres
 @committed
-def test_a_listener_that_cannot_connect_leaves_the_cache_off(
+def test_a_listener_that_cannot_connect_leaves_the_cache_disabled(
     stranger: User, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     nowhere = {"host": "/nowhere", "dbname": "nothing"}
-    monkeypatch.setattr(invalidation, "_parameters", lambda: nowhere)
+    monkeypatch.setattr(invalidation, "connection_parameters", lambda: nowhere)
     _, secret = revealed_key(stranger)
     assert status(secret) == 204
     until(lambda: "not cached" in caplog.text, 5)
     assert status(secret) == 204
-    assert not CACHE.is_on
+    assert not CACHE.is_enabled
 
 
 @postgres
 @committed
-def test_a_mistake_of_our_own_ends_no_listener(
-    held: tuple[ApiKey, str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_an_unexpected_error_does_not_stop_the_listener(
+    cached: tuple[ApiKey, str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with monkeypatch.context() as broken:
         broken.setattr(invalidation, "_check_alive", lambda _: {"a": 1}["pid"])
-        until(lambda: not CACHE.is_on, 2)
-        assert status(held[1]) == 204
-    until(lambda: CACHE.is_on, 5)
+        until(lambda: not CACHE.is_enabled, 2)
+        assert status(cached[1]) == 204
+    until(lambda: CACHE.is_enabled, 5)
     assert "not cached" in caplog.text
     assert "KeyError" in caplog.text
 
 
 @postgres
 @committed
-def test_a_listener_that_ended_begins_again(stranger: User) -> None:
+def test_a_listener_that_stopped_is_started_again(stranger: User) -> None:
     ended = threading.Thread()
     ended.start()
     ended.join()
     invalidation.LISTENER._thread = ended
     _, secret = revealed_key(stranger)
     assert status(secret) == 204
-    until(lambda: CACHE.is_on, 5)
+    until(lambda: CACHE.is_enabled, 5)
 
 
 @postgres
 @committed
-def test_a_question_that_fails_is_the_last_on_its_connection(held: tuple[ApiKey, str]) -> None:
+def test_a_failed_query_closes_its_connection(cached: tuple[ApiKey, str]) -> None:
     """A statement prepared before a column changed its type never works again."""
-    digest = tokens.digest(held[1])
+    digest = tokens.digest(cached[1])
 
     def answered() -> bool:
         try:
@@ -418,25 +420,25 @@ def test_a_question_that_fails_is_the_last_on_its_connection(held: tuple[ApiKey,
     assert answered()
     by_sql("ALTER TABLE api_keys ALTER COLUMN last_used_at TYPE timestamptz(3)")
     try:
-        _, secret = revealed_key(held[0].user)
+        _, secret = revealed_key(cached[0].user)
         assert status(secret) == 204
         until(answered)
         assert CACHE.get(digest) is not None
-        by_sql("UPDATE api_keys SET revoked_at = now() WHERE id = %s", held[0].pk)
-        until(lambda: status(held[1]) == 401)
+        by_sql("UPDATE api_keys SET revoked_at = now() WHERE id = %s", cached[0].pk)
+        until(lambda: status(cached[1]) == 401)
     finally:
         by_sql("ALTER TABLE api_keys ALTER COLUMN last_used_at TYPE timestamptz")
 
 
 @pytest.fixture
-def unchecked(held: tuple[ApiKey, str]) -> Iterator[tuple[ApiKey, str]]:
-    """A held key in a table that takes any time, as one of an older dump may."""
+def unchecked(cached: tuple[ApiKey, str]) -> Iterator[tuple[ApiKey, str]]:
+    """A cached key in a table without checks of its times, as in an older dump."""
     checks = [check for check in ApiKey._meta.constraints if check.name.endswith("_finite")]
     assert len(checks) == 2
     with connection.schema_editor() as editor:
         for check in checks:
             editor.remove_constraint(ApiKey, check)
-    yield held
+    yield cached
     ApiKey.objects.update(expires_at=None, last_used_at=None)
     with connection.schema_editor() as editor:
         for check in checks:
@@ -446,20 +448,20 @@ def unchecked(held: tuple[ApiKey, str]) -> Iterator[tuple[ApiKey, str]]:
 @postgres
 @committed
 @pytest.mark.parametrize("end", ["infinity", "-infinity", "20000-01-01", "0044-03-15 BC"])
-def test_a_key_whose_end_cannot_be_read_is_refused_and_spoils_nothing(
+def test_a_key_whose_expiry_cannot_be_read_is_refused_and_the_connection_stays(
     unchecked: tuple[ApiKey, str], end: str
 ) -> None:
     key, secret = unchecked
     by_sql("UPDATE api_keys SET expires_at = %s::text::timestamptz WHERE id = %s", end, key.pk)
     until(lambda: status(secret) == 401)
-    questions = invalidation.LISTENER._query_cursor
-    assert questions is not None
+    queries = invalidation.LISTENER._query_cursor
+    assert queries is not None
     assert status(secret) == 401
     with transaction.atomic():
         assert status(secret) == 401
         assert ApiKey.objects.count() == 1
-    assert invalidation.LISTENER._query_cursor is questions
-    assert not questions.closed
+    assert invalidation.LISTENER._query_cursor is queries
+    assert not queries.closed
 
 
 @postgres
@@ -490,7 +492,7 @@ def test_the_listener_connects_with_all_options_of_the_database(
 ) -> None:
     options = {**connection.settings_dict["OPTIONS"], "options": "-c search_path=tenant"}
     monkeypatch.setitem(connection.settings_dict, "OPTIONS", options)
-    with invalidation._connected() as connected:
+    with invalidation.connect() as connected:
         assert connected.execute("SHOW search_path").fetchone() == ("tenant",)
         assert connected.execute("SELECT current_database()").fetchone() == (
             connection.settings_dict["NAME"],
@@ -499,15 +501,15 @@ def test_the_listener_connects_with_all_options_of_the_database(
 
 
 @pytest.fixture
-def due(held: tuple[ApiKey, str]) -> tuple[ApiKey, str]:
-    """A held key whose next use is to be noted."""
-    key, secret = held
+def due(cached: tuple[ApiKey, str]) -> tuple[ApiKey, str]:
+    """A cached key whose next use is to be noted."""
+    key, secret = cached
     long_ago = timezone.now() - timedelta(minutes=5)
     ApiKey.objects.filter(pk=key.pk).update(last_used_at=long_ago)
     known = CACHE.get(tokens.digest(secret))
     assert known is not None
     known.last_used_at = long_ago
-    return held
+    return cached
 
 
 @pytest.mark.parametrize(
@@ -517,19 +519,19 @@ def due(held: tuple[ApiKey, str]) -> tuple[ApiKey, str]:
         *("user:", "user:\u00b2", "user:" + "9" * 5000, "user:x"),
     ],
 )
-def test_news_that_cannot_be_read_empties_the_cache(payload: str) -> None:
+def test_an_unreadable_notification_empties_the_cache(payload: str) -> None:
     cache = KeyCache()
     cache.extend_lease(time.monotonic() + 60)
-    ticket = cache.ticket()
-    assert ticket is not None
-    cache.put("digest", CachedKey(1, 1, 1, "a key", "", None, None), ticket)
+    generation = cache.generation()
+    assert generation is not None
+    cache.put("digest", CachedKey(1, 1, 1, "a key", "", None, None), generation)
     invalidation.Listener(cache)._handle_notification(payload)
     assert len(cache) == 0
 
 
 @postgres
 @committed
-def test_a_locked_table_holds_no_request_up(due: tuple[ApiKey, str]) -> None:
+def test_a_locked_table_delays_no_request(due: tuple[ApiKey, str]) -> None:
     with psycopg.connect(**_direct()) as migration:
         migration.execute("LOCK TABLE api_keys IN SHARE MODE")  # as CREATE INDEX does
         began = time.monotonic()
@@ -540,25 +542,25 @@ def test_a_locked_table_holds_no_request_up(due: tuple[ApiKey, str]) -> None:
         assert cursor.fetchone() == ("0",)
 
 
-def _let_nothing_be_written(switch: str) -> None:
-    """On both connections that a use may be noted by."""
-    questions = invalidation.LISTENER._query_cursor
-    assert questions is not None
-    with connection.cursor() as cursor, questions.connection.cursor() as other:
+def _set_read_only(switch: str) -> None:
+    """Make both connections that update last_used_at read-only, or writable again."""
+    queries = invalidation.LISTENER._query_cursor
+    assert queries is not None
+    with connection.cursor() as cursor, queries.connection.cursor() as other:
         cursor.execute("SELECT set_config('default_transaction_read_only', %s, false)", [switch])
         other.execute("SELECT set_config('default_transaction_read_only', %s, false)", [switch])
 
 
 @postgres
 @committed
-def test_a_use_that_cannot_be_noted_fails_no_request(due: tuple[ApiKey, str]) -> None:
+def test_a_failed_update_of_last_used_fails_no_request(due: tuple[ApiKey, str]) -> None:
     key, secret = due
-    _let_nothing_be_written("on")
+    _set_read_only("on")
     try:
         assert status(secret) == 204
-        assert invalidation.LISTENER._query_cursor is not None  # still good for questions
+        assert invalidation.LISTENER._query_cursor is not None  # still usable
     finally:
-        _let_nothing_be_written("off")
+        _set_read_only("off")
     key.refresh_from_db()
     assert key.last_used_at is not None
     assert timezone.now() - key.last_used_at > timedelta(minutes=4)

@@ -1,4 +1,4 @@
-"""A key that has ended is refused by every process of every server within a second.
+"""A revoked key is refused by every process of every server within a second.
 
 `make revocations` runs a thousand trials; the suite, thirty.
 """
@@ -56,12 +56,12 @@ def servers(django_db_setup: None) -> Iterator[list[Server]]:
 
 
 def by_sql(statement: str, *parameters: object) -> None:
-    parameters_as_psql = invalidation._parameters() | {"application_name": "psql"}
+    parameters_as_psql = invalidation.connection_parameters() | {"application_name": "psql"}
     with psycopg.connect(**parameters_as_psql, autocommit=True) as direct:
         direct.execute(statement, parameters)
 
 
-def by_the_desk(key: ApiKey) -> None:
+def by_staff(key: ApiKey) -> None:
     """The admin's page for it, as staff send it."""
     staff, _ = User.objects.get_or_create(
         email="desk@example.com", defaults={"is_staff": True, "is_superuser": True}
@@ -78,7 +78,7 @@ WAYS: dict[str, Callable[[list[Server], ApiKey], object]] = {
     "API": lambda servers, key: servers[key.pk % 3].request(
         "DELETE", f"/api/api-keys/{key.pk}", issue_access(key.user)
     ),
-    "admin": lambda _, key: by_the_desk(key),
+    "admin": lambda _, key: by_staff(key),
     "service": lambda _, key: services.revoke(key.pk, reason="x"),
     "SQL": lambda _, key: by_sql("UPDATE api_keys SET revoked_at = now() WHERE id = %s", key.pk),
 }
@@ -143,7 +143,7 @@ def test_with_its_listener_s_connection_cut_no_process_is_stale(
         assert refused_after(servers, secret) < WITHIN
 
 
-def test_without_the_news_it_would_be_accepted_so_the_caches_are_really_in_use(
+def test_without_notifications_it_would_be_accepted_so_the_caches_are_in_use(
     servers: list[Server], stranger: User
 ) -> None:
     key, secret = revealed_key(stranger, last_used_at=timezone.now())
@@ -171,7 +171,7 @@ def test_two_authorization_headers_are_401(servers: list[Server], stranger: User
 
 
 @pytest.mark.parametrize("told", [("Content-Length", str(2**21)), ("Transfer-Encoding", "chunked")])
-def test_a_gateway_may_tell_of_a_body_and_keep_it(
+def test_a_gateway_may_send_the_length_of_a_body_without_the_body(
     servers: list[Server], stranger: User, told: tuple[str, str]
 ) -> None:
     _, secret = revealed_key(stranger)

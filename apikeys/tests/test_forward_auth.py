@@ -1,4 +1,4 @@
-"""`/api/api-keys/verify`: what a gateway learns about a key."""
+"""`/api/api-keys/verify`: the responses to a gateway."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_live_key_is_204_with_who_it_is(conversation: Conversation) -> None:
 
 
 @pytest.mark.parametrize("name", ["Bürö €5", "a\r\nX-Tier: pro", "100%", '"quoted"\\', "\x00x"[1:]])
-def test_any_name_travels_safely(stranger: User, name: str) -> None:
+def test_any_name_is_percent_encoded_in_its_header(stranger: User, name: str) -> None:
     _, secret = revealed_key(stranger, name=name)
     header = verify(secret).headers["X-Key-Name"]
     assert header.isascii()
@@ -58,7 +58,7 @@ def test_any_name_travels_safely(stranger: User, name: str) -> None:
     ],
     ids=["revoked", "suspended", "expired"],
 )
-def test_a_key_that_ended_is_401_without_headers(stranger: User, facts: dict[str, Any]) -> None:
+def test_an_inactive_key_is_401_without_headers(stranger: User, facts: dict[str, Any]) -> None:
     _, secret = revealed_key(stranger, **facts)
     response = verify(secret)
     assert response.status_code == 401
@@ -74,7 +74,7 @@ def test_no_key_is_401(stranger: User) -> None:
     assert verify(secret).status_code == 401
 
 
-def test_a_jwt_and_a_session_are_no_keys(stranger: User) -> None:
+def test_a_jwt_or_a_session_is_not_accepted(stranger: User) -> None:
     assert verify(issue_access(stranger)).status_code == 401
     client = Client()
     client.force_login(stranger)
@@ -82,7 +82,7 @@ def test_a_jwt_and_a_session_are_no_keys(stranger: User) -> None:
 
 
 @pytest.mark.parametrize("below", ["/orders/verify", "/verify", "/", "//verify", "/a%0Ab", "/%0a"])
-def test_a_path_below_is_200_whatever_it_ends_in(stranger: User, below: str) -> None:
+def test_any_path_below_is_200(stranger: User, below: str) -> None:
     _, secret = revealed_key(stranger)
     assert verify(secret, URL + below).status_code == 200
 

@@ -1,4 +1,4 @@
-"""Grants: what a payment does to all of its keys, and what staff and owners do to one."""
+"""Grants: payments change all keys of a grant, staff and owners change one key."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_the_keys_of_a_revoked_grant_are_not_found(issued: ApiKey, api: APIClien
     assert api.patch(f"{URL}/{issued.pk}", {"name": "x"}, format="json").status_code == 404
 
 
-def test_no_key_is_made_after_the_money_went_back(issued: ApiKey, api: APIClient) -> None:
+def test_no_key_is_created_after_a_refund(issued: ApiKey, api: APIClient) -> None:
     refund()
     response = create(api)
     assert response.status_code == 403
@@ -151,7 +151,7 @@ def test_what_staff_stop_stays_stopped_whatever_the_payment_does(issued: ApiKey)
     assert works(suspended_secret)
 
 
-def test_what_staff_stop_twice_is_told(issued: ApiKey) -> None:
+def test_stopping_twice_returns_false(issued: ApiKey) -> None:
     assert not services.restore(issued.pk)
     assert not services.resume_grant(issued.grant_id)
     stops: list[Callable[[], bool]] = [

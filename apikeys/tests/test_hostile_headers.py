@@ -1,4 +1,4 @@
-"""Whatever stands in an Authorization header, the answer is 401: never 500, never a stored copy."""
+"""Any invalid Authorization header is answered with 401, never 500, and never stored."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from testing.keys import revealed_key
 
 pytestmark = pytest.mark.django_db
 
-DOORS = ["/api/conversations", "/api/api-keys/verify"]
+PATHS = ["/api/conversations", "/api/api-keys/verify"]
 KEY = "sk_" + "a" * 64
 STRIPE_KEYS = ["sk_live_51HcZ", "sk_test_51HcZ", "rk_live_51HcZ", "rk_test_51HcZ", "whsec_51HcZ"]
 STRIPE_HEADERS = [
@@ -80,55 +80,55 @@ UNKNOWN = {
 }
 
 
-def get(door: str, header: str) -> Any:
-    return Client().get(door, HTTP_AUTHORIZATION=header)
+def get(path: str, header: str) -> Any:
+    return Client().get(path, HTTP_AUTHORIZATION=header)
 
 
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("header", MALFORMED.values(), ids=MALFORMED.keys())
-def test_a_malformed_header_is_401(door: str, header: str) -> None:
-    response = get(door, header)
+def test_a_malformed_header_is_401(path: str, header: str) -> None:
+    response = get(path, header)
     assert response.status_code == 401
     assert response.json()["code"] == "malformed_authorization"
     assert response.headers["WWW-Authenticate"] == "Bearer"
     assert response.headers["Content-Type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("header", UNKNOWN.values(), ids=UNKNOWN.keys())
-def test_a_header_that_says_nothing_to_us_is_401(door: str, header: str) -> None:
-    response = get(door, header)
+def test_a_header_without_credentials_of_ours_is_401(path: str, header: str) -> None:
+    response = get(path, header)
     assert response.status_code == 401
     assert response.headers["WWW-Authenticate"] == "Bearer"
 
 
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("key", STRIPE_KEYS)
 @pytest.mark.parametrize("header", STRIPE_HEADERS)
-def test_a_stripe_key_is_told_so_and_left_nowhere(
-    door: str, key: str, header: str, caplog: pytest.LogCaptureFixture
+def test_a_stripe_key_is_named_and_kept_nowhere(
+    path: str, key: str, header: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     secret = f"{key}JVnPxTqRWmYb"
     with caplog.at_level(logging.DEBUG):
-        response = get(door, header.format(secret))
-    assert_told_so_and_left_nowhere(response, caplog)
+        response = get(path, header.format(secret))
+    assert_named_and_kept_nowhere(response, caplog)
 
 
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("key", STRIPE_KEYS)
 @pytest.mark.parametrize("header", ["Basic {}", "basic  {}"])
-def test_a_stripe_key_as_the_user_of_basic_authentication_is_told_so_too(
-    door: str, key: str, header: str, caplog: pytest.LogCaptureFixture
+def test_a_stripe_key_as_the_user_of_basic_authentication_is_named_too(
+    path: str, key: str, header: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     encoded = base64.b64encode(f"{key}JVnPxTqRWmYb:".encode()).decode()
     for credentials in (encoded, encoded.rstrip("=")):
         with caplog.at_level(logging.DEBUG):
-            response = get(door, header.format(credentials))
-        assert_told_so_and_left_nowhere(response, caplog)
+            response = get(path, header.format(credentials))
+        assert_named_and_kept_nowhere(response, caplog)
         assert encoded.rstrip("=") not in response.content.decode() + caplog.text
 
 
-def assert_told_so_and_left_nowhere(response: Any, caplog: pytest.LogCaptureFixture) -> None:
+def assert_named_and_kept_nowhere(response: Any, caplog: pytest.LogCaptureFixture) -> None:
     assert response.status_code == 401
     assert response.json()["code"] == "stripe_key"
     assert "Stripe" in response.json()["detail"]
@@ -137,11 +137,11 @@ def assert_told_so_and_left_nowhere(response: Any, caplog: pytest.LogCaptureFixt
     assert "JVnPxTqRWmYb" not in str([query["sql"] for query in connection.queries_log])
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_a_good_key_in_a_malformed_header_opens_nothing(door: str, stranger: User) -> None:
+@pytest.mark.parametrize("path", PATHS)
+def test_a_good_key_in_a_malformed_header_does_not_authenticate(path: str, stranger: User) -> None:
     _, secret = revealed_key(stranger)
     for header in (secret, f"Bearer\t{secret}", f"Bearer {secret},{secret}", f"Bearer {secret}\n"):
-        assert get(door, header).status_code == 401
+        assert get(path, header).status_code == 401
     key = ApiKey.objects.get()
     assert key.last_used_at is None
 
@@ -163,7 +163,7 @@ def test_no_header_whatsoever_is_anything_but_401(header: str, scheme: str) -> N
 
 
 @given(st.text(alphabet=st.characters(max_codepoint=255)))
-def test_a_token_is_returned_as_it_stood_or_not_at_all(header: str) -> None:
+def test_a_token_is_returned_unchanged_or_not_at_all(header: str) -> None:
     try:
         token = bearer.bearer_token(header)
     except bearer.MalformedAuthorization:

@@ -143,7 +143,7 @@ def test_an_absurd_id_is_not_found(owner: User, api_of: ApiOf, key_id: str) -> N
     ("method", "path"),
     [("get", ""), ("delete", "/1"), ("post", "/1/reveal")],
 )
-def test_nobody_signed_in_is_401(method: str, path: str) -> None:
+def test_without_credentials_it_is_401(method: str, path: str) -> None:
     response = getattr(APIClient(), method)(f"/api/api-keys{path}")
     assert response.status_code == 401
     assert response.headers["WWW-Authenticate"] == "Bearer"

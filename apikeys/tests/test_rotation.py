@@ -1,4 +1,4 @@
-"""A key hands over to its successor; and who wins when two things happen to a key at once."""
+"""Rotation, and concurrent changes of one key."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ def test_when_the_money_goes_back_the_old_key_ends_with_its_successor(
     assert not ApiKey.objects.not_revoked().exists()
 
 
-# --- At once, on PostgreSQL ----------------------------------------------------------------------
+# --- Concurrent changes, on PostgreSQL ------------------------------------------------------------
 
 postgres = pytest.mark.postgres
 committed = pytest.mark.django_db(transaction=True)
@@ -228,14 +228,14 @@ def test_two_rotations_at_once_make_one_successor(
 
 @postgres
 @committed
-@pytest.mark.parametrize("door", ["api", "page"])
+@pytest.mark.parametrize("interface", ["api", "page"])
 def test_a_reveal_and_a_delete_at_once_have_one_winner(
-    key: ApiKey, api_of: ApiOf, door: str
+    key: ApiKey, api_of: ApiOf, interface: str
 ) -> None:
     """Both wait for the row, so that neither has come after the other was over."""
     for _ in range(20):
         new = services.issue(user_id=key.user_id, name="new")
-        reveal, delete = doors_of(new, door, api_of)
+        reveal, delete = requests_of(new, interface, api_of)
         revealed, deleted = both_after_a_wait(new, reveal, delete)
         new.refresh_from_db()
         if deleted.status_code == 409:
@@ -248,9 +248,11 @@ def test_a_reveal_and_a_delete_at_once_have_one_winner(
             assert not new.is_revealed
 
 
-def doors_of(key: ApiKey, door: str, api_of: ApiOf) -> tuple[Callable[[], Any], Callable[[], Any]]:
+def requests_of(
+    key: ApiKey, interface: str, api_of: ApiOf
+) -> tuple[Callable[[], Any], Callable[[], Any]]:
     """How this key is revealed, and how it is deleted."""
-    if door == "api":
+    if interface == "api":
         clients = [api_of(key.user) for _ in range(2)]
         return (
             lambda: clients[0].post(f"{URL}/{key.pk}/reveal"),
@@ -292,9 +294,9 @@ def test_a_key_revealed_after_the_delete_had_come_is_not_deleted(
     key: ApiKey, later: timedelta
 ) -> None:
     assert key.revealed_at is not None
-    asked_at = key.revealed_at - later
+    requested_at = key.revealed_at - later
     with pytest.raises(services.RevealedConcurrently):
-        services.delete(user_id=key.user_id, key_id=key.pk, asked_at=asked_at)
+        services.delete(user_id=key.user_id, key_id=key.pk, requested_at=requested_at)
 
 
 @pytest.mark.parametrize("earlier", [timedelta(0), timedelta(days=1), timedelta(seconds=-11)])
@@ -302,8 +304,8 @@ def test_a_key_revealed_before_or_by_a_clock_that_is_wrong_is_deleted(
     key: ApiKey, earlier: timedelta
 ) -> None:
     assert key.revealed_at is not None
-    asked_at = key.revealed_at + earlier
-    ended = services.delete(user_id=key.user_id, key_id=key.pk, asked_at=asked_at)
+    requested_at = key.revealed_at + earlier
+    ended = services.delete(user_id=key.user_id, key_id=key.pk, requested_at=requested_at)
     assert ended.revoked_at is not None
 
 

@@ -1,4 +1,4 @@
-"""Making, naming and listing keys, over the API and on the page."""
+"""Creating, renaming and listing keys, by API and on the page."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def create(api: APIClient, **body: Any) -> Any:
 
 
 def fill_up(owner: User) -> None:
-    """Give the owner as many live keys as anybody may have."""
+    """Give the owner the maximum of live keys."""
     missing = services.MAX_LIVE_KEYS - ApiKey.objects.owned_by(owner.pk).count()
     for _ in range(missing):
         revealed_key(owner)
@@ -85,7 +85,7 @@ def test_what_is_stored_of_a_created_key_is_its_hash(api: APIClient) -> None:
     assert secret not in str(ApiKey.objects.values().get(pk=key.pk))
 
 
-def test_a_key_may_be_given_an_end(api: APIClient) -> None:
+def test_a_key_may_have_an_expiry(api: APIClient) -> None:
     response = create(api, expiresAt="2099-01-02T03:04:05+01:00")
     assert response.json()["expiresAt"] == "2099-01-02T02:04:05Z"
     key = ApiKey.objects.get(name="laptop")
@@ -134,7 +134,7 @@ def test_a_bad_body_is_refused_and_makes_nothing(
         "pk_1",
     ],
 )
-def test_a_name_that_only_reminds_of_a_secret_is_a_name(api: APIClient, name: str) -> None:
+def test_a_name_that_resembles_a_secret_is_accepted(api: APIClient, name: str) -> None:
     assert create(api, name=name).json()["name"] == name
 
 
@@ -143,14 +143,16 @@ def test_a_body_that_is_no_object_is_refused(api: APIClient, body: str) -> None:
     assert api.post(URL, body, content_type="application/json").status_code == 400
 
 
-def test_nobody_makes_a_key_without_a_payment(stranger: User, api_of: ApiOf) -> None:
+def test_no_key_is_created_without_a_payment(stranger: User, api_of: ApiOf) -> None:
     response = create(api_of(stranger))
     assert response.status_code == 403
     assert response.json()["code"] == "payment_required"
     assert not ApiKey.objects.exists()
 
 
-def test_the_twenty_first_key_is_a_conflict_until_another_ends(owner: User, api: APIClient) -> None:
+def test_the_twenty_first_key_is_a_conflict_until_another_is_deleted(
+    owner: User, api: APIClient
+) -> None:
     fill_up(owner)
     response = create(api)
     assert response.status_code == 409
@@ -162,7 +164,7 @@ def test_the_twenty_first_key_is_a_conflict_until_another_ends(owner: User, api:
 
 @pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
-def test_of_two_creates_at_once_at_nineteen_one_is_refused(
+def test_of_two_concurrent_creates_at_nineteen_keys_one_is_refused(
     owner: User, api_of: ApiOf, deadlocks: Callable[[], list[str]]
 ) -> None:
     fill_up(owner)
@@ -177,7 +179,7 @@ def test_of_two_creates_at_once_at_nineteen_one_is_refused(
 @pytest.mark.parametrize(
     ("path", "body"), [("", {"name": "x"}), ("/{id}/rotate", {}), ("/{id}/reveal", {})]
 )
-def test_a_key_makes_reveals_and_rotates_no_keys(
+def test_a_key_cannot_create_reveal_or_rotate_keys(
     owner: User, path: str, body: dict[str, str]
 ) -> None:
     _, secret = revealed_key(owner)
@@ -227,7 +229,7 @@ def test_anothers_key_is_as_if_it_did_not_exist(
     assert ApiKey.objects.get().name == "Auto-generated from payment"
 
 
-def test_the_list_tells_the_state_of_every_key(owner: User, api: APIClient) -> None:
+def test_the_list_shows_the_state_of_every_key(owner: User, api: APIClient) -> None:
     past = timezone.now() - timedelta(days=1)
     revealed_key(owner, name="over", expires_at=past)
     revealed_key(owner, name="disputed", suspended_at=past)
@@ -244,7 +246,7 @@ def test_the_list_tells_the_state_of_every_key(owner: User, api: APIClient) -> N
     }
 
 
-def test_the_page_makes_a_key_and_shows_it_once(browser: Client) -> None:
+def test_the_page_creates_a_key_and_shows_it_once(browser: Client) -> None:
     page = browser.post("/keys/create", {"name": "laptop", "expires_on": "2099-01-01"})
     assert page.status_code == 200
     assert "no-store" in page.headers["Cache-Control"]
@@ -272,7 +274,9 @@ def test_the_page_says_what_is_wrong(browser: Client, form: dict[str, str], comp
     assert ApiKey.objects.count() == 1
 
 
-def test_the_page_refuses_the_unpaid_and_the_insatiable(owner: User, browser: Client) -> None:
+def test_the_page_refuses_customers_without_a_payment_or_with_too_many_keys(
+    owner: User, browser: Client
+) -> None:
     fill_up(owner)
     page = browser.post("/keys/create", {"name": "x"})
     assert page.status_code == 409

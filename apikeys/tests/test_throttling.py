@@ -1,4 +1,4 @@
-"""How many requests a key may make and how many failures an address, and who counts them."""
+"""Rate limits: requests per key and failed authentications per address."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.django_db
 
 VERIFY = "/api/api-keys/verify"
 LISTED = "/api/conversations"
-DOORS = [VERIFY, LISTED]
+PATHS = [VERIFY, LISTED]
 
 
 @pytest.fixture(autouse=True)
@@ -69,25 +69,25 @@ def shared_cache(url: str) -> dict[str, Any]:
     }
 
 
-def fail(address: str = "192.0.2.1", door: str = VERIFY, **headers: Any) -> Any:
+def fail(address: str = "192.0.2.1", path: str = VERIFY, **headers: Any) -> Any:
     return Client(REMOTE_ADDR=address, **headers).get(
-        door, headers={"Authorization": "Bearer sk_" + "0" * 64}
+        path, headers={"Authorization": "Bearer sk_" + "0" * 64}
     )
 
 
-def assert_slowed_down(response: Any) -> None:
+def assert_throttled(response: Any) -> None:
     assert response.status_code == 429
     assert response.headers["Content-Type"] == "application/problem+json"
     assert response.json()["code"] == "throttled"
     assert 1 <= int(response.headers["Retry-After"]) <= 60
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_a_key_that_asks_too_often_is_told_to_wait(stranger: User, door: str) -> None:
+@pytest.mark.parametrize("path", PATHS)
+def test_a_key_with_too_many_requests_is_throttled(stranger: User, path: str) -> None:
     _, secret = revealed_key(stranger)
     client = bearer(secret)
-    assert [client.get(door).status_code < 300 for _ in range(3)] == [True] * 3
-    assert_slowed_down(client.get(door))
+    assert [client.get(path).status_code < 300 for _ in range(3)] == [True] * 3
+    assert_throttled(client.get(path))
 
 
 def test_every_key_has_a_limit_of_its_own_and_a_jwt_has_none(stranger: User) -> None:
@@ -114,14 +114,14 @@ def test_no_limit_is_no_limit(stranger: User, settings: Settings) -> None:
     assert {fail().status_code for _ in range(9)} == {401}
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_an_address_that_fails_too_often_is_told_to_wait(door: str) -> None:
-    assert [fail(door=door).status_code for _ in range(3)] == [401] * 3
-    assert_slowed_down(fail(door=door))
-    assert fail("192.0.2.2", door).status_code == 401
+@pytest.mark.parametrize("path", PATHS)
+def test_an_address_with_too_many_failures_is_throttled(path: str) -> None:
+    assert [fail(path=path).status_code for _ in range(3)] == [401] * 3
+    assert_throttled(fail(path=path))
+    assert fail("192.0.2.2", path).status_code == 401
 
 
-def test_it_does_not_lock_out_who_shares_the_address(stranger: User) -> None:
+def test_a_valid_key_from_the_same_address_still_works(stranger: User) -> None:
     _, secret = revealed_key(stranger)
     for _ in range(5):
         fail()
@@ -135,24 +135,24 @@ def test_a_request_without_credentials_is_no_failure() -> None:
     assert response.status_code == 401
 
 
-def test_guessing_passwords_stops_whether_the_next_guess_is_right_or_not() -> None:
+def test_after_too_many_wrong_passwords_even_the_right_one_is_refused() -> None:
     user = UserFactory.create(password=PASSWORD)
     client = APIClient()
     for _ in range(3):
         wrong = {"email": user.email, "password": "wrong"}
         assert client.post("/api/auth/token", wrong, format="json").status_code == 401
     right = {"email": user.email, "password": PASSWORD}
-    assert_slowed_down(client.post("/api/auth/token", right, format="json"))
+    assert_throttled(client.post("/api/auth/token", right, format="json"))
     elsewhere = APIClient(REMOTE_ADDR="192.0.2.9")
     assert elsewhere.post("/api/auth/token", right, format="json").status_code == 200
 
 
-def test_an_address_that_anybody_can_write_is_not_believed() -> None:
+def test_x_forwarded_for_is_not_trusted_without_proxies() -> None:
     answers = [fail(HTTP_X_FORWARDED_FOR=f"198.51.100.{n}").status_code for n in range(4)]
     assert answers == [401, 401, 401, 429]
 
 
-def test_as_many_addresses_are_believed_as_there_are_proxies_of_ours(
+def test_x_forwarded_for_is_trusted_for_the_configured_proxies(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(api_settings, "NUM_PROXIES", 1, raising=False)
@@ -162,14 +162,14 @@ def test_as_many_addresses_are_believed_as_there_are_proxies_of_ours(
     assert fail(HTTP_X_FORWARDED_FOR="10.0.0.0, 198.51.100.8").status_code == 401
 
 
-def test_ipv6_is_counted_by_the_network_that_a_customer_has() -> None:
+def test_ipv6_is_counted_by_its_64_bit_network() -> None:
     for n in range(4):
         last = fail(f"2001:db8:1:2::{n}")
     assert last.status_code == 429
     assert fail("2001:db8:1:3::1").status_code == 401
 
 
-def test_an_ipv4_address_in_ipv6_clothes_is_that_address() -> None:
+def test_an_ipv4_mapped_address_is_counted_as_ipv4() -> None:
     assert [fail(f"::ffff:192.0.2.{n}").status_code for n in range(4)] == [401] * 4
     for _ in range(3):
         last = fail("::ffff:192.0.2.1")
@@ -185,7 +185,7 @@ def test_an_ipv4_address_in_ipv6_clothes_is_that_address() -> None:
         ("[::ffff:192.0.2.1]:{}", "192.0.2.1"),
     ],
 )
-def test_a_port_behind_the_address_makes_no_other_address(
+def test_a_port_does_not_change_the_address(
     monkeypatch: pytest.MonkeyPatch, entry: str, same: str
 ) -> None:
     monkeypatch.setattr(api_settings, "NUM_PROXIES", 1, raising=False)
@@ -195,11 +195,11 @@ def test_a_port_behind_the_address_makes_no_other_address(
 
 
 @pytest.mark.parametrize("address", ["fe80::1%eth0", "[", "[]:1", "1.2.3:4", "unix:"])
-def test_a_strange_address_is_counted_too(address: str) -> None:
+def test_an_unusual_address_is_counted_too(address: str) -> None:
     assert [fail(address).status_code for _ in range(4)] == [401, 401, 401, 429]
 
 
-def test_failed_keys_do_not_stop_who_signs_in_from_the_same_address() -> None:
+def test_failed_keys_do_not_block_sign_in_from_the_same_address() -> None:
     user = UserFactory.create(password=PASSWORD)
     for _ in range(5):
         fail("127.0.0.1")
@@ -207,7 +207,7 @@ def test_failed_keys_do_not_stop_who_signs_in_from_the_same_address() -> None:
     assert APIClient().post("/api/auth/token", right, format="json").status_code == 200
 
 
-def test_an_address_that_is_none_is_counted_too() -> None:
+def test_an_empty_address_is_counted_too() -> None:
     assert [fail("").status_code for _ in range(4)] == [401, 401, 401, 429]
 
 
@@ -219,7 +219,7 @@ def test_redis_counts_for_all_processes(redis: subprocess.Popen[bytes], stranger
     assert [fail().status_code for _ in range(4)] == [401, 401, 401, 429]
 
 
-def test_a_flood_of_names_takes_no_more_memory_than_it_may(
+def test_the_number_of_counters_is_bounded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(throttling, "MAX_COUNTERS", 2)
@@ -230,7 +230,7 @@ def test_a_flood_of_names_takes_no_more_memory_than_it_may(
     assert counts.add("c", 2) == 2
 
 
-def test_when_redis_is_gone_each_process_counts_for_itself_and_nobody_waits(
+def test_without_redis_each_process_counts_for_itself_without_delay(
     redis: subprocess.Popen[bytes], stranger: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(throttling, "COUNTER", throttling.Counter())
@@ -247,7 +247,7 @@ def test_when_redis_is_gone_each_process_counts_for_itself_and_nobody_waits(
 def test_every_failed_bearer_token_is_counted_once(header: str) -> None:
     failures = [Client().get(LISTED, headers={"Authorization": header}) for _ in range(4)]
     assert [response.status_code for response in failures] == [401, 401, 401, 429]
-    assert_slowed_down(failures[-1])
+    assert_throttled(failures[-1])
 
 
 def test_a_failed_refresh_is_counted_with_the_wrong_passwords() -> None:
@@ -256,5 +256,5 @@ def test_a_failed_refresh_is_counted_with_the_wrong_passwords() -> None:
         response = client.post("/api/auth/token/refresh", {"refresh": "x"}, format="json")
         assert response.status_code == 401
     right = {"email": UserFactory.create(password=PASSWORD).email, "password": PASSWORD}
-    assert_slowed_down(client.post("/api/auth/token", right, format="json"))
+    assert_throttled(client.post("/api/auth/token", right, format="json"))
     assert fail("127.0.0.1").status_code == 401

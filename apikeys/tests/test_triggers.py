@@ -1,4 +1,4 @@
-"""Which changes of a row PostgreSQL tells of, however they are made and whatever its types are."""
+"""Which changes PostgreSQL notifies, made in any session and with any column types."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from testing.keys import revealed_key
 pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
 
 Connection = psycopg.Connection[Any]
-EventPosition = Callable[[], list[str]]
+Notifications = Callable[[], list[str]]
 
 
 @pytest.fixture
 def direct() -> Iterator[Connection]:
     """A connection that lives on through the whole test, as one of a pool does."""
-    with invalidation._connected() as direct:
+    with invalidation.connect() as direct:
         yield direct
 
 
 @pytest.fixture
-def told() -> Iterator[EventPosition]:
-    """What was told since it was last asked."""
-    with invalidation._connected() as connected:
+def notified() -> Iterator[Notifications]:
+    """What was notified since it was last asked."""
+    with invalidation.connect() as connected:
         connected.execute(f"LISTEN {invalidation.CHANNEL}")
         yield lambda: [news.payload for news in connected.notifies(timeout=0.1)]
 
@@ -41,15 +41,15 @@ def key(stranger: User) -> ApiKey:
     return revealed_key(stranger)[0]
 
 
-def test_a_changed_key_is_told_and_its_use_is_not(
-    key: ApiKey, direct: Connection, told: EventPosition
+def test_a_changed_key_is_notified_and_its_use_is_not(
+    key: ApiKey, direct: Connection, notified: Notifications
 ) -> None:
     direct.execute("UPDATE api_keys SET last_used_at = now()")
     direct.execute("UPDATE users SET last_login = now()")
     direct.execute("UPDATE api_keys SET name = name")
-    assert told() == []
+    assert notified() == []
     direct.execute("UPDATE api_keys SET name = 'x', last_used_at = now()")
-    assert told() == [key.key_hash]
+    assert notified() == [key.key_hash]
 
 
 CHANGES = {
@@ -66,8 +66,8 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_session_that_replays_tells_too(
-    key: ApiKey, direct: Connection, told: EventPosition, change: str
+def test_a_session_in_replica_mode_notifies_too(
+    key: ApiKey, direct: Connection, notified: Notifications, change: str
 ) -> None:
     direct.execute("SET session_replication_role = replica")
     direct.execute(change)
@@ -77,7 +77,7 @@ def test_a_session_that_replays_tells_too(
         "user": f"user:{key.user_id}",
         "all": "all",
     }
-    assert payloads[CHANGES[change]] in told()
+    assert payloads[CHANGES[change]] in notified()
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_a_session_that_replays_tells_too(
 def test_a_column_may_change_its_type_under_open_connections(
     key: ApiKey,
     direct: Connection,
-    told: EventPosition,
+    notified: Notifications,
     table: str,
     column: str,
     other: str,
@@ -105,9 +105,9 @@ def test_a_column_may_change_its_type_under_open_connections(
 
     def tells(value: str) -> bool:
         direct.execute(change.format(unheard))
-        nothing = told()
+        nothing = notified()
         direct.execute(change.format(heard.format(value)))
-        return (nothing, told()) == ([], [payload])
+        return (nothing, notified()) == ([], [payload])
 
     assert tells("now()")
     alter = f"ALTER TABLE {table} ALTER COLUMN {column} TYPE"
@@ -121,11 +121,11 @@ def test_a_column_may_change_its_type_under_open_connections(
     assert tells("now()")
 
 
-def test_an_update_of_a_grant_that_changes_nothing_is_not_told(
-    key: ApiKey, direct: Connection, told: EventPosition
+def test_an_update_of_a_grant_that_changes_nothing_is_not_notified(
+    key: ApiKey, direct: Connection, notified: Notifications
 ) -> None:
     direct.execute("UPDATE grants SET tier = tier")
-    assert told() == []
+    assert notified() == []
 
 
 def test_the_migration_can_be_taken_back(key: ApiKey) -> None:

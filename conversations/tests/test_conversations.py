@@ -71,7 +71,7 @@ def test_an_unknown_payment_status_is_refused_by_the_database(conversation: Conv
         Conversation.objects.filter(pk=conversation.pk).update(payment_status="maybe")
 
 
-def test_paid_stays_paid_whatever_fails_or_begins_later(conversation: Conversation) -> None:
+def test_paid_stays_paid_after_a_later_failure_or_link(conversation: Conversation) -> None:
     conversation.mark_paid("cs_test_1")
     conversation.fail()
     conversation.mark_pending("cs_test_2")

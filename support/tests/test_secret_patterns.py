@@ -19,7 +19,7 @@ from apikeys import tokens
 from apikeys.models import ApiKey
 from apikeys.secret_patterns import REDACTED, contains_secret, redact, redact_json
 from billing.models import Order, StripeEvent
-from support.models import Kind
+from support.actions.grants import StopGrant
 from testing.secrets import JWT_LOOKS, LOOKS, STRIPE_LOOKS
 
 HARMLESS = [
@@ -135,7 +135,7 @@ def test_staff_pages_show_no_secret(support: Client, order: Order, secret: str) 
 @looks
 @pytest.mark.django_db
 def test_a_reason_with_a_secret_is_refused(support: Client, order: Order, secret: str) -> None:
-    url = reverse("admin:apikeys_grant_action", args=[order.grant_id, Kind.STOP_GRANT])
+    url = reverse("admin:apikeys_grant_action", args=[order.grant_id, StopGrant.kind])
     token = support.get(url).context["form"]["token"].value()
     response = support.post(url, {"token": token, "reason": f"sent {secret}"})
     assert response.status_code == 200

@@ -1,4 +1,4 @@
-"""`manage.py issue_token EMAIL`: an access token for a user, on stdout and nothing else."""
+"""`manage.py issue_token EMAIL`: print an access token for a user, and nothing else."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("email")
-        parser.add_argument("--hours", type=float, default=24.0, help="how long it lives (24)")
+        parser.add_argument("--hours", type=float, default=24.0, help="hours until it expires (24)")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -24,5 +24,5 @@ class Command(BaseCommand):
         except User.DoesNotExist:
             raise CommandError(f"There is no user {options['email']}.") from None
         if not user.is_active:
-            raise CommandError(f"{user.email} is not active: no token of theirs would be accepted.")
+            raise CommandError(f"{user.email} is not active, so a token would not be accepted.")
         self.stdout.write(issue_access(user, timedelta(hours=options["hours"])))
