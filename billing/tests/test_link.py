@@ -18,6 +18,8 @@ from pytest_django.fixtures import Settings
 from rest_framework.test import APIClient
 
 from accounts.models import User
+from billing import checkout
+from billing.api import STATUS_CODES
 from billing.models import Order
 from billing.stripe import client
 from conversations.models import Conversation, PaymentStatus
@@ -431,3 +433,9 @@ def test_a_timeout_of_stripe_is_a_500_problem_and_changes_nothing(
         response = ask(api_of(conversation.user), conversation.pk)
     assert_problem(response, 500, "stripe_failed")
     assert_nothing_changed(conversation)
+
+
+def test_every_error_of_a_link_has_a_status_code() -> None:
+    errors = [client.StripeFailed, *client.StripeFailed.__subclasses__()]
+    codes = {error.code for error in [*errors, *checkout.CheckoutError.__subclasses__()]}
+    assert codes - {checkout.UnknownTier.code} == set(STATUS_CODES)
