@@ -103,9 +103,9 @@ def delete(request: HttpRequest, key_id: int) -> HttpResponse:
 
 
 @login_required
-def _delete(request: HttpRequest, key_id: int, asked_at: datetime) -> HttpResponse:
+def _delete(request: HttpRequest, key_id: int, requested_at: datetime) -> HttpResponse:
     try:
-        services.delete(user_id=request.user.pk, key_id=key_id, asked_at=asked_at)
+        services.delete(user_id=request.user.pk, key_id=key_id, requested_at=requested_at)
     except services.KeyNotFound:
         raise Http404 from None
     except services.ApiKeyError as error:
