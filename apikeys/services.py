@@ -84,7 +84,7 @@ class TooManyKeys(ApiKeyError):
 
 
 class TooManyRotated(TooManyKeys):
-    detail = f"{MAX_ROTATED_KEYS} of your rotated keys still work, the maximum. Delete one first."
+    detail = f"{MAX_ROTATED_KEYS} of your keys have a successor and still work. Delete one first."
 
 
 class NotEntitled(ApiKeyError):

@@ -36,7 +36,7 @@ def entry(number: int, user_id: int = 1, grant_id: int = 1) -> CachedKey:
 
 @pytest.fixture
 def cache() -> KeyCache:
-    cache = KeyCache(most=3)
+    cache = KeyCache(max_entries=3)
     cache.extend_lease(time.monotonic() + 60)
     return cache
 
@@ -156,7 +156,7 @@ def test_a_connection_pooler_is_detected() -> None:
 def test_a_forked_process_starts_without_entries() -> None:
     CACHE.extend_lease(time.monotonic() + 60)
     fill(CACHE, "a")
-    invalidation._start_afresh()
+    invalidation._reset_after_fork()
     assert not CACHE.is_enabled
     assert len(CACHE) == 0
     assert invalidation.LISTENER._thread is None
@@ -502,7 +502,7 @@ def test_the_listener_connects_with_all_options_of_the_database(
 
 @pytest.fixture
 def due(cached: tuple[ApiKey, str]) -> tuple[ApiKey, str]:
-    """A cached key whose next use is to be noted."""
+    """A cached key whose last_used_at is due for an update."""
     key, secret = cached
     long_ago = timezone.now() - timedelta(minutes=5)
     ApiKey.objects.filter(pk=key.pk).update(last_used_at=long_ago)

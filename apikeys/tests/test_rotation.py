@@ -163,9 +163,7 @@ def test_rotation_works_with_all_keys_in_use_but_not_without_end(
     assert answers == [201] * services.MAX_LIVE_KEYS + [409]
 
 
-def test_keys_in_their_grace_leave_room_for_no_more_than_twenty_beside_them(
-    key: ApiKey, api: APIClient
-) -> None:
+def test_at_most_twenty_rotated_keys_may_still_work(key: ApiKey, api: APIClient) -> None:
     current = key
     for _ in range(services.MAX_ROTATED_KEYS):
         current = ApiKey.objects.get(pk=rotate(api, current).json()["id"])
@@ -229,7 +227,7 @@ def test_two_rotations_at_once_make_one_successor(
 @postgres
 @committed
 @pytest.mark.parametrize("interface", ["api", "page"])
-def test_a_reveal_and_a_delete_at_once_have_one_winner(
+def test_of_a_concurrent_reveal_and_delete_one_wins(
     key: ApiKey, api_of: ApiOf, interface: str
 ) -> None:
     """Both wait for the row, so that neither has come after the other was over."""
