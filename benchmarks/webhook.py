@@ -196,7 +196,7 @@ def as_payflow_does() -> str:
     }
     told = {name: f"({value})" for name, value in values.items()}
     before, begin, _ = SQL.read_text().partition("BEGIN;\n")
-    statements = (" ".join(sql.split()) % told for sql in (fast_path.LOCK, fast_path.SETTLE))
+    statements = (" ".join(sql.split()) % told for sql in (fast_path.LOCK, fast_path.FULFIL))
     return f"{before}{begin}{';'.join(statements)};\nCOMMIT;\n"
 
 

@@ -1,4 +1,4 @@
-"""The payment link, and a caller's own orders."""
+"""API: the payment link, and the caller's orders."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import re
 from typing import Any
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework import serializers, status, viewsets
-from rest_framework.exceptions import APIException, NotFound, ValidationError
+from rest_framework import serializers, viewsets
+from rest_framework.exceptions import APIException, ParseError, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -20,33 +20,15 @@ from billing.stripe.objects import DEFAULT_TIER
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 
 
-class AlreadyPaid(APIException):
-    status_code = status.HTTP_409_CONFLICT
-    default_code = "already_paid"
-    default_detail = "This conversation is paid already."
-
-
-class PaymentUnderWay(APIException):
-    status_code = status.HTTP_409_CONFLICT
-    default_code = "payment_under_way"
-    default_detail = "A payment of this conversation is on its way: wait until it is confirmed."
-
-
-class IdempotencyKeyInUse(APIException):
-    status_code = status.HTTP_409_CONFLICT
-    default_code = "idempotency_key_in_use"
-    default_detail = "A request with this Idempotency-Key is under way: try again in a moment."
-
-
-class IdempotencyKeyRefused(APIException):
-    status_code = status.HTTP_400_BAD_REQUEST
-    default_code = "idempotency_key_refused"
-
-
-class StripeFailed(APIException):
-    status_code = status.HTTP_500_INTERNAL_SERVER_ERROR
-    default_code = "stripe_failed"
-    default_detail = "The payment provider did not answer as it should. Nothing was changed."
+# The HTTP status of each error of checkout and the Stripe client, by its code.
+STATUS_CODES = {
+    "not_found": 404,
+    "already_paid": 409,
+    "payment_under_way": 409,
+    "idempotency_key_in_use": 409,
+    "idempotency_key_refused": 400,
+    "stripe_failed": 500,
+}
 
 
 class LinkRequestSerializer(serializers.Serializer[Any]):
@@ -55,7 +37,9 @@ class LinkRequestSerializer(serializers.Serializer[Any]):
 
 
 class LinkSerializer(serializers.Serializer[Any]):
-    url = serializers.URLField(help_text="Stripe's hosted page: send the customer there.")
+    url = serializers.URLField(
+        help_text="Stripe's hosted payment page: redirect the customer to it."
+    )
     sessionId = serializers.CharField()  # noqa: N815
 
 
@@ -76,43 +60,31 @@ class PaymentLinkView(APIView):
         """Create a Checkout Session to pay one of the caller's conversations with."""
         body = LinkRequestSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        session = _start(
-            request,
-            conversation_id=body.validated_data["conversationId"],
-            tier=body.validated_data["tier"],
-        )
+        try:
+            session = checkout.start_checkout(
+                checkout.Customer.of(request.user),
+                body.validated_data["conversationId"],
+                tier=body.validated_data["tier"],
+                idempotency_key=_idempotency_key(request),
+            )
+        except (checkout.CheckoutError, client.StripeFailed) as error:
+            raise _api_exception(error) from None
         return Response({"url": session.url, "sessionId": session.id})
 
 
-def _start(request: Request, *, conversation_id: int, tier: str) -> client.CreatedSession:
-    try:
-        return checkout.start_checkout(
-            checkout.Customer.of(request.user),
-            conversation_id,
-            tier=tier,
-            idempotency_key=_idempotency_key(request),
-        )
-    except checkout.UnknownTier:
-        raise ValidationError({"tier": [f"There is no tier {tier}."]}, "unknown_tier") from None
-    except checkout.ConversationNotFound:
-        raise NotFound("You have no such conversation.") from None
-    except checkout.AlreadyPaid:
-        raise AlreadyPaid from None
-    except checkout.PaymentUnderWay:
-        raise PaymentUnderWay from None
-    except client.IdempotencyKeyReused:
-        detail = "This Idempotency-Key was used before for a different request."
-        raise IdempotencyKeyRefused(detail) from None
-    except client.IdempotencyKeyInUse:
-        raise IdempotencyKeyInUse from None
-    except client.StripeFailed:
-        raise StripeFailed from None
+def _api_exception(error: checkout.CheckoutError | client.StripeFailed) -> APIException:
+    if isinstance(error, checkout.UnknownTier):
+        return ValidationError({"tier": [error.detail]}, error.code)
+    exception = APIException(error.detail, error.code)
+    exception.status_code = STATUS_CODES[error.code]
+    return exception
 
 
 def _idempotency_key(request: Request) -> str | None:
     key: str | None = request.headers.get("Idempotency-Key")
     if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
-        raise IdempotencyKeyRefused("An Idempotency-Key is 1 to 255 visible ASCII characters.")
+        detail = "An Idempotency-Key is 1 to 255 visible ASCII characters."
+        raise ParseError(detail, "idempotency_key_refused")
     return key
 
 
@@ -124,7 +96,8 @@ class OrderSerializer(serializers.ModelSerializer[Order]):
     duplicate = serializers.BooleanField(source="is_duplicate")
     refundedCents = serializers.IntegerField(source="refunded_cents")  # noqa: N815
     disputeStatus = serializers.CharField(  # noqa: N815
-        source="dispute_status", help_text="Stripe's word for its most_severe dispute; empty: none."
+        source="dispute_status",
+        help_text="Stripe's status of the most severe dispute; empty without one.",
     )
     paidAt = serializers.DateTimeField(source="paid_at", allow_null=True)  # noqa: N815
     createdAt = serializers.DateTimeField(source="created_at")  # noqa: N815

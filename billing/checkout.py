@@ -1,8 +1,7 @@
-"""Checkout: handing out a payment link, and looking a session up at Stripe later.
+"""Checkout: create payment links, and compare their sessions with Stripe later.
 
-When its customer returns, or when nothing was heard of it for too long.
-
-No database transaction and no lock is open while Stripe is asked.
+A session is retrieved when its customer returns, and by reconcile_orders when its events are late.
+No database transaction is open and no lock is held during a call to Stripe.
 """
 
 from __future__ import annotations
@@ -31,29 +30,49 @@ logger = logging.getLogger(__name__)
 SESSION_ID = re.compile(r"cs_[A-Za-z0-9_]{1,200}", re.ASCII)
 
 
-class ConversationNotFound(Exception):
-    """No such conversation of this user."""
+class CheckoutError(Exception):
+    """Why nothing can be paid. `code` and `detail` are for the user."""
+
+    code = "refused"
+    detail = ""
 
 
-class AlreadyPaid(Exception):
-    """The conversation is paid."""
+class ConversationNotFound(CheckoutError):
+    """The user has no such conversation."""
+
+    code = "not_found"
+    detail = "You have no such conversation."
 
 
-class PaymentUnderWay(Exception):
-    """A delayed payment of the conversation is on its way: a second one would be one too many."""
+class AlreadyPaid(CheckoutError):
+    code = "already_paid"
+    detail = "This conversation is paid already."
+
+
+class PaymentUnderWay(CheckoutError):
+    """The conversation has a pending order: another payment would be a duplicate."""
+
+    code = "payment_under_way"
+    detail = "A payment of this conversation is pending: wait until it is confirmed."
 
 
 class SessionExpired(Exception):
-    """Nobody paid the session in time, and nobody can any more."""
+    """The session was not paid in time and cannot be paid any more."""
 
 
-class UnknownTier(Exception):
+class UnknownTier(CheckoutError):
     """No price is configured for this tier."""
+
+    code = "unknown_tier"
+
+    def __init__(self, tier: str) -> None:
+        super().__init__(tier)
+        self.detail = f"There is no tier {tier}."
 
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """Who pays: the user's id, and the email address that Checkout is filled in with."""
+    """The paying user's id, and the email address that Checkout is pre-filled with."""
 
     id: int
     email: str
@@ -70,45 +89,44 @@ def start_checkout(
     tier: str = objects.DEFAULT_TIER,
     idempotency_key: str | None = None,
 ) -> client.CreatedSession:
-    """Create the Checkout Session to pay a conversation with, and make it the payable one.
+    """Create a Checkout Session for a conversation and make it the conversation's current one.
 
-    The session it replaces is expired, so that one conversation is not paid twice; when it
-    turns out to be paid, it is fulfilled instead. Raises ConversationNotFound, AlreadyPaid,
-    PaymentUnderWay, UnknownTier and gateway.StripeFailed.
+    The session that it replaces is expired, so that the conversation is not paid twice, or
+    fulfilled if it turns out to be paid. Raises CheckoutError and client.StripeFailed.
     """
     if tier not in settings.STRIPE_PRICES:
         raise UnknownTier(tier)
-    conversation = _own(customer, conversation_id)
+    conversation = _conversation_of(customer, conversation_id)
     _refuse_if_paid_or_pending(conversation)
     session = client.create_session(
         _session_params(customer, conversation, tier),
         idempotency_key=_scoped(customer, idempotency_key),
     )
     if session.replayed and not _is_open(session.id):
-        return session  # a newer link has replaced it since: the repeat changes nothing
-    replaced = _make_payable(conversation, session.id)
+        return session  # a newer link has replaced it: the repeat changes nothing
+    replaced = _make_current(conversation, session.id)
     try:
         if replaced:
-            _retire(replaced)
-        _refuse_if_paid_or_pending(_own(customer, conversation_id))
+            _close(replaced)
+        _refuse_if_paid_or_pending(_conversation_of(customer, conversation_id))
     except (AlreadyPaid, PaymentUnderWay):
-        _retire(session.id)
+        _close(session.id)
         raise
     return session
 
 
 def confirm(user_id: int | None, session_id: str) -> Order | None:
-    """The order of a session whose customer came back, fulfilled here if the webhook is late.
+    """The order of a session whose customer has returned; fulfils it if the webhook is late.
 
     None while there is no order. Raises ConversationNotFound for a session that is not the
-    user's, SessionExpired, and gateway.StripeFailed.
+    user's, SessionExpired, and client.StripeFailed.
     """
     if not SESSION_ID.fullmatch(session_id):
         raise ConversationNotFound
     order = Order.objects.owned_by(user_id).filter(stripe_session_id=session_id).first()
     if order is not None and order.status != OrderStatus.PENDING:
         return order
-    session = objects.checkout_session(client.retrieve_session(session_id) or {})
+    session = objects.parse_session(client.retrieve_session(session_id) or {})
     if session is None or session.reference.user_id != user_id:
         raise ConversationNotFound
     try:
@@ -122,7 +140,7 @@ def confirm(user_id: int | None, session_id: str) -> Order | None:
 
 
 def unsettled_sessions(*, older_than: timedelta) -> Iterator[str]:
-    """The sessions that conversations and orders wait for and that nothing was heard of."""
+    """The sessions of conversations and orders that have been pending for longer."""
     before = timezone.now() - older_than
     conversations = Conversation.objects.filter(
         payment_status=PaymentStatus.PENDING,
@@ -132,17 +150,17 @@ def unsettled_sessions(*, older_than: timedelta) -> Iterator[str]:
     of_conversations = conversations.values_list("stripe_session_id", flat=True)
     orders = Order.objects.filter(status=OrderStatus.PENDING, updated_at__lt=before)
     of_orders = orders.values_list("stripe_session_id", flat=True)
-    # UNION: the session of a pending order is mostly its conversation's as well.
+    # UNION: the session of a pending order is usually its conversation's as well.
     return (str(session_id) for session_id in of_conversations.union(of_orders).iterator())
 
 
 def reconcile(session_id: str) -> str:
-    """Bring our records up to what Stripe says now of a session; returns its state in words.
+    """Apply a session as Stripe returns it now; return its state in words.
 
-    Raises gateway.StripeFailed.
+    Raises client.StripeFailed.
     """
     found = client.retrieve_session(session_id)
-    session = objects.checkout_session(found) if found else None
+    session = objects.parse_session(found) if found else None
     if session is None:
         return "unknown to Stripe"
     try:
@@ -153,7 +171,7 @@ def reconcile(session_id: str) -> str:
     return f"order {result.order.status}" if result.order else f"session {session.status}"
 
 
-def _own(customer: Customer, conversation_id: int) -> Conversation:
+def _conversation_of(customer: Customer, conversation_id: int) -> Conversation:
     try:
         return Conversation.objects.owned_by(customer.id).get(pk=conversation_id)
     except Conversation.DoesNotExist:
@@ -169,22 +187,22 @@ def _session_params(customer: Customer, conversation: Conversation, tier: str) -
     return {
         "mode": "payment",
         "line_items": [{"price": settings.STRIPE_PRICES[tier], "quantity": 1}],
-        # Stripe fills the placeholder in; it must reach it unencoded.
+        # Stripe replaces the placeholder; it must be sent unencoded.
         "success_url": (
             f"{settings.FRONTEND_URL}/payments/success?session_id={{CHECKOUT_SESSION_ID}}"
         ),
         "cancel_url": f"{settings.FRONTEND_URL}/payments/cancel",
         "customer_email": customer.email,
         "client_reference_id": str(conversation.pk),
-        # Session metadata is only on checkout.session.* events; failures, charges and refunds
-        # are joined by the PaymentIntent's own.
+        # A session's metadata is on checkout.session.* events only; the PaymentIntent needs its
+        # own for the events about failures.
         "metadata": metadata,
         "payment_intent_data": {"metadata": metadata},
     }
 
 
 def _scoped(customer: Customer, idempotency_key: str | None) -> str | None:
-    """The client's key as sent to Stripe, where all our users share one namespace."""
+    """The caller's key as sent to Stripe, where the keys of all users share one namespace."""
     if idempotency_key is None:
         return None
     digest = hashlib.sha256(idempotency_key.encode()).hexdigest()
@@ -203,11 +221,11 @@ def _refuse_if_paid_or_pending(conversation: Conversation) -> None:
         raise PaymentUnderWay
 
 
-def _make_payable(conversation: Conversation, session_id: str) -> str | None:
-    """Hang the session on its conversation, unless that is paid; the one that hung there before.
+def _make_current(conversation: Conversation, session_id: str) -> str | None:
+    """Set the conversation's current session unless it is paid; return the replaced session.
 
-    The conversation may have been paid while Stripe was asked for the new session: it is read
-    again under its lock, and the caller looks at it once more afterwards.
+    The conversation may have been paid during the call to Stripe: it is read again under its
+    lock, and the caller checks it once more afterwards.
     """
     with transaction.atomic():
         conversation = Conversation.objects.locked().get(pk=conversation.pk)
@@ -216,10 +234,10 @@ def _make_payable(conversation: Conversation, session_id: str) -> str | None:
     return replaced if replaced != session_id and not conversation.is_paid else None
 
 
-def _retire(session_id: str) -> None:
-    """Make a session unpayable; when it is too late for that, do what it is due.
+def _close(session_id: str) -> None:
+    """Expire a session, or apply its result if it is not open any more.
 
-    Best effort: what Stripe does not answer now, its events will tell.
+    Best effort: if Stripe does not answer, its events will report the result.
     """
     try:
         if not client.expire_session(session_id):

@@ -1,8 +1,8 @@
-"""What nearly every event is, settled by one word to PostgreSQL.
+"""Fast path: fulfil the common payment event in one SQL statement (PostgreSQL only).
 
-A session that was paid, without an order yet, of a conversation that is its owner's and not paid,
-with a payment of which nothing else was said before. Handlers and fulfilment are the rule, step by
-step; this is their most frequent case, which a test compares with them column by column.
+The common case is a paid session without an order, of an unpaid conversation of the same user,
+without an earlier refund or dispute. Every other case is left to the ordinary path (handlers and
+fulfilment), which defines the result; a test compares the two column by column.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from django.db import connection
 from apikeys import tokens
 from billing import prepared_sql
 from billing.fulfilment import KEY_NAME, LOCK_PAYMENT
-from billing.stripe.objects import REVERSAL_PARSERS, checkout_session
+from billing.stripe.objects import REVERSAL_PARSERS, parse_session
 
-# Of which `fulfil` is the handler once the money is there.
-_TELL_OF_MONEY = ("checkout.session.completed", "checkout.session.async_payment_succeeded")
+# The events whose handler is `fulfil` if the session is paid.
+_EVENT_TYPES = ("checkout.session.completed", "checkout.session.async_payment_succeeded")
 
-LARGEST_ID = 2**63 - 1  # beyond it PostgreSQL cannot even plan the statement
+MAX_ID = 2**63 - 1  # PostgreSQL cannot plan the statement with a larger one
 LOCK = f"""
     {LOCK_PAYMENT}
     FROM (SELECT FROM stripe_events WHERE event_id = %(event_id)s FOR NO KEY UPDATE) AS event
 """
-SETTLE = f"""
+FULFIL = f"""
     WITH paid AS (
         UPDATE conversations
         SET payment_status = 'paid', stripe_session_id = %(session_id)s,
@@ -72,26 +72,26 @@ SETTLE = f"""
         settled_at = clock_timestamp(), updated_at = clock_timestamp()
     FROM completed, issued
     WHERE event_id = %(event_id)s
-"""  # noqa: S608 - our own parts
+"""  # noqa: S608 - built from constants
 
 
-def settle(event: dict[str, Any]) -> bool:
-    """Settle this stored event, if it is such a payment; False where nothing was done.
+def try_fulfil(event: dict[str, Any]) -> bool:
+    """Handle this recorded event if it is the common case; otherwise do nothing, return False.
 
-    The statement that acts begins when the locks of the event and of the payment are held, so it
-    sees what any other transaction has done to them. Where the conversation must be waited for,
-    PostgreSQL looks at its conditions again (its manual, 13.2.1). Times are those of the clock:
-    the transaction's own may lie before what it has waited for.
+    FULFIL starts after LOCK has locked the event and the payment, so its snapshot includes every
+    transaction that held them. If it waits for the conversation, PostgreSQL evaluates the
+    conditions on that row again (PostgreSQL manual, 13.2.1). Times are clock_timestamp(): the
+    transaction's own time may be earlier than the changes it waited for.
     """
-    if connection.vendor != "postgresql" or event["type"] not in _TELL_OF_MONEY:
+    if connection.vendor != "postgresql" or event["type"] not in _EVENT_TYPES:
         return False
-    session = checkout_session(event["data"]["object"])
+    session = parse_session(event["data"]["object"])
     if session is None or session.payment_intent_id is None:
         return False
     if not session.is_paid or session.livemode != settings.STRIPE_LIVEMODE:
         return False
     reference = session.reference
-    if reference.user_id > LARGEST_ID:
+    if reference.user_id > MAX_ID:
         return False
     parameters = {
         "event_id": event["id"],
@@ -107,4 +107,4 @@ def settle(event: dict[str, Any]) -> bool:
         **tokens.stored_columns(tokens.generate()),
     }
     prepared_sql.execute(LOCK, parameters)
-    return prepared_sql.execute(SETTLE, parameters) == 1
+    return prepared_sql.execute(FULFIL, parameters) == 1

@@ -1,8 +1,8 @@
-"""Fulfilment: what a Checkout Session's fate means for its order, conversation and key.
+"""Fulfilment: apply a Checkout Session, refund or dispute to order, conversation and grant.
 
-Called by the webhook's handlers, the success page, reconciliation and replay, always inside the
-caller's transaction. Every function takes its locks in the one order: (event →) payment intent →
-conversation → order → user → grant → key. Nothing in here talks to the network.
+Called by the event handlers, the success page and reconciliation, inside the caller's transaction.
+Locks are taken in this order: event → payment intent → conversation → order → user → grant → key.
+No network calls are made.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import connection
-from django.utils import timezone
 
 from apikeys import services as apikeys
+from apikeys.models import ApiKey
 from billing import reversals
 from billing.models import EventStatus, Order, OrderStatus, StripeEvent
 from billing.stripe.objects import REVERSAL_PARSERS, CheckoutSession, Reference, Reversal
@@ -22,21 +22,21 @@ from conversations.models import Conversation, PaymentStatus
 
 KEY_NAME = "Auto-generated from payment"
 
-# Lets one transaction at a time ask whether a PaymentIntent has an order.
+# Serializes the transactions that look for the order of one PaymentIntent.
 LOCK_PAYMENT = "SELECT pg_advisory_xact_lock(hashtextextended(%(payment_intent_id)s, 0))"
 
 
 class Unmatched(Exception):
-    """The payment is ours, but what it was for is not here. The text says what is missing."""
+    """The payment is ours, but its user, conversation or order is missing. The text says which."""
 
 
 class WrongMode(Unmatched):
-    """It is of live mode and this server of test mode, or the other way round."""
+    """The payment is in live mode and this server in test mode, or the reverse."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The order as it stands now (None: there is none), and what was done, in words."""
+    """The order, if there is one, and a sentence about what was done."""
 
     order: Order | None
     text: str
@@ -47,39 +47,36 @@ class Result:
 
 
 def fulfil(session: CheckoutSession) -> Result:
-    """The money is there: complete the order, pay the conversation, issue one key.
+    """The session is paid: complete the order, pay the conversation, issue one key.
 
-    Once only, however often it is called: the order is unique by its session and has at most one
-    grant, which the key hangs on. A second paid session of a paid conversation becomes a completed
+    Repeated calls change nothing: the order is unique by its session and has at most one grant,
+    which the key belongs to. A second paid session of a paid conversation becomes a completed
     order marked duplicate, without a grant. Raises Unmatched.
     """
     conversation, order = _locked(session)
     if order.status == OrderStatus.COMPLETED:
         return Result(order, f"order {order.pk} was completed before")
-    order.status = OrderStatus.COMPLETED
-    order.paid_at = timezone.now()
-    order.is_duplicate = conversation.is_paid
-    if order.is_duplicate:
-        order.save()
-        _apply_reversals(order, conversation)
-        return Result(order, f"order {order.pk} completed as a duplicate: refund it")
-    conversation.mark_paid(session.id)
-    key_id = _issue(order)
-    order.save()
-    _apply_reversals(order, conversation)
-    return Result(order, f"order {order.pk} completed, key {key_id} issued")
+    if conversation.is_paid:
+        order.complete(grant_id=None)
+        text = f"order {order.pk} completed as a duplicate: refund it"
+    else:
+        conversation.mark_paid(session.id)
+        key = _issue_key(order)
+        order.complete(grant_id=key.grant_id)
+        text = f"order {order.pk} completed, key {key.pk} issued"
+    _apply_waiting_reversals(order, conversation)
+    return Result(order, text)
 
 
 def mark_pending(session: CheckoutSession) -> Result:
-    """A delayed method was chosen: keep the order pending until Stripe knows. Raises Unmatched."""
+    """A delayed payment method was used: record a pending order. Raises Unmatched."""
     conversation, order = _locked(session)
     if order.pk:
-        return Result(order, f"order {order.pk} is {order.status} already")
-    order.status = OrderStatus.PENDING
-    order.save()
+        return Result(order, f"order {order.pk} is already {order.status}")
+    order.mark_pending()
     conversation.mark_pending(session.id)
-    _apply_reversals(order, conversation)
-    return Result(order, f"order {order.pk} waits for the money")
+    _apply_waiting_reversals(order, conversation)
+    return Result(order, f"order {order.pk} is pending")
 
 
 def fail(session: CheckoutSession) -> Result:
@@ -87,52 +84,55 @@ def fail(session: CheckoutSession) -> Result:
     conversation, order = _locked(session)
     if order.status == OrderStatus.COMPLETED:
         return Result(order, f"order {order.pk} stays completed")
-    # Recorded also when nothing was pending yet: a late "completed, unpaid" finds it failed.
-    order.status = OrderStatus.FAILED
-    order.save()
+    # Recorded even without a pending order, so that a late "completed, unpaid" finds it failed.
+    order.fail()
     if _is_current(session, conversation):
         conversation.fail()
-    _apply_reversals(order, conversation)
+    _apply_waiting_reversals(order, conversation)
     return Result(order, f"order {order.pk} failed")
 
 
 def expire(session: CheckoutSession) -> Result:
-    """Nobody paid in time: a conversation that waits for this very session fails.
+    """The session expired unpaid: fail the conversation that is pending on it.
 
-    A session that a newer link has replaced takes nothing with it. Raises Unmatched.
+    A session that a newer link has replaced changes nothing. Raises Unmatched.
     """
     conversation = _locked_conversation(session.reference, session.livemode)
     pending = conversation.payment_status == PaymentStatus.PENDING
     if not (pending and _is_current(session, conversation)):
-        return Result(None, f"conversation {conversation.pk} did not wait for this session")
-    # Completed and expired exclude each other, so this is noise; the money may be on its way.
+        return Result(None, f"conversation {conversation.pk} was not pending on this session")
+    # Stripe never expires a completed session; if it seems so, the order decides.
     if Order.objects.filter(stripe_session_id=session.id).exists():
-        return Result(None, f"conversation {conversation.pk} waits for the session's order")
+        return Result(
+            None, f"conversation {conversation.pk} is unchanged: the session has an order"
+        )
     conversation.fail()
     return Result(None, f"conversation {conversation.pk} failed: its session expired")
 
 
-def apply_reversal(said: Reversal, told: reversals.EventPosition, *, livemode: bool) -> Result:
-    """Money goes back, or comes back after all: bring order, key and conversation up to it.
+def apply_reversal(
+    update: Reversal, position: reversals.EventPosition, *, livemode: bool
+) -> Result:
+    """Apply a refund or dispute update to its order, and to the order's grant and conversation.
 
-    Raises Unmatched when no order has the PaymentIntent yet: the event then waits, and the
-    transaction that records the order applies it.
+    Raises Unmatched while no order has the PaymentIntent: the event then waits, and the transaction
+    that records the order applies it.
     """
     _check_mode(livemode)
-    _lock_payment(said.payment_intent_id)
-    found = Order.objects.filter(stripe_payment_intent_id=said.payment_intent_id)
+    _lock_payment(update.payment_intent_id)
+    found = Order.objects.filter(stripe_payment_intent_id=update.payment_intent_id)
     ids = found.order_by("pk").values_list("pk", "conversation_id").first()
     if ids is None:
-        raise Unmatched(f"No order has PaymentIntent {said.payment_intent_id} yet.")
+        raise Unmatched(f"No order has PaymentIntent {update.payment_intent_id} yet.")
     conversation = Conversation.objects.locked().get(pk=ids[1])
     order = Order.objects.locked().get(pk=ids[0])
-    text = f"order {order.pk}: {reversals.record(order, said, told)}"
-    _settle(order, conversation)
+    text = f"order {order.pk}: {reversals.record(order, update, position)}"
+    _sync(order, conversation)
     return Result(order, text)
 
 
 def apply(session: CheckoutSession) -> Result:
-    """Bring our records up to a session as Stripe's API shows it now. Raises Unmatched."""
+    """Apply a session as Stripe's API returns it now. Raises Unmatched."""
     if session.is_paid and session.status == "complete":
         return fulfil(session)
     if session.status == "complete":
@@ -150,7 +150,7 @@ def find_conversation(reference: Reference, *, livemode: bool) -> int:
 
 
 def _locked(session: CheckoutSession) -> tuple[Conversation, Order]:
-    """What a session is about, locked in the one order. Raises Unmatched."""
+    """The session's conversation and order, locked in the lock order. Raises Unmatched."""
     _check_mode(session.livemode)
     if session.payment_intent_id:
         _lock_payment(session.payment_intent_id)
@@ -159,10 +159,10 @@ def _locked(session: CheckoutSession) -> tuple[Conversation, Order]:
 
 
 def _lock_payment(payment_intent_id: str) -> None:
-    """Be the only one to ask whether this PaymentIntent has an order.
+    """Allow one transaction at a time to look for the order of this PaymentIntent.
 
-    Otherwise a refund that finds none could begin to wait just when its order, not yet visible,
-    has looked for waiting refunds: neither would see the other. SQLite has one writer anyway.
+    Otherwise a refund that finds no order and an order that finds no waiting refund could commit
+    at the same time, and neither would see the other. SQLite has one writer anyway.
     """
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
@@ -179,19 +179,21 @@ def _owned(conversation: Conversation | None, reference: Reference) -> Conversat
     if conversation is None:
         raise Unmatched(f"There is no conversation {reference.conversation_id}.")
     if conversation.user_id != reference.user_id:
-        raise Unmatched(f"Conversation {conversation.pk} is not of user {reference.user_id}.")
+        raise Unmatched(
+            f"Conversation {conversation.pk} does not belong to user {reference.user_id}."
+        )
     return conversation
 
 
 def _check_mode(livemode: bool) -> None:
     if livemode != settings.STRIPE_LIVEMODE:
-        raise WrongMode(f"It is of {'live' if livemode else 'test'} mode, and this server is not.")
+        raise WrongMode(f"It is in {'live' if livemode else 'test'} mode, but this server is not.")
 
 
 def _locked_order(session: CheckoutSession, conversation: Conversation) -> Order:
-    """The session's order, locked, brought up to what Stripe says was paid; or a new, unsaved one.
+    """The session's order, locked, or a new unsaved one, with the session's amounts.
 
-    The conversation's lock is held, so no other transaction can be inserting the same order.
+    The conversation's lock is held, so no other transaction can insert the same order.
     """
     order = Order.objects.filter(stripe_session_id=session.id).locked().first()
     if order is None:
@@ -215,19 +217,19 @@ def _is_current(session: CheckoutSession, conversation: Conversation) -> bool:
     return conversation.stripe_session_id in (None, session.id)
 
 
-def _apply_reversals(order: Order, conversation: Conversation) -> None:
-    """Let the order, which is saved, have what was said of its refunds and disputes before now."""
-    came_first = _apply_waiting_reversals(order)
-    if came_first or order.refunded_cents or order.dispute_status:
-        _settle(order, conversation)
+def _apply_waiting_reversals(order: Order, conversation: Conversation) -> None:
+    """Apply the refunds and disputes that arrived before their order, which is saved by now."""
+    found = _record_waiting_reversals(order)
+    if found or order.refunded_cents or order.dispute_status:
+        _sync(order, conversation)
 
 
-def _apply_waiting_reversals(order: Order) -> bool:
-    """Record the refunds and disputes that came before their order; whether there were any.
+def _record_waiting_reversals(order: Order) -> bool:
+    """Record the refunds and disputes that arrived before their order; True if there were any.
 
-    Rows that others hold are left to them. They are not waited for, since that would turn the
-    lock order round. Their holder is about to take the payment's lock, which is ours, and will
-    find the order; one that does not is made up for by process_events.
+    Skips locked events: waiting for one would reverse the lock order. Its transaction is about to
+    take the payment's lock, which this one holds, and will find the order; process_events retries
+    one that does not.
     """
     if not order.stripe_payment_intent_id:
         return False
@@ -236,19 +238,19 @@ def _apply_waiting_reversals(order: Order) -> bool:
     found = False
     for event in waiting.order_by("pk").locked(skip_locked=True):
         try:
-            said = REVERSAL_PARSERS[event.type](event.stripe_object)
+            update = REVERSAL_PARSERS[event.type](event.stripe_object)
         except ValueError:
-            continue  # not readable: it failed by itself, and must not fail a payment
-        if said is not None:
-            text = reversals.record(order, said, reversals.EventPosition.of_event(event))
+            continue  # not readable: its own handling fails, the payment must not
+        if update is not None:
+            text = reversals.record(order, update, reversals.EventPosition.of_event(event))
             text = f"order {order.pk}: {text}"
-            event.settle(EventStatus.PROCESSED, text, order.conversation_id)
+            event.mark_settled(EventStatus.PROCESSED, text, order.conversation_id)
             found = True
     return found
 
 
-def _settle(order: Order, conversation: Conversation) -> None:
-    """Make grant and conversation what the order's money says, once it was there at all."""
+def _sync(order: Order, conversation: Conversation) -> None:
+    """Save the order, and compute the conversation and the grants once the order is completed."""
     if order.status != OrderStatus.COMPLETED:
         order.save()
         return
@@ -260,35 +262,33 @@ def _settle(order: Order, conversation: Conversation) -> None:
 
 
 def _demote_to_duplicate(order: Order) -> None:
-    """Become a duplicate where the conversation was paid anew meanwhile."""
-    standing = Order.objects.good().filter(conversation=order.conversation_id, is_duplicate=False)
-    if standing.exclude(pk=order.pk).exists():
+    """Mark the order a duplicate if another good order pays the conversation; does not save."""
+    others = Order.objects.good().filter(conversation=order.conversation_id, is_duplicate=False)
+    if others.exclude(pk=order.pk).exists():
         order.is_duplicate = True
 
 
-def _issue(order: Order) -> int:
-    """Give the order its grant; returns the id of the grant's key."""
-    key = apikeys.issue(user_id=order.user_id, name=KEY_NAME, tier=order.tier)
-    order.grant = key.grant
-    return key.pk
+def _issue_key(order: Order) -> ApiKey:
+    """Create a grant of the order's tier and its first key."""
+    return apikeys.issue(user_id=order.user_id, name=KEY_NAME, tier=order.tier)
 
 
 def _sync_grants(orders: Iterable[Order]) -> None:
-    """Compute what the orders' grants are from all orders of each, under the grant's lock.
+    """Compute each grant of the orders from all of the grant's orders, under the grant's lock.
 
-    All orders and their conversation are locked and saved before any grant is locked.
+    The orders and their conversation are locked and saved before any grant is locked.
     """
     for grant_id in sorted({order.grant_id for order in orders if order.grant_id}):
         grant = apikeys.lock_grant(grant_id)
-        standing = list(Order.objects.good().filter(grant=grant, is_duplicate=False))
-        disputed = any(order.is_disputed for order in standing)
-        apikeys.update_grant(grant, revoked=not standing, suspended=disputed)
+        paying = list(Order.objects.good().filter(grant=grant, is_duplicate=False))
+        disputed = any(order.is_disputed for order in paying)
+        apikeys.update_grant(grant, revoked=not paying, suspended=disputed)
 
 
 def _sync_conversation(order: Order, conversation: Conversation) -> list[Order]:
-    """A good order pays its conversation; one whose money went back does not, but others may.
+    """Pay the conversation if the order is good; otherwise promote a duplicate or unpay it.
 
-    Returns the duplicate that has taken the order's place, if any.
+    Returns the promoted duplicate, if any.
     """
     if order.is_good:
         if not conversation.is_paid:
@@ -303,11 +303,8 @@ def _sync_conversation(order: Order, conversation: Conversation) -> list[Order]:
 
 
 def _promote_duplicate(order_id: int, conversation: Conversation) -> Order:
-    """Let a duplicate be the payment that stands; it gets a grant, unless it had one before."""
+    """Make a duplicate the order that pays the conversation; it gets a grant if it has none."""
     order = Order.objects.locked().get(pk=order_id)
-    order.is_duplicate = False
-    if order.grant_id is None:
-        _issue(order)
-    order.save()
+    order.promote(grant_id=order.grant_id or _issue_key(order).grant_id)
     conversation.mark_paid(order.stripe_session_id)
     return order

@@ -1,7 +1,7 @@
-"""Runs the webhook's own SQL as prepared statements.
+"""Execution of the webhook's hand-written SQL as prepared statements.
 
-Django's ORM takes several times as long to write a statement as PostgreSQL takes to execute it. The
-statements that every event needs are therefore written once; everything else uses the ORM.
+Django's ORM takes several times as long to build a statement as PostgreSQL takes to execute it, so
+the statements that every event needs are constants; everything else uses the ORM.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from psycopg import errors
 
 Parameters = Sequence[Any] | Mapping[str, Any]
 
-# Raised when a pooler has changed the server connection behind a prepared statement, or a
-# migration its columns.
+# Raised after a pooler has switched to a server connection without the prepared statement, or a
+# migration has changed its columns.
 _NOT_PREPARED = (
     errors.InvalidSqlStatementName,
     errors.DuplicatePreparedStatement,
@@ -31,10 +31,10 @@ class _Preparing:
 
 
 def execute(statement: LiteralString, parameters: Parameters) -> int:
-    """Execute a statement and return the number of rows it touched.
+    """Execute a statement and return the number of affected rows.
 
-    Where statements cannot stay prepared (behind some poolers), one execution fails, and this
-    process prepares none from then on.
+    If prepared statements do not work (behind some poolers), one execution fails and this process
+    stops preparing statements.
     """
     database = connections["default"]
     if database.vendor != "postgresql":

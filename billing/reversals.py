@@ -1,8 +1,8 @@
-"""Money that goes back: which of the things Stripe says about it counts.
+"""Refunds and disputes: resolve out-of-order updates into the order's state.
 
-Refunds and disputes are kept one by one under Stripe's ids, and what they mean for an order is
-computed anew from all of them. The result depends on what was said, not on the order it arrived
-in, nor on how often. Nothing here touches keys or conversations: that is billing.fulfilment.
+Each refund and dispute has its own row, and the order's columns are computed from all of its rows.
+The result does not depend on the order in which updates arrive, nor on repeats. Grants and
+conversations are changed by billing.fulfilment only.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from django.utils import timezone
 from billing.models import OPEN_DISPUTE, Dispute, DisputeStatus, Order, Refund, StripeEvent
 from billing.stripe import objects
 
-# A refund only ever moves to the right; a bank may send back what had succeeded.
+# A refund moves to the right only; the bank may return one that had succeeded.
 REFUND_ORDER = ("pending", "requires_action", "succeeded", "canceled", "failed")
 FAILED_REFUNDS = ("canceled", "failed")
 COUNTED_REFUNDS = ("pending", "requires_action", "succeeded")
 
-# So does a dispute up to its decision: an inquiry may become a dispute, never the reverse.
+# A dispute moves to the right too until it is decided: an inquiry may become a dispute.
 DISPUTE_ORDER = (
     DisputeStatus.WARNING_NEEDS_RESPONSE,
     DisputeStatus.WARNING_UNDER_REVIEW,
@@ -29,7 +29,7 @@ DISPUTE_ORDER = (
     DisputeStatus.NEEDS_RESPONSE,
     DisputeStatus.UNDER_REVIEW,
 )
-# A decision may be appealed and decided again, in a circle: only the clock can tell.
+# A decision can be appealed and decided again, so only Stripe's time orders these.
 DECISIONS_AND_APPEALS = (
     DisputeStatus.PREVENTED,
     DisputeStatus.WON,
@@ -38,6 +38,7 @@ DECISIONS_AND_APPEALS = (
     DisputeStatus.APPEAL_UNDER_REVIEW,
 )
 UNKNOWN = -1
+_ANY_TIME = datetime.min.replace(tzinfo=UTC)
 
 DISPUTE_SEVERITY = (
     DisputeStatus.LOST,
@@ -52,10 +53,10 @@ DISPUTE_SEVERITY = (
 
 @dataclass(frozen=True, slots=True)
 class EventPosition:
-    """When Stripe said something, to the second, and its place in our ledger."""
+    """The position of an event: Stripe's time in whole seconds, then its row in the event log."""
 
-    at: datetime
-    by: int
+    created_at: datetime
+    event_id: int
 
     @classmethod
     def of_event(cls, event: StripeEvent) -> EventPosition:
@@ -64,21 +65,21 @@ class EventPosition:
         return cls(datetime.fromtimestamp(seconds, UTC), event.pk)
 
 
-def record(order: Order, said: objects.Reversal, told: EventPosition) -> str:
-    """Note one thing Stripe said about the order, which is locked and will be saved by the caller.
+def record(order: Order, update: objects.Reversal, position: EventPosition) -> str:
+    """Record a refund or dispute update and recompute the order's columns; return a summary.
 
-    Brings the order's own columns up to all that is known. Returns what was noted, in words.
+    The caller has locked the order and saves it.
     """
-    if isinstance(said, objects.Dispute):
-        text = _record_dispute(order, said, told)
+    if isinstance(update, objects.DisputeUpdate):
+        text = _record_dispute(order, update, position)
         order.dispute_status = most_severe(order.disputes.values_list("status", flat=True))
         return text
-    if isinstance(said, objects.Refund):
-        text = _record_refund(order, said)
+    if isinstance(update, objects.RefundUpdate):
+        text = _record_refund(order, update)
     else:
-        text = _record_charge(order, said)
-    _sum_up_refunds(order)
-    return f"{text}, {order.refunded_cents} of {order.amount_cents} {order.currency} went back"
+        text = _record_charge(order, update)
+    _sum_refunds(order)
+    return f"{text}, {order.refunded_cents} of {order.amount_cents} {order.currency} refunded"
 
 
 def refund_precedence(status: str) -> int:
@@ -86,74 +87,76 @@ def refund_precedence(status: str) -> int:
     return REFUND_ORDER.index(status) if status in REFUND_ORDER else UNKNOWN
 
 
-def dispute_precedence(status: str, told: EventPosition) -> tuple[int, float, int]:
+def dispute_precedence(status: str, position: EventPosition) -> tuple[int, datetime, int]:
     """Higher is later in a dispute's life.
 
-    Events carry whole seconds only, so the clock decides among decisions and appeals alone, and
-    within one second the event that reached the ledger last does.
+    Events carry whole seconds only, so time decides among decisions and appeals alone, and within
+    one second the event that was recorded last does.
     """
     if status in DISPUTE_ORDER:
-        return (0, 0.0, DISPUTE_ORDER.index(DisputeStatus(status)))
+        return (0, _ANY_TIME, DISPUTE_ORDER.index(DisputeStatus(status)))
     if status in DECISIONS_AND_APPEALS:
-        return (1, told.at.timestamp(), told.by)
-    return (UNKNOWN, told.at.timestamp(), told.by)
+        return (1, position.created_at, position.event_id)
+    return (UNKNOWN, position.created_at, position.event_id)
 
 
 def most_severe(statuses: Iterable[str]) -> str:
-    """The status, among those of an order's disputes, that decides about its key."""
-    told = set(statuses)
-    return next((str(grave) for grave in DISPUTE_SEVERITY if grave in told), max(told, default=""))
+    """The dispute status that decides whether the order's grant works; "" without disputes."""
+    found = set(statuses)
+    known = (str(status) for status in DISPUTE_SEVERITY if status in found)
+    return next(known, max(found, default=""))
 
 
-def _record_refund(order: Order, said: objects.Refund) -> str:
-    refund = order.refunds.filter(stripe_refund_id=said.id).first() or Refund(
-        order=order, stripe_refund_id=said.id
+def _record_refund(order: Order, update: objects.RefundUpdate) -> str:
+    refund = order.refunds.filter(stripe_refund_id=update.id).first() or Refund(
+        order=order, stripe_refund_id=update.id
     )
-    if refund.pk and refund_precedence(said.status) <= refund_precedence(refund.status):
-        return f"refund {said.id} is {refund.status} already"
-    refund.amount_cents = said.amount_cents
-    refund.currency = said.currency
-    refund.status = said.status
+    if refund.pk and refund_precedence(update.status) <= refund_precedence(refund.status):
+        return f"refund {update.id} is already {refund.status}"
+    refund.amount_cents = update.amount_cents
+    refund.currency = update.currency
+    refund.status = update.status
     refund.save()
-    return f"refund {said.id} of {said.amount_cents} {said.currency} is {said.status}"
+    return f"refund {update.id} of {update.amount_cents} {update.currency} is {update.status}"
 
 
-def _record_charge(order: Order, said: objects.RefundedCharge) -> str:
-    if said.currency != order.currency and not said.is_full:
-        return f"the charge is in {said.currency}, and its sum says nothing here"
-    refunded = max(said.refunded_cents, order.amount_cents) if said.is_full else said.refunded_cents
+def _record_charge(order: Order, charge: objects.RefundedCharge) -> str:
+    if charge.currency != order.currency and not charge.is_full:
+        return f"the charge is in {charge.currency}: its sum does not count"
+    refunded = charge.refunded_cents
+    if charge.is_full:
+        refunded = max(refunded, order.amount_cents)
     order.charge_refunded_cents = max(order.charge_refunded_cents, refunded)
-    return f"the charge was seen with {said.refunded_cents} refunded"
+    return f"the charge has {charge.refunded_cents} refunded"
 
 
-def _sum_up_refunds(order: Order) -> None:
-    """Refunds count by id. The charge's own sum counts where a refund has not been told yet.
+def _sum_refunds(order: Order) -> None:
+    """Compute the order's refund columns from its refunds and the sum on its charge.
 
-    That sum is of one moment, and includes refunds that came back later: those are taken off, so
-    once every refund is known it adds nothing.
+    The charge's sum stands in for refunds that were not reported yet. It includes refunds that
+    failed later: these are subtracted, so that it adds nothing once every refund is known.
     """
     refunds = list(order.refunds.filter(currency=order.currency))
-    gone = sum(one.amount_cents for one in refunds if one.status in COUNTED_REFUNDS)
-    came_back = sum(one.amount_cents for one in refunds if one.status in FAILED_REFUNDS)
-    order.refunded_cents = max(gone, order.charge_refunded_cents - came_back, 0)
+    counted = sum(refund.amount_cents for refund in refunds if refund.status in COUNTED_REFUNDS)
+    failed = sum(refund.amount_cents for refund in refunds if refund.status in FAILED_REFUNDS)
+    order.refunded_cents = max(counted, order.charge_refunded_cents - failed, 0)
     in_full = order.refunded_cents > 0 and order.refunded_cents >= order.amount_cents
     order.refunded_at = (order.refunded_at or timezone.now()) if in_full else None
 
 
-def _record_dispute(order: Order, said: objects.Dispute, told: EventPosition) -> str:
-    dispute = order.disputes.filter(stripe_dispute_id=said.id).first() or Dispute(
-        order=order, stripe_dispute_id=said.id
+def _record_dispute(order: Order, update: objects.DisputeUpdate, position: EventPosition) -> str:
+    dispute = order.disputes.filter(stripe_dispute_id=update.id).first() or Dispute(
+        order=order, stripe_dispute_id=update.id
     )
     if dispute.pk:
-        before = dispute_precedence(
-            dispute.status, EventPosition(dispute.last_event_at, dispute.last_event_id)
-        )
-        if dispute_precedence(said.status, told) <= before:
-            return f"dispute {said.id} is {dispute.status} already"
-    dispute.amount_cents = said.amount_cents
-    dispute.currency = said.currency
-    dispute.reason = said.reason
-    dispute.status = said.status
-    dispute.last_event_at, dispute.last_event_id = told.at, told.by
+        recorded = EventPosition(dispute.last_event_at, dispute.last_event_id)
+        precedence = dispute_precedence(update.status, position)
+        if precedence <= dispute_precedence(dispute.status, recorded):
+            return f"dispute {update.id} is already {dispute.status}"
+    dispute.amount_cents = update.amount_cents
+    dispute.currency = update.currency
+    dispute.reason = update.reason
+    dispute.status = update.status
+    dispute.last_event_at, dispute.last_event_id = position.created_at, position.event_id
     dispute.save()
-    return f"dispute {said.id} is {said.status}"
+    return f"dispute {update.id} is {update.status}"

@@ -1,4 +1,4 @@
-"""The webhook endpoint, and the pages around a payment."""
+"""The webhook endpoint, and the pages of a payment."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rest_framework.exceptions import APIException, ParseError
 
 from billing import checkout
 from billing.events import log
-from billing.models import Order, OrderStatus
+from billing.models import Order
 from billing.stripe import client
 from billing.stripe.objects import DEFAULT_TIER
 
@@ -29,11 +29,11 @@ class NotProcessed(APIException):
     default_detail = "The event is stored, but processing it failed: send it again."
 
 
-@non_atomic_requests  # whatever is set: what is stored must outlive a failure to process it
+@non_atomic_requests  # with ATOMIC_REQUESTS, a failed handler would roll back the stored event
 @csrf_exempt
 @require_POST
 def webhook(request: HttpRequest) -> JsonResponse:
-    """`POST /api/webhooks/stripe`: verify the raw bytes, store, process, answer."""
+    """`POST /api/webhooks/stripe`: verify the raw bytes, store the event, handle it."""
     event = _stored_event(request)
     try:
         log.process_new(event)
@@ -43,7 +43,7 @@ def webhook(request: HttpRequest) -> JsonResponse:
 
 
 def _stored_event(request: HttpRequest) -> dict[str, Any]:
-    """The request's event, which is in the ledger now. Raises ParseError."""
+    """Verify and store the request's event. Raises ParseError."""
     try:
         event = client.verify(request.body, request.headers.get("Stripe-Signature", ""))
         return log.record(event)
@@ -53,17 +53,17 @@ def _stored_event(request: HttpRequest) -> dict[str, Any]:
         logger.warning("A webhook was refused: %s", reason)
         raise ParseError(str(reason), "invalid_signature") from None
     except log.MalformedEvent as reason:
-        logger.error("A signed event was refused: %s", reason)  # noqa: TRY400 - its text says all
+        logger.error("A signed event was refused: %s", reason)  # noqa: TRY400 - no traceback needed
         raise ParseError(str(reason), "malformed_event") from None
     except (ValueError, RecursionError):
-        logger.error("A signed body was refused: it is no JSON")  # noqa: TRY400
+        logger.error("A signed body was refused: it is not JSON")  # noqa: TRY400
         raise ParseError("The body is not readable JSON.", "malformed_event") from None
 
 
 @login_required
 @require_POST
 def pay(request: HttpRequest, conversation_id: int) -> HttpResponse:
-    """The Pay button: off to the hosted page."""
+    """The Pay button: redirect to Stripe's hosted page."""
     customer = checkout.Customer.of(request.user)
     try:
         session = checkout.start_checkout(customer, conversation_id, tier=DEFAULT_TIER)
@@ -82,32 +82,24 @@ def pay(request: HttpRequest, conversation_id: int) -> HttpResponse:
 @never_cache
 @require_safe
 def success(request: HttpRequest) -> HttpResponse:
-    """Where Checkout returns to: waits for the order, then offers to reveal its key.
+    """The page that Checkout returns to: wait for the order, then offer to reveal its key.
 
-    A GET reveals nothing, and the session id in its URL proves nothing: the order must be the
-    signed-in user's.
+    A GET reveals nothing, and knowing the session id is not enough: the order must belong to the
+    signed-in user.
     """
     order: Order | None = None
+    expired = False
     try:
         order = checkout.confirm(request.user.pk, request.GET.get("session_id", ""))
-        state = _state(order)
     except checkout.ConversationNotFound:
         raise Http404 from None
     except checkout.SessionExpired:
-        state = "expired"
+        expired = True
     except client.StripeFailed:
-        state = "confirming"  # the webhook will tell; the page asks again by itself
+        pass  # the webhook will deliver the result; the page reloads until then
     key = order.grant.issued_key if order and order.grant else None
-    context = {"order": order, "state": state, "key": key}
+    context = {"order": order, "expired": expired, "key": key}
     return render(request, "payment_success.html", context)
-
-
-def _state(order: Order | None) -> str:
-    if order is None:
-        return "confirming"
-    if order.status == OrderStatus.COMPLETED:
-        return "duplicate" if order.is_duplicate else "paid"
-    return str(order.status)
 
 
 @require_safe

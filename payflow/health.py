@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
 
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
@@ -13,9 +12,6 @@ from django.views.decorators.cache import never_cache
 from billing.models import EventStatus, StripeEvent
 
 logger = logging.getLogger(__name__)
-
-# Stripe retries a delivery within minutes: an event unsettled for longer needs a person.
-STUCK_AFTER = timedelta(minutes=15)
 
 
 @never_cache
@@ -49,7 +45,7 @@ def _migrations() -> str:
 
 def _events() -> str:
     """Stuck events fail the check. Unmatched events are only counted (`unmatched`)."""
-    stuck = StripeEvent.objects.stuck(for_longer_than=STUCK_AFTER)
+    stuck = StripeEvent.objects.stuck()
     parked = stuck.filter(parked_at__isnull=False).count()
     count = stuck.count()
     if parked:

@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 from apikeys.models import ApiKey
-from billing.models import DisputeStatus, Order
+from billing.models import Order
 
 
 def order_state(order: Order) -> str:
-    if order.is_disputed:
-        return "disputed"
-    if order.dispute_status == DisputeStatus.LOST:
-        return "lost in dispute"
-    if order.refunded_at:
-        return "refunded"
-    if order.refunded_cents:
-        return "partly refunded"
-    return "duplicate" if order.is_duplicate else str(order.status)
+    return str(order.state.label)
 
 
 def key_state(key: ApiKey) -> str:

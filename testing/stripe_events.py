@@ -1,6 +1,6 @@
-"""Builders of Stripe's objects and events, and the signature over them.
+"""Builders of Stripe's objects and events, and signed deliveries of them.
 
-Built, not recorded: a test states the facts that matter to it and gets the rest.
+Each builder takes the fields that matter to a test and fills in the rest.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def reference(conversation: Conversation) -> Json:
     }
 
 
-def session(conversation: Conversation, **facts: Any) -> Json:
-    """A Checkout Session that is complete and paid, unless `facts` say otherwise."""
+def session(conversation: Conversation, **fields: Any) -> Json:
+    """A Checkout Session that is complete and paid, unless `fields` say otherwise."""
     number = next(_numbers)
     return {
         "id": f"cs_test_{number}",
@@ -45,11 +45,11 @@ def session(conversation: Conversation, **facts: Any) -> Json:
         "livemode": False,
         "client_reference_id": str(conversation.pk),
         "metadata": reference(conversation),
-        **facts,
+        **fields,
     }
 
 
-def declined_intent(conversation: Conversation, **facts: Any) -> Json:
+def declined_intent(conversation: Conversation, **fields: Any) -> Json:
     """A PaymentIntent whose last attempt was declined."""
     return {
         "id": f"pi_{next(_numbers)}",
@@ -63,11 +63,11 @@ def declined_intent(conversation: Conversation, **facts: Any) -> Json:
             "message": "Your card has insufficient funds.",
         },
         "metadata": reference(conversation),
-        **facts,
+        **fields,
     }
 
 
-def refund(payment_intent: str, amount: int = 2000, **facts: Any) -> Json:
+def refund(payment_intent: str, amount: int = 2000, **fields: Any) -> Json:
     """A refund that succeeded."""
     return {
         "id": f"re_{next(_numbers)}",
@@ -79,12 +79,12 @@ def refund(payment_intent: str, amount: int = 2000, **facts: Any) -> Json:
         "payment_intent": payment_intent,
         "reason": None,
         "status": "succeeded",
-        **facts,
+        **fields,
     }
 
 
-def refunded_charge(payment_intent: str, refunded: int = 2000, **facts: Any) -> Json:
-    """A charge of 2000 of which so much went back, by all refunds together."""
+def refunded_charge(payment_intent: str, refunded: int = 2000, **fields: Any) -> Json:
+    """A charge of 2000, of which all refunds together are `refunded`."""
     return {
         "id": f"ch_of_{payment_intent}",
         "object": "charge",
@@ -97,12 +97,12 @@ def refunded_charge(payment_intent: str, refunded: int = 2000, **facts: Any) -> 
         "payment_intent": payment_intent,
         "refunded": refunded == 2000,
         "status": "succeeded",
-        **facts,
+        **fields,
     }
 
 
-def dispute(payment_intent: str, status: str = "needs_response", **facts: Any) -> Json:
-    """A dispute over the whole of a payment; a status `warning_…` makes it an inquiry."""
+def dispute(payment_intent: str, status: str = "needs_response", **fields: Any) -> Json:
+    """A dispute over a whole payment; a status `warning_…` makes it an inquiry."""
     return {
         "id": f"du_{next(_numbers)}",
         "object": "dispute",
@@ -114,11 +114,11 @@ def dispute(payment_intent: str, status: str = "needs_response", **facts: Any) -
         "payment_intent": payment_intent,
         "reason": "fraudulent",
         "status": status,
-        **facts,
+        **fields,
     }
 
 
-def event(kind: str, stripe_object: Json, **facts: Any) -> Json:
+def event(kind: str, stripe_object: Json, **fields: Any) -> Json:
     return {
         "id": f"evt_{next(_numbers)}",
         "object": "event",
@@ -129,13 +129,13 @@ def event(kind: str, stripe_object: Json, **facts: Any) -> Json:
         "request": {"id": None, "idempotency_key": None},
         "type": kind,
         "data": {"object": stripe_object},
-        **facts,
+        **fields,
     }
 
 
-def completed(conversation: Conversation, **facts: Any) -> Json:
+def completed(conversation: Conversation, **fields: Any) -> Json:
     """`checkout.session.completed` for a paid session of this conversation."""
-    return event("checkout.session.completed", session(conversation, **facts))
+    return event("checkout.session.completed", session(conversation, **fields))
 
 
 def signature(body: str, *, secret: str | None = None, at: float | None = None) -> str:

@@ -1,8 +1,7 @@
-"""Getting from Stripe what it could not deliver.
+"""Fetch the events that Stripe could not deliver.
 
-Stripe keeps events for 30 days and lists those that our endpoint did not accept. They are walked
-from the oldest, and each is stored and handled like a delivery; the last one's row is where the
-next run starts.
+Stripe keeps events for 30 days and lists those that our endpoint did not accept. They are read from
+the oldest on, and each is stored and handled like a delivery; the next run starts after the last.
 """
 
 from __future__ import annotations
@@ -13,28 +12,28 @@ from collections.abc import Generator
 from django.utils import timezone
 
 from billing.events import log, replay
-from billing.events.handlers import HANDLERS
+from billing.events.handlers import HANDLERS, PAYMENT_FAILED_ALIAS
 from billing.models import StripeEvent
 from billing.stripe import client
 
 logger = logging.getLogger(__name__)
 
-# Stripe does not know the alias, and refuses to filter by it.
-KINDS = sorted(set(HANDLERS) - {"payment_intent.failed"})
-REFUSED = "refused"
+# Stripe rejects a filter by a type that it does not know.
+EVENT_TYPES = sorted(set(HANDLERS) - {PAYMENT_FAILED_ALIAS})
+MALFORMED = "malformed"
 
 
 def fetch(*, from_start: bool = False) -> Generator[str, None, None]:
-    """Store and handle what was not delivered; yields what came of each, in a word.
+    """Store and handle the undelivered events; yield the resulting status of each.
 
-    Raises gateway.StripeFailed; what was done by then stays done.
+    Raises client.StripeFailed; the events handled before stay handled.
     """
     last = None if from_start else _last_fetched()
     try:
-        for event in client.undelivered_events(KINDS, after=last):
-            yield _take(event)
+        for event in client.undelivered_events(EVENT_TYPES, after=last):
+            yield _store_and_handle(event)
     except client.CursorGone:
-        # Older than 30 days: so is everything before it.
+        # It is older than 30 days, and so is everything before it.
         yield from fetch(from_start=True)
 
 
@@ -43,14 +42,14 @@ def _last_fetched() -> str | None:
     return fetched.order_by("fetched_at", "pk").values_list("event_id", flat=True).last()
 
 
-def _take(event: client.Json) -> str:
+def _store_and_handle(event: client.Json) -> str:
     try:
         log.record(event)
     except log.MalformedEvent as reason:
         logger.error("Event %s cannot be stored: %s", event.get("id"), reason)  # noqa: TRY400
-        return REFUSED
+        return MALFORMED
     event_id = str(event["id"])
-    # Before it is handled: whatever becomes of that, it is in the ledger now and process_events
-    # tries it again; and nobody may hold the row of a refund without asking for its payment.
+    # Committed before it is handled: if that fails, process_events retries it; and a transaction
+    # that has locked a refund's event must go on to lock its payment.
     StripeEvent.objects.filter(event_id=event_id).update(fetched_at=timezone.now())
-    return replay.again(event_id)
+    return replay.retry(event_id)

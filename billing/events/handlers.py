@@ -1,4 +1,4 @@
-"""Which event does what. A handler runs in the ledger's transaction and returns its outcome."""
+"""Event handlers by type. A handler runs in the transaction that settles its event."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from billing.models import IGNORE_UNMATCHED_AFTER, EventStatus, StripeEvent
 from billing.reversals import EventPosition
 from billing.stripe import objects
 
+# Not a type of Stripe's; the specification names it.
+PAYMENT_FAILED_ALIAS = "payment_intent.failed"
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an event is settled, what it did in words, and the conversation it is about."""
+    """The status for the event, a sentence about what was done, and the conversation concerned."""
 
     status: EventStatus
     text: str
@@ -23,13 +26,13 @@ class Outcome:
 
 
 def handle(event: StripeEvent) -> Outcome:
-    """Act on a stored event, whose row is locked.
+    """Handle a stored event whose row is locked.
 
-    Whatever it raises rolls everything back and is retried.
+    An exception rolls back everything that was done, and the event is retried.
     """
     handler = HANDLERS.get(event.type)
     if handler is None:
-        return Outcome(EventStatus.IGNORED, "of a type that is not handled")
+        return Outcome(EventStatus.IGNORED, "this type is not handled")
     try:
         return handler(event)
     except fulfilment.Unmatched as reason:
@@ -37,12 +40,12 @@ def handle(event: StripeEvent) -> Outcome:
 
 
 def _for_session(act: Callable[[objects.CheckoutSession], fulfilment.Result]) -> Handler:
-    """A handler that applies `act` to the event's Checkout Session, if it is ours."""
+    """A handler that applies `act` to the event's Checkout Session if it is ours."""
 
     def handler(event: StripeEvent) -> Outcome:
-        session = objects.checkout_session(event.stripe_object)
+        session = objects.parse_session(event.stripe_object)
         if session is None:
-            return _foreign()
+            return _not_ours()
         result = act(session)
         return Outcome(EventStatus.PROCESSED, result.text, session.reference.conversation_id)
 
@@ -55,45 +58,43 @@ def _completed(session: objects.CheckoutSession) -> fulfilment.Result:
 
 
 def _payment_failed(event: StripeEvent) -> Outcome:
-    """A declined attempt ends nothing: the session stays open and the customer may try again."""
+    """A declined attempt changes nothing: the session stays open and the customer may retry."""
     payment_intent = event.stripe_object
-    reference = objects.reference_in(payment_intent)
+    reference = objects.parse_reference(payment_intent)
     if reference is None:
-        return _foreign()
+        return _not_ours()
     livemode = bool(payment_intent.get("livemode"))
     conversation_id = fulfilment.find_conversation(reference, livemode=livemode)
     reason = objects.decline_reason(payment_intent)
     return Outcome(EventStatus.PROCESSED, reason, conversation_id)
 
 
-def _money_back(event: StripeEvent) -> Outcome:
-    """A refund or a dispute: it knows its PaymentIntent, and nothing of our metadata."""
-    said = objects.REVERSAL_PARSERS[event.type](event.stripe_object)
-    if said is None:
-        return Outcome(EventStatus.IGNORED, "of another product: it has no PaymentIntent")
+def _reversal(event: StripeEvent) -> Outcome:
+    """A refund or dispute: matched by its PaymentIntent, since it has none of our metadata."""
+    update = objects.REVERSAL_PARSERS[event.type](event.stripe_object)
+    if update is None:
+        return Outcome(EventStatus.IGNORED, "not ours: it has no PaymentIntent")
+    position = EventPosition.of_event(event)
     try:
-        result = fulfilment.apply_reversal(
-            said, EventPosition.of_event(event), livemode=event.livemode
-        )
+        result = fulfilment.apply_reversal(update, position, livemode=event.livemode)
     except fulfilment.WrongMode:
         raise
     except fulfilment.Unmatched:
-        if event.created_at > timezone.now() - IGNORE_UNMATCHED_AFTER or _payment_is_unsettled(
-            said
-        ):
+        is_recent = event.created_at > timezone.now() - IGNORE_UNMATCHED_AFTER
+        if is_recent or _payment_is_unsettled(update):
             raise
-        return Outcome(EventStatus.IGNORED, "of another product: its order never came")
+        return Outcome(EventStatus.IGNORED, "not ours: no order was recorded for it")
     return Outcome(EventStatus.PROCESSED, result.text, result.conversation_id)
 
 
-def _payment_is_unsettled(said: objects.Reversal) -> bool:
-    """Whether the payment itself is in the ledger and still to be done: then it is no stranger."""
-    of_payment = StripeEvent.objects.of_payment(said.payment_intent_id).unsettled()
+def _payment_is_unsettled(update: objects.Reversal) -> bool:
+    """True if this payment's checkout event is recorded but not handled yet."""
+    of_payment = StripeEvent.objects.of_payment(update.payment_intent_id).unsettled()
     return of_payment.filter(type__startswith="checkout.session.").exists()
 
 
-def _foreign() -> Outcome:
-    return Outcome(EventStatus.IGNORED, "of another product: it has no metadata of ours")
+def _not_ours() -> Outcome:
+    return Outcome(EventStatus.IGNORED, "not ours: it has no payflow metadata")
 
 
 Handler = Callable[[StripeEvent], Outcome]
@@ -103,8 +104,7 @@ HANDLERS: Mapping[str, Handler] = {
     "checkout.session.async_payment_succeeded": _for_session(fulfilment.fulfil),
     "checkout.session.async_payment_failed": _for_session(fulfilment.fail),
     "checkout.session.expired": _for_session(fulfilment.expire),
-    "payment_intent.payment_failed": _payment_failed,
-    # Not a name that Stripe uses; some senders do.
-    "payment_intent.failed": _payment_failed,
-    **dict.fromkeys(objects.REVERSAL_PARSERS, _money_back),
+    objects.PAYMENT_FAILED: _payment_failed,
+    PAYMENT_FAILED_ALIAS: _payment_failed,
+    **dict.fromkeys(objects.REVERSAL_PARSERS, _reversal),
 }

@@ -1,7 +1,7 @@
-"""The ledger: an event is stored before it is acted on, and settled in the act's own transaction.
+"""The event log: store an event, then handle and settle it in one transaction.
 
-Deduplication is by *settled*, not by *seen*: an event whose handling failed is handled again when
-it comes again, one that was settled does nothing.
+A repeated delivery of a settled event does nothing; one of an event whose handling failed handles
+it again.
 """
 
 from __future__ import annotations
@@ -24,10 +24,8 @@ logger = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
-_NUL = re.compile(
-    r"(?<!\\)((?:\\\\)*)\\u0000"
-)  # an escaped NUL, not an escaped backslash and u0000
-
+# An escaped NUL, not an escaped backslash followed by "u0000".
+_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 _RECORD = """
     INSERT INTO stripe_events
@@ -37,21 +35,21 @@ _RECORD = """
 
 
 class MalformedEvent(Exception):
-    """The text is signed but is not a snapshot event we can store. The text says why."""
+    """The body is signed but is not a snapshot event that can be stored. The text says why."""
 
 
 class EventLocked(Exception):
-    """Another process has the event right now."""
+    """Another process is handling the event."""
 
 
 class ProcessingFailed(Exception):
-    """The handler raised: nothing it did remains, and the event's row says what happened."""
+    """The handler raised and was rolled back; the event's row has the error."""
 
 
 def record(event: Json) -> Json:
-    """Store a verified event unless it is there already; racing deliveries store it once.
+    """Store a verified event once, however often it is delivered, and return it as stored.
 
-    Returns it as it is stored. Raises MalformedEvent.
+    Raises MalformedEvent.
     """
     _check(event)
     event, payload = _storable(event)
@@ -70,36 +68,36 @@ def record(event: Json) -> Json:
 
 
 def process_new(event: Json) -> None:
-    """Handle what `record` has just returned, by one word to the database if that will do.
+    """Handle a newly recorded event, using the fast path when it applies.
 
     Raises ProcessingFailed.
     """
-    with _failure_noted(event["id"]), transaction.atomic():
-        if not fast_path.settle(event):
-            _settle(_locked(event["id"]))
+    with _failure_recorded(event["id"]), transaction.atomic():
+        if not fast_path.try_fulfil(event):
+            _handle(_locked(event["id"]))
 
 
 def process(event_id: str, *, force: bool = False, skip_locked: bool = False) -> StripeEvent:
-    """Handle a stored event once: its effects and its settlement commit together.
+    """Handle a stored event once: its effects and its new status commit together.
 
-    Concurrent calls queue on the row, or with `skip_locked` raise EventLocked; all but the first find it
-    settled. `force` handles a settled event again, which changes nothing that was right. Raises
-    ProcessingFailed.
+    Concurrent calls wait for the row, or raise EventLocked with `skip_locked`; all but the first
+    find it settled. `force` handles a settled event again, which changes only what was wrong.
+    Raises ProcessingFailed.
     """
-    with _failure_noted(event_id), transaction.atomic():
+    with _failure_recorded(event_id), transaction.atomic():
         event = _locked(event_id, skip_locked=skip_locked)
-        _settle(event, force=force)
+        _handle(event, force=force)
         return event
 
 
 @contextmanager
-def _failure_noted(event_id: str) -> Iterator[None]:
+def _failure_recorded(event_id: str) -> Iterator[None]:
     try:
         yield
     except EventLocked:
         raise
     except Exception as error:
-        _note_failure(event_id, error)
+        _record_failure(event_id, error)
         raise ProcessingFailed(event_id) from error
 
 
@@ -110,27 +108,27 @@ def _locked(event_id: str, *, skip_locked: bool = False) -> StripeEvent:
     return event
 
 
-def _settle(event: StripeEvent, *, force: bool = False) -> None:
+def _handle(event: StripeEvent, *, force: bool = False) -> None:
     if event.is_settled and not force:
         return
     outcome = handlers.handle(event)
     if event.is_settled and event.status == outcome.status:
-        # Done again by force: what it did the first time is what staff want to read.
+        # Handled again by force: keep the outcome of the first time, which staff look for.
         event.attempts += 1
         event.save(update_fields=["attempts", "updated_at"])
     else:
-        event.settle(outcome.status, outcome.text, outcome.conversation_id)
+        event.mark_settled(outcome.status, outcome.text, outcome.conversation_id)
 
 
-def _note_failure(event_id: str, error: Exception) -> None:
-    """Leave the error on the row, in a transaction of its own that outlives the rollback."""
+def _record_failure(event_id: str, error: Exception) -> None:
+    """Record the error on the event's row, in a new transaction after the rollback."""
     logger.error("Event %s was not processed", event_id, exc_info=error)
     try:
         with transaction.atomic():
-            # Another delivery may have settled it meanwhile: that is never undone.
+            # Another delivery may have settled it in the meantime: leave that as it is.
             event = StripeEvent.objects.unsettled().locked().filter(event_id=event_id).first()
             if event is not None:
-                event.fail(error)
+                event.mark_failed(error)
     except DatabaseError:
         logger.exception("The failure of event %s could not be recorded", event_id)
         return
@@ -143,28 +141,28 @@ def _check(event: Json) -> None:
         raise MalformedEvent("Thin events are not handled: register a snapshot endpoint.")
     if event.get("object", "event") != "event":
         raise MalformedEvent("The body is not a Stripe event.")
-    for name, longest in (("id", 255), ("type", 128)):
+    for name, max_length in (("id", 255), ("type", 128)):
         value = event.get(name)
-        if not isinstance(value, str) or not _is_name(value, longest):
+        if not isinstance(value, str) or not _is_name(value, max_length):
             raise MalformedEvent(f"The event has no usable {name}.")
     data = event.get("data")
     if not isinstance(data, dict) or not isinstance(data.get("object"), dict):
         raise MalformedEvent("The event has no data.object.")
 
 
-def _is_name(text: str, longest: int) -> bool:
-    return 0 < len(text) <= longest and text.isascii() and text.isprintable()
+def _is_name(text: str, max_length: int) -> bool:
+    return 0 < len(text) <= max_length and text.isascii() and text.isprintable()
 
 
 def _storable(event: Json) -> tuple[Json, str]:
-    """The event and its JSON text, with a replacement for what PostgreSQL's jsonb cannot hold.
+    """The event and its JSON text, with the characters replaced that PostgreSQL's jsonb rejects.
 
-    That is NUL and half a surrogate pair: no payment is refused for one in somebody's name.
+    These are NUL and lone surrogates: one in a customer's name must not fail the payment.
     """
     try:
         text = json.dumps(event, ensure_ascii=False, allow_nan=False)
     except ValueError:
-        raise MalformedEvent("The event holds a number that is not finite.") from None
+        raise MalformedEvent("The event has a number that is not finite.") from None
     storable = text.encode(errors="replace").decode()
     if "\\u0000" in storable:
         storable = _NUL.sub(r"\1\\ufffd", storable)

@@ -1,7 +1,7 @@
-"""Handling stored events again: which ones, and one after the other.
+"""Handle stored events again: select them, iterate over them, retry each.
 
-Events are walked by primary key, a page at a time: memory stays flat however many there are, no
-transaction spans more than one event, and a run that was stopped goes on after its last id.
+Iteration is by primary key, a page at a time: memory use is constant, no transaction spans more
+than one event, and an interrupted run can continue after its last id.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from billing.events import log
-from billing.management.progress import FAILED
 from billing.models import (
     IGNORE_UNMATCHED_AFTER,
     EventStatus,
@@ -23,45 +22,45 @@ from billing.models import (
 )
 from billing.stripe import objects
 
-PAGE = 1000
-# A received event is somebody's work in progress, unless that somebody died.
+PAGE_SIZE = 1000
+# A received event is being handled, unless its process died.
 ABANDONED_AFTER = timedelta(minutes=1)
-HELD = "held by another process"
+LOCKED = "locked by another process"
 
 
-def walk(events: StripeEventQuerySet, *, after: int = 0) -> Iterator[tuple[int, str]]:
-    """(primary key, event id) of each, in the order in which they arrived."""
+def iter_by_pk(events: StripeEventQuerySet, *, after: int = 0) -> Iterator[tuple[int, str]]:
+    """(primary key, event id) of each event, in the order in which they were received."""
     while True:
-        page = events.filter(pk__gt=after).order_by("pk").values_list("pk", "event_id")[:PAGE]
-        rows = list(page)
+        page = events.filter(pk__gt=after).order_by("pk").values_list("pk", "event_id")
+        rows = list(page[:PAGE_SIZE])
         yield from rows
-        if len(rows) < PAGE:
+        if len(rows) < PAGE_SIZE:
             return
         after = rows[-1][0]
 
 
-def again(event_id: str, *, force: bool = False) -> str:
-    """Handle a stored event; what came of it, in a word. Never waits for who works on it now."""
+def retry(event_id: str, *, force: bool = False) -> str:
+    """Handle a stored event and return its status, or LOCKED. Never waits for a lock."""
     try:
         return str(log.process(event_id, force=force, skip_locked=True).status)
     except log.EventLocked:
-        return HELD
+        return LOCKED
     except log.ProcessingFailed:
-        return FAILED  # logged, and on the event's row
+        return str(EventStatus.FAILED)  # the error is logged and on the row
 
 
-def due() -> StripeEventQuerySet:
-    """What we have to try again by ourselves, now.
+def due_for_retry() -> StripeEventQuerySet:
+    """The events to handle again now.
 
-    Failed events whose pause is over, received ones that nobody works on any more, refunds and
-    disputes that have waited long enough to be another product's, and those whose order was
-    recorded just while somebody held their row.
+    These are failed events whose pause is over, received events whose process died, refunds and
+    disputes that were unmatched for so long that they are not ours, and those that were locked
+    while their order was recorded.
     """
     now = timezone.now()
     failed = Q(status=EventStatus.FAILED, parked_at=None)
     failed &= Q(next_attempt_at__lte=now) | Q(next_attempt_at=None)
     abandoned = Q(status=EventStatus.RECEIVED, created_at__lte=now - ABANDONED_AFTER)
-    foreign = Q(
+    not_ours = Q(
         status=EventStatus.UNMATCHED,
         type__in=objects.REVERSAL_PARSERS,
         created_at__lte=now - IGNORE_UNMATCHED_AFTER,
@@ -72,4 +71,4 @@ def due() -> StripeEventQuerySet:
         status__in=(EventStatus.UNMATCHED, EventStatus.IGNORED),
         type__in=objects.REVERSAL_PARSERS,
     )
-    return StripeEvent.objects.filter(failed | abandoned | foreign | missed)
+    return StripeEvent.objects.filter(failed | abandoned | not_ours | missed)

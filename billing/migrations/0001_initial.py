@@ -53,7 +53,7 @@ class Migration(migrations.Migration):
                 ("paid_at", models.DateTimeField(blank=True, null=True)),
                 (
                     "refunded_cents",
-                    models.BigIntegerField(db_default=0, help_text="What has gone back so far."),
+                    models.BigIntegerField(db_default=0, help_text="Refunded so far."),
                 ),
                 ("charge_refunded_cents", models.BigIntegerField(db_default=0, editable=False)),
                 (

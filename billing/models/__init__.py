@@ -8,7 +8,7 @@ from billing.models.events import (
     StripeEvent,
     StripeEventQuerySet,
 )
-from billing.models.orders import Order, OrderQuerySet, OrderStatus
+from billing.models.orders import Order, OrderQuerySet, OrderState, OrderStatus
 from billing.models.reversals import OPEN_DISPUTE, Dispute, DisputeStatus, Refund
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "EventStatus",
     "Order",
     "OrderQuerySet",
+    "OrderState",
     "OrderStatus",
     "Refund",
     "StripeEvent",

@@ -12,48 +12,51 @@ from django.utils import timezone
 
 
 class EventStatus(models.TextChoices):
-    RECEIVED = "received", "received"  # stored, not yet acted on
+    RECEIVED = "received", "received"  # stored, not handled yet
     PROCESSED = "processed", "processed"
     IGNORED = "ignored", "ignored"  # of a type we do not handle, or of another product
-    UNMATCHED = "unmatched", "unmatched"  # ours, but what it speaks of is not here
-    FAILED = "failed", "failed"  # its handler raised; it is tried again
+    UNMATCHED = "unmatched", "unmatched"  # ours, but its user, conversation or order is missing
+    FAILED = "failed", "failed"  # its handler raised; it is retried
 
 
 SETTLED = (EventStatus.PROCESSED, EventStatus.IGNORED)
 
-# Tried again after 15 s, 30 s, 1 min … at most 1 h: 12 attempts are some four hours.
-FIRST_PAUSE, MAX_PAUSE = timedelta(seconds=15), timedelta(hours=1)
+# Retried after 15 s, 30 s, 1 min … at most 1 h: 12 attempts take about four hours.
+MIN_PAUSE, MAX_PAUSE = timedelta(seconds=15), timedelta(hours=1)
 MAX_ATTEMPTS = 12
-ERROR_LENGTH = 2000
+MAX_ERROR_LENGTH = 2000
 
-# A refund or dispute may come before its payment, but not by more than Stripe's hours of retries.
+# A refund or dispute may arrive before its payment; Stripe retries deliveries for hours, not days.
 IGNORE_UNMATCHED_AFTER = timedelta(days=1)
+
+# Stripe retries a delivery within minutes: an event unsettled for longer needs attention.
+STUCK_AFTER = timedelta(minutes=15)
 
 
 class StripeEventQuerySet(models.QuerySet["StripeEvent"]):
     def unsettled(self) -> StripeEventQuerySet:
         return self.exclude(status__in=SETTLED)
 
-    def stuck(self, *, for_longer_than: timedelta) -> StripeEventQuerySet:
-        """Neither settled nor waiting for anything but another attempt."""
+    def stuck(self) -> StripeEventQuerySet:
+        """Received or failed, and still not settled after STUCK_AFTER."""
         return self.filter(
             status__in=(EventStatus.RECEIVED, EventStatus.FAILED),
-            created_at__lt=timezone.now() - for_longer_than,
+            created_at__lt=timezone.now() - STUCK_AFTER,
         )
 
     def of_payment(self, payment_intent_id: str) -> StripeEventQuerySet:
         return self.filter(payment_intent_id=payment_intent_id)
 
     def locked(self, *, skip_locked: bool = False) -> StripeEventQuerySet:
-        """Lock the rows until the transaction ends: the first lock of the order (docs).
+        """Lock the rows until the transaction ends; the first lock of the lock order.
 
-        `skip_locked` leaves out what others are working on, and never waits.
+        With `skip_locked` it never waits and leaves out rows that others have locked.
         """
         return self.select_for_update(no_key=True, skip_locked=skip_locked)
 
 
 class StripeEvent(models.Model):
-    """A verified event as it came. The payload is never changed and can be replayed at any time."""
+    """A verified event as received. Its payload never changes and can be replayed at any time."""
 
     event_id = models.CharField(max_length=255, unique=True)
     type = models.CharField(max_length=128)
@@ -63,7 +66,7 @@ class StripeEvent(models.Model):
     status = models.CharField(max_length=16, choices=EventStatus, db_default=EventStatus.RECEIVED)
     attempts = models.PositiveIntegerField(db_default=0)
     last_error = models.TextField(blank=True, db_default="")
-    # What it did, in words: "order 7 completed", "Your card was declined. (generic_decline)".
+    # What handling it did: "order 7 completed", "Your card was declined. (generic_decline)".
     outcome = models.TextField(blank=True, db_default="")
     conversation = models.ForeignKey(
         "conversations.Conversation",
@@ -72,16 +75,16 @@ class StripeEvent(models.Model):
         blank=True,
         related_name="stripe_events",
     )
-    # Of data.object: how support finds an event by what it is about.
+    # Of data.object, for search.
     object_id = models.CharField(max_length=255, blank=True, db_default="", db_index=True)
     payment_intent_id = models.CharField(max_length=255, blank=True, db_default="", db_index=True)
     created_at = models.DateTimeField("received at", db_default=Now(), editable=False)
     settled_at = models.DateTimeField(null=True, blank=True)
-    # When a failed event is tried again by us; NULL where that is not due.
+    # When process_events retries a failed event; NULL if no retry is due.
     next_attempt_at = models.DateTimeField(null=True, blank=True, editable=False)
-    # It failed too often: a person must look. Stripe's and staff's own retries still count.
+    # It failed MAX_ATTEMPTS times; only Stripe's and staff's retries can still settle it.
     parked_at = models.DateTimeField(null=True, blank=True, editable=False)
-    # Stripe could not deliver it, we went and got it.
+    # Set for an event that fetch_events read from the API.
     fetched_at = models.DateTimeField(null=True, blank=True, editable=False)
     updated_at = models.DateTimeField(auto_now=True, db_default=Now())
 
@@ -95,14 +98,14 @@ class StripeEvent(models.Model):
             ),
         )
         indexes = (
-            # What still needs doing is a handful of rows among millions.
+            # Unsettled events are a handful of rows among millions.
             models.Index(
                 fields=["created_at"],
                 name="stripe_events_unsettled",
                 condition=~Q(status__in=SETTLED),
             ),
-            # For staff: what is rare, newest first. The usual event of a payment is in neither, so
-            # that a webhook pays nothing for them.
+            # For staff: rare events, newest first. The usual event of a payment is in neither
+            # index, so they cost the webhook nothing.
             models.Index(
                 fields=["-id"],
                 name="stripe_events_ignored",
@@ -131,7 +134,7 @@ class StripeEvent(models.Model):
 
     @property
     def stripe_object(self) -> dict[str, Any]:
-        """What the event is about: its `data.object`."""
+        """The object the event is about: `data.object`."""
         found: dict[str, Any] = self.payload["data"]["object"]
         return found
 
@@ -139,31 +142,34 @@ class StripeEvent(models.Model):
     def is_parked(self) -> bool:
         return self.parked_at is not None
 
-    def settle(self, status: EventStatus, text: str, conversation_id: int | None) -> None:
-        """Record what was done about it, in the transaction that does it."""
+    def mark_settled(self, status: EventStatus, outcome: str, conversation_id: int | None) -> None:
+        """Record how it was handled, in the transaction that handles it.
+
+        An `unmatched` event is recorded here as well and stays unsettled.
+        """
         self.status = status
-        self.outcome = text
+        self.outcome = outcome
         self.conversation_id = conversation_id
         self.attempts += 1
         self.last_error = ""
         self.settled_at = timezone.now() if self.is_settled else None
         self.next_attempt_at = self.parked_at = None
-        self.save(update_fields=_SETTLEMENT)
+        self.save(update_fields=_SETTLED_FIELDS)
 
-    def fail(self, error: Exception) -> None:
-        """Record that its handler raised, and when to try again; too often, and it is parked."""
+    def mark_failed(self, error: Exception) -> None:
+        """Record that its handler raised and when to retry; park it after MAX_ATTEMPTS."""
         now = timezone.now()
         self.status = EventStatus.FAILED
         self.attempts += 1
-        self.last_error = f"{type(error).__name__}: {error}"[:ERROR_LENGTH]
+        self.last_error = f"{type(error).__name__}: {error}"[:MAX_ERROR_LENGTH]
         if self.attempts >= MAX_ATTEMPTS:
             self.parked_at = self.parked_at or now
             self.next_attempt_at = None
         else:
-            pause: timedelta = FIRST_PAUSE * 2 ** (self.attempts - 1)
+            pause: timedelta = MIN_PAUSE * 2 ** (self.attempts - 1)
             self.next_attempt_at = now + min(pause, MAX_PAUSE)
-        self.save(update_fields=_FAILURE)
+        self.save(update_fields=_FAILED_FIELDS)
 
 
-_FAILURE = ("status", "attempts", "last_error", "next_attempt_at", "parked_at", "updated_at")
-_SETTLEMENT = (*_FAILURE, "outcome", "conversation", "settled_at")
+_FAILED_FIELDS = ("status", "attempts", "last_error", "next_attempt_at", "parked_at", "updated_at")
+_SETTLED_FIELDS = (*_FAILED_FIELDS, "outcome", "conversation", "settled_at")

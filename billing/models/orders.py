@@ -1,4 +1,4 @@
-"""Orders: one for each Checkout Session that was paid, is being paid, or failed to be."""
+"""Orders: one for each Checkout Session with a completed, pending or failed payment."""
 
 from __future__ import annotations
 
@@ -6,26 +6,40 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from billing.models.reversals import OPEN_DISPUTE, DisputeStatus
 
 
 class OrderStatus(models.TextChoices):
-    PENDING = "pending", "pending"  # a delayed method: the money is on its way
+    PENDING = "pending", "pending"  # a delayed payment method: not confirmed yet
     COMPLETED = "completed", "completed"
     FAILED = "failed", "failed"
 
 
+class OrderState(models.TextChoices):
+    """The status together with duplicates, refunds and disputes: see Order.state."""
+
+    PENDING = "pending", "pending"
+    COMPLETED = "completed", "completed"
+    FAILED = "failed", "failed"
+    DUPLICATE = "duplicate", "duplicate"
+    PARTLY_REFUNDED = "partly_refunded", "partly refunded"
+    REFUNDED = "refunded", "refunded"
+    LOST = "lost", "lost in dispute"
+    DISPUTED = "disputed", "disputed"
+
+
 class OrderQuerySet(models.QuerySet["Order"]):
     def owned_by(self, user_id: int | None) -> OrderQuerySet:
-        """The rows of this user; of nobody (an anonymous user has no id), none."""
+        """The rows of this user; none for an anonymous user, who has no id."""
         return self.filter(user_id=user_id) if user_id else self.none()
 
     def completed(self) -> OrderQuerySet:
         return self.filter(status=OrderStatus.COMPLETED)
 
     def good(self) -> OrderQuerySet:
-        """Completed, and the money has not gone back: `Order.is_good` as a query."""
+        """Completed, not refunded and not lost in a dispute: `Order.is_good` as a query."""
         return self.completed().filter(refunded_at=None).exclude(dispute_status=DisputeStatus.LOST)
 
     def with_issued_key(self) -> OrderQuerySet:
@@ -38,7 +52,7 @@ class OrderQuerySet(models.QuerySet["Order"]):
 
 
 class Order(models.Model):
-    """One Checkout Session that was paid, is being paid, or failed to be."""
+    """The order of one Checkout Session with a completed, pending or failed payment."""
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="orders"
@@ -56,18 +70,18 @@ class Order(models.Model):
     status = models.CharField(max_length=16, choices=OrderStatus, db_default=OrderStatus.PENDING)
     tier = models.CharField(max_length=64, db_default="premium")
     livemode = models.BooleanField(db_default=False)
-    # The conversation is paid by another order: money is due back.
+    # Another order pays for the conversation: this one is to be refunded.
     is_duplicate = models.BooleanField("duplicate", db_default=False)
-    # NULL: not paid, or a duplicate that never was the payment that stands.
+    # NULL: not paid, or a duplicate that never paid for its conversation.
     grant = models.ForeignKey(
         "apikeys.Grant", on_delete=models.PROTECT, null=True, blank=True, related_name="orders"
     )
     paid_at = models.DateTimeField(null=True, blank=True)
-    refunded_cents = models.BigIntegerField(db_default=0, help_text="What has gone back so far.")
-    # The highest `amount_refunded` that the charge itself was seen with: see billing.returns.
+    refunded_cents = models.BigIntegerField(db_default=0, help_text="Refunded so far.")
+    # The highest `amount_refunded` seen on the charge itself: see billing.reversals.
     charge_refunded_cents = models.BigIntegerField(db_default=0, editable=False)
     refunded_at = models.DateTimeField("fully refunded at", null=True, blank=True)
-    # The most_severe of its disputes; empty: none.
+    # The status of its most severe dispute; empty without one.
     dispute_status = models.CharField(max_length=32, blank=True, db_default="")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(auto_now=True, db_default=Now())
@@ -91,7 +105,7 @@ class Order(models.Model):
         indexes = (
             models.Index(fields=["user", "-id"], name="orders_of_user"),
             models.Index(fields=["conversation", "-id"], name="orders_of_conversation"),
-            # For staff: the exceptions among the completed, newest first, and the days' sums.
+            # For staff: the exceptions, newest first, and the sums by day.
             models.Index(
                 fields=["status", "-id"],
                 name="orders_not_completed",
@@ -119,11 +133,48 @@ class Order(models.Model):
 
     @property
     def is_good(self) -> bool:
-        """Completed, and the money has not gone back."""
-        gone = self.refunded_at is not None or self.dispute_status == DisputeStatus.LOST
-        return self.status == OrderStatus.COMPLETED and not gone
+        """Completed, not refunded and not lost in a dispute."""
+        reversed_ = self.refunded_at is not None or self.dispute_status == DisputeStatus.LOST
+        return self.status == OrderStatus.COMPLETED and not reversed_
 
     @property
     def is_disputed(self) -> bool:
-        """The money of a dispute is away, and nobody knows yet whether it comes back."""
+        """True while a dispute that has taken the money is undecided."""
         return self.dispute_status in OPEN_DISPUTE
+
+    @property
+    def state(self) -> OrderState:
+        """What to call the order in one word or two, the most severe first."""
+        if self.is_disputed:
+            return OrderState.DISPUTED
+        if self.dispute_status == DisputeStatus.LOST:
+            return OrderState.LOST
+        if self.refunded_at:
+            return OrderState.REFUNDED
+        if self.refunded_cents:
+            return OrderState.PARTLY_REFUNDED
+        return OrderState.DUPLICATE if self.is_duplicate else OrderState(self.status)
+
+    def mark_pending(self) -> None:
+        """A delayed payment method was used: Stripe will report the result."""
+        self.status = OrderStatus.PENDING
+        self.save()
+
+    def fail(self) -> None:
+        """The payment failed for good."""
+        self.status = OrderStatus.FAILED
+        self.save()
+
+    def complete(self, *, grant_id: int | None) -> None:
+        """It is paid. Without a grant it is a duplicate: another order pays the conversation."""
+        self.status = OrderStatus.COMPLETED
+        self.paid_at = timezone.now()
+        self.grant_id = grant_id
+        self.is_duplicate = grant_id is None
+        self.save()
+
+    def promote(self, *, grant_id: int) -> None:
+        """A duplicate becomes the order that pays for its conversation."""
+        self.is_duplicate = False
+        self.grant_id = grant_id
+        self.save()

@@ -1,4 +1,4 @@
-"""Refunds and disputes, one row for each of Stripe's objects."""
+"""Refunds and disputes: one row for each of Stripe's objects."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from django.db.models.functions import Now
 
 
 class DisputeStatus(models.TextChoices):
-    """Stripe's own words (API version 2026-10-28)."""
+    """The statuses of Stripe's API version 2026-10-28."""
 
     WARNING_NEEDS_RESPONSE = "warning_needs_response", "inquiry, needs response"
     WARNING_UNDER_REVIEW = "warning_under_review", "inquiry, under review"
@@ -21,7 +21,7 @@ class DisputeStatus(models.TextChoices):
     LOST = "lost", "lost"
 
 
-# An inquiry is a question: no money has moved. A dispute has taken the money until it is won.
+# An inquiry (warning_…) has moved no money. A dispute has withdrawn it until it is won.
 OPEN_DISPUTE = (
     DisputeStatus.NEEDS_RESPONSE,
     DisputeStatus.UNDER_REVIEW,
@@ -31,13 +31,13 @@ OPEN_DISPUTE = (
 
 
 class Refund(models.Model):
-    """One refund of an order, as Stripe last told of it."""
+    """One refund of an order, as Stripe last reported it."""
 
     order = models.ForeignKey("billing.Order", on_delete=models.CASCADE, related_name="refunds")
     stripe_refund_id = models.CharField(max_length=255, unique=True)
     amount_cents = models.BigIntegerField(help_text="In the currency's smallest unit.")
     currency = models.CharField(max_length=3)
-    status = models.CharField(max_length=32)  # Stripe's words; a new one must not be an error
+    status = models.CharField(max_length=32)  # as Stripe sends it; a new one must not fail
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(auto_now=True, db_default=Now())
 
@@ -49,15 +49,15 @@ class Refund(models.Model):
 
 
 class Dispute(models.Model):
-    """One dispute over an order, as Stripe last told of it."""
+    """One dispute over an order, as Stripe last reported it."""
 
     order = models.ForeignKey("billing.Order", on_delete=models.CASCADE, related_name="disputes")
     stripe_dispute_id = models.CharField(max_length=255, unique=True)
     amount_cents = models.BigIntegerField(help_text="In the currency's smallest unit.")
     currency = models.CharField(max_length=3)
     reason = models.CharField(max_length=64, blank=True, db_default="")
-    status = models.CharField(max_length=32)  # Stripe's words; a new one must not be an error
-    # Which event said so, by Stripe's clock and by its place in the ledger: see billing.returns.
+    status = models.CharField(max_length=32)  # as Stripe sends it; a new one must not fail
+    # The event that reported it: Stripe's time and the event's row (reversals.EventPosition).
     last_event_at = models.DateTimeField(editable=False)
     last_event_id = models.BigIntegerField(editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)

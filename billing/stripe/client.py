@@ -1,7 +1,7 @@
-"""The only door to Stripe: the SDK is imported here and nowhere else.
+"""The Stripe client: the only module of the product that imports the SDK.
 
-What comes back is plain JSON, never an SDK object (those are not dicts, and pickled they contain
-the API key). Facts about the SDK are of stripe-python 16.1.0, tried.
+Its functions return plain JSON, never an SDK object: those are not dicts and contain the API key
+when pickled. Statements about the SDK were tested with stripe-python 16.1.0.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import functools
 import json
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -25,27 +25,39 @@ CONNECT_TIMEOUT, READ_TIMEOUT = 2, 15  # seconds, per try
 RETRIES = 2
 TOLERANCE = 300  # seconds a signature's timestamp may be off, in either direction
 
-stripe.enable_telemetry = False  # it would write a file below the home folder
+stripe.enable_telemetry = False  # it would write a file to the home directory
 
 
 class InvalidSignature(Exception):
-    """The body is not one that Stripe signed for us just now. The text says why."""
+    """The body has no valid, recent signature. The text says why."""
 
 
 class StripeFailed(Exception):
-    """Stripe refused, did not answer, or answered nonsense. The cause is logged."""
+    """Stripe refused, did not answer, or sent an unusable answer. The cause is logged.
+
+    `code` and `detail` are for the user.
+    """
+
+    code = "stripe_failed"
+    detail = "The payment provider did not answer as expected. Nothing was changed."
 
 
 class IdempotencyKeyReused(StripeFailed):
-    """The caller's idempotency key was used before for a different request."""
+    code = "idempotency_key_refused"
+    detail = "This Idempotency-Key was used before for a different request."
 
 
 class IdempotencyKeyInUse(StripeFailed):
-    """A request with the same idempotency key is still under way."""
+    code = "idempotency_key_in_use"
+    detail = "A request with this Idempotency-Key is in progress: try again in a moment."
+
+
+class RefundRefused(StripeFailed):
+    """Stripe refused to refund. The text is Stripe's own."""
 
 
 class CursorGone(Exception):
-    """Stripe no longer keeps the event that a list was to start behind."""
+    """Stripe no longer has the event that a list was to start after."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +70,11 @@ class CreatedSession:
 
 
 def verify(body: bytes, signature: str) -> Json:
-    """The event in `body`, if one of our webhook secrets signed it within five minutes of now.
+    """The event in `body`, if it was signed with a webhook secret within five minutes of now.
 
-    `signature` is the Stripe-Signature header. Raises InvalidSignature, and ValueError when the
-    body is signed but is not a JSON object. The SDK's construct_event would cost 25 times as
-    much; its verifier is the same.
+    `signature` is the Stripe-Signature header. Raises InvalidSignature, and ValueError if the body
+    is signed but is not a JSON object. The SDK's construct_event uses the same verifier but takes
+    25 times as long.
     """
     if not signature.isascii():  # the SDK's comparison raises TypeError
         raise InvalidSignature("The Stripe-Signature header is malformed.")
@@ -71,7 +83,7 @@ def verify(body: bytes, signature: str) -> Json:
     except UnicodeDecodeError:
         raise InvalidSignature("The body is not UTF-8.") from None
     _check_signature(text, signature)
-    event = json.loads(text, parse_constant=_no_constant)
+    event = json.loads(text, parse_constant=_reject_constant)
     if not isinstance(event, dict):
         raise ValueError("The body is not a JSON object.")  # noqa: TRY004 - it is the body's value
     return event
@@ -85,28 +97,28 @@ def _check_signature(text: str, signature: str) -> None:
         except stripe.SignatureVerificationError as error:
             cause = str(error.user_message or "The signature does not match.")
         else:
-            return _refuse_the_future(signature)
+            return _reject_future_timestamp(signature)
     raise InvalidSignature(cause)
 
 
-def _refuse_the_future(signature: str) -> None:
-    """The SDK checks only that a timestamp is not too old."""
+def _reject_future_timestamp(signature: str) -> None:
+    """The SDK rejects only timestamps that are too old."""
     timestamp = next(part[2:] for part in signature.split(",") if part.startswith("t="))
     if int(timestamp) > time.time() + TOLERANCE:
         raise InvalidSignature("The signature's timestamp is in the future.")
 
 
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON.")
+def _reject_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON.")
 
 
 def create_session(params: Json, *, idempotency_key: str | None) -> CreatedSession:
-    """Create a Checkout Session. Raises StripeFailed and its two kinds about idempotency."""
+    """Create a Checkout Session. Raises StripeFailed and its two idempotency subclasses."""
     options: Json = {"idempotency_key": idempotency_key} if idempotency_key else {}
     try:
         session = _client().v1.checkout.sessions.create(params, options)  # type: ignore[arg-type]
         plain = _plain(session)
-    except Exception as error:  # not all of the SDK's failures are StripeErrors
+    except Exception as error:  # the SDK also raises other exceptions than StripeError
         _fail("create a Checkout Session", error)
     session_id, url = plain.get("id"), plain.get("url")
     if not (isinstance(session_id, str) and session_id and isinstance(url, str) and url):
@@ -117,24 +129,14 @@ def create_session(params: Json, *, idempotency_key: str | None) -> CreatedSessi
 
 
 def retrieve_session(session_id: str) -> Json | None:
-    """A Checkout Session as it is now, with its PaymentIntent, None where Stripe knows none.
-
-    Raises StripeFailed.
-    """
-    try:
-        expanded = {"expand": ["payment_intent"]}
-        session = _client().v1.checkout.sessions.retrieve(session_id, expanded)  # type: ignore[arg-type]
-        return _plain(session)
-    except stripe.InvalidRequestError as error:
-        if error.http_status == 404 or error.code == "resource_missing":
-            return None
-        _fail("retrieve a Checkout Session", error)
-    except Exception as error:
-        _fail("retrieve a Checkout Session", error)
+    """A Checkout Session with its PaymentIntent; None if Stripe has none. Raises StripeFailed."""
+    options: Any = {"expand": ["payment_intent"]}
+    sessions = _client().v1.checkout.sessions
+    return _retrieve("a Checkout Session", lambda: sessions.retrieve(session_id, options))
 
 
 def expire_session(session_id: str) -> bool:
-    """Make an open session unpayable; False when it is not open any more. Raises StripeFailed."""
+    """Expire a session; False if it is not open any more. Raises StripeFailed."""
     try:
         _client().v1.checkout.sessions.expire(session_id)
     except stripe.InvalidRequestError:
@@ -144,32 +146,32 @@ def expire_session(session_id: str) -> bool:
     return True
 
 
-def undelivered_events(kinds: Sequence[str], *, after: str | None) -> Iterator[Json]:
+def undelivered_events(types: Sequence[str], *, after: str | None) -> Iterator[Json]:
     """Events of these types that our endpoint has not accepted, oldest first, up to 30 days old.
 
-    `after` is the id of an event to start behind. One page is in memory at a time. Raises
-    CursorGone when Stripe no longer knows that event, and StripeFailed.
+    They start after the event with the id `after`. One page is in memory at a time. Raises
+    CursorGone if Stripe no longer has that event, and StripeFailed.
     """
     if after is None:
-        oldest = _oldest_undelivered(kinds)
+        oldest = _oldest_undelivered(types)
         if oldest is None:
             return
         yield oldest
         after = str(oldest["id"])
     while True:
-        page = _undelivered_page(kinds, ending_before=after)
+        page = _undelivered_page(types, ending_before=after)
         yield from reversed(page["data"])
         if not (page["has_more"] and page["data"]):
             return
         after = page["data"][0]["id"]
 
 
-def _oldest_undelivered(kinds: Sequence[str]) -> Json | None:
-    """Stripe lists the newest first and has no other way to its oldest than page by page."""
+def _oldest_undelivered(types: Sequence[str]) -> Json | None:
+    """The oldest event: Stripe lists the newest first, so every page has to be read."""
     oldest: Json | None = None
     cursor: Json = {}
     while True:
-        page = _undelivered_page(kinds, **cursor)
+        page = _undelivered_page(types, **cursor)
         if page["data"]:
             oldest = page["data"][-1]
             cursor = {"starting_after": page["data"][-1]["id"]}
@@ -177,8 +179,8 @@ def _oldest_undelivered(kinds: Sequence[str]) -> Json | None:
             return oldest
 
 
-def _undelivered_page(kinds: Sequence[str], **cursor: str) -> Json:
-    params: Json = {"types": list(kinds), "delivery_success": False, "limit": 100, **cursor}
+def _undelivered_page(types: Sequence[str], **cursor: str) -> Json:
+    params: Json = {"types": list(types), "delivery_success": False, "limit": 100, **cursor}
     try:
         return _plain(_client().v1.events.list(params))  # type: ignore[arg-type]
     except stripe.InvalidRequestError as error:
@@ -195,9 +197,9 @@ def _client() -> stripe.StripeClient:
 
 @functools.lru_cache(maxsize=4)
 def _client_for(key: str, base: str) -> stripe.StripeClient:
-    """One client for a process: it is thread-safe and keeps its connections.
+    """The process's client: it is thread-safe and keeps its connections open.
 
-    The SDK's own defaults are no retry and a timeout of 80 seconds.
+    The SDK's defaults are no retries and a timeout of 80 seconds.
     """
     return stripe.StripeClient(
         key,
@@ -211,8 +213,21 @@ def _plain(stripe_object: stripe.StripeObject) -> Json:
     return dict(stripe_object.to_dict())
 
 
+def _retrieve(what: str, call: Callable[[], stripe.StripeObject]) -> Json | None:
+    """The object that `call` retrieves, None if Stripe has none. Raises StripeFailed."""
+    try:
+        return _plain(call())
+    except Exception as error:
+        missing = isinstance(error, stripe.InvalidRequestError) and (
+            error.http_status == 404 or error.code == "resource_missing"
+        )
+        if missing:
+            return None
+        _fail(f"retrieve {what}", error)
+
+
 def _fail(what: str, error: Exception) -> NoReturn:
-    """Log the cause and raise the StripeFailed that tells callers what they may know."""
+    """Log the cause and raise StripeFailed, which does not contain it."""
     logger.error("Stripe failed to %s: %s: %s", what, type(error).__name__, error)
     code = getattr(error, "code", None)
     if code == "idempotency_key_in_use":
@@ -222,15 +237,11 @@ def _fail(what: str, error: Exception) -> NoReturn:
     raise StripeFailed(what) from error
 
 
-class RefundRefused(StripeFailed):
-    """Stripe understood and will not refund. The text is Stripe's own."""
-
-
 def create_refund(payment_intent_id: str, *, amount: int, idempotency_key: str) -> str:
-    """Ask for money back, in the smallest unit, and return the refund's id.
+    """Create a refund, in the currency's smallest unit, and return its id.
 
-    What came of it is told by webhook. The same key asks once, however often it is sent. Raises
-    RefundRefused when nothing was refunded, and StripeFailed when that is not known.
+    Its result arrives by webhook. Repeats with the same key create one refund. Raises
+    RefundRefused if nothing was refunded, and StripeFailed if that is not known.
     """
     params: Any = {"payment_intent": payment_intent_id, "amount": amount}
     try:
@@ -244,14 +255,7 @@ def create_refund(payment_intent_id: str, *, amount: int, idempotency_key: str) 
 
 
 def payment_intent_of(charge_id: str) -> str | None:
-    """The PaymentIntent that a charge belongs to, None where there is none. Raises StripeFailed."""
-    try:
-        charge = _plain(_client().v1.charges.retrieve(charge_id))
-    except stripe.InvalidRequestError as error:
-        if error.http_status == 404 or error.code == "resource_missing":
-            return None
-        _fail("retrieve a charge", error)
-    except Exception as error:
-        _fail("retrieve a charge", error)
-    found = charge.get("payment_intent")
+    """The id of a charge's PaymentIntent; None if there is none. Raises StripeFailed."""
+    charge = _retrieve("a charge", lambda: _client().v1.charges.retrieve(charge_id))
+    found = charge.get("payment_intent") if charge else None
     return found if isinstance(found, str) else None

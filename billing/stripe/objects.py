@@ -1,6 +1,8 @@
-"""What payflow reads of Stripe's objects, and nothing else of them.
+"""Parsers of Stripe's objects: the fields that payflow reads, as typed values.
 
-The one place that knows their field names. Input is plain JSON, from an event or from the API.
+No other module of the product knows Stripe's field names. Input is plain JSON, from an event or
+from the API. A parser returns None for an object that is not ours and raises ValueError for one
+that is ours but cannot be read.
 """
 
 from __future__ import annotations
@@ -12,6 +14,9 @@ from typing import Any
 
 DEFAULT_TIER = "premium"
 
+# The type of the event that Stripe sends when an attempt to pay was declined.
+PAYMENT_FAILED = "payment_intent.payment_failed"
+
 _ID = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
 
 Json = dict[str, Any]
@@ -19,7 +24,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Whose payment an object belongs to, as our own metadata on it says."""
+    """The user, conversation and tier of a payment, from our metadata on Stripe's object."""
 
     user_id: int
     conversation_id: int
@@ -28,7 +33,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class CheckoutSession:
-    """A Checkout Session of ours. `amount_cents` is in the currency's smallest unit."""
+    """A Checkout Session that payflow created. Amounts are in the currency's smallest unit."""
 
     id: str
     reference: Reference
@@ -38,18 +43,18 @@ class CheckoutSession:
     amount_cents: int
     currency: str
     livemode: bool
-    # Known only where the API was asked; events carry no more than the PaymentIntent's id.
+    # Only the API's answer carries the PaymentIntent; an event has just its id.
     payment_failed: bool = False
 
     @property
     def is_paid(self) -> bool:
-        """Paid, or nothing to pay. Anything else, known or not, is not money."""
+        """Paid, or nothing to pay. An unknown status counts as not paid."""
         return self.payment_status in ("paid", "no_payment_required")
 
 
 @dataclass(frozen=True, slots=True)
-class Refund:
-    """One refund, by its own id."""
+class RefundUpdate:
+    """The state of one refund."""
 
     id: str
     payment_intent_id: str
@@ -60,7 +65,7 @@ class Refund:
 
 @dataclass(frozen=True, slots=True)
 class RefundedCharge:
-    """A charge of which something was refunded: the sum of its refunds, at that moment."""
+    """A charge with the sum of its refunds when the event was sent."""
 
     payment_intent_id: str
     refunded_cents: int
@@ -69,8 +74,8 @@ class RefundedCharge:
 
 
 @dataclass(frozen=True, slots=True)
-class Dispute:
-    """One dispute, by its own id. The status is one of models.DisputeStatus, or a newer one."""
+class DisputeUpdate:
+    """The state of one dispute. The status is a models.DisputeStatus, or one added later."""
 
     id: str
     payment_intent_id: str
@@ -80,11 +85,11 @@ class Dispute:
     status: str
 
 
-Reversal = Refund | RefundedCharge | Dispute
+Reversal = RefundUpdate | RefundedCharge | DisputeUpdate
 
 
-def reference_in(stripe_object: Json) -> Reference | None:
-    """The reference in an object's metadata, None when it is not (or not readably) ours."""
+def parse_reference(stripe_object: Json) -> Reference | None:
+    """The reference in an object's metadata; None without a readable one."""
     metadata = stripe_object.get("metadata")
     if not isinstance(metadata, dict):
         return None
@@ -95,12 +100,9 @@ def reference_in(stripe_object: Json) -> Reference | None:
     return Reference(int(str(user_id)), int(str(conversation_id)), tier)
 
 
-def checkout_session(stripe_object: Json) -> CheckoutSession | None:
-    """The session in a payment-mode Checkout Session object, None when it is not ours.
-
-    Raises ValueError when it is ours but its id or amount cannot be what Stripe sends.
-    """
-    reference = reference_in(stripe_object)
+def parse_session(stripe_object: Json) -> CheckoutSession | None:
+    """A Checkout Session in payment mode; None without our metadata. Raises ValueError."""
+    reference = parse_reference(stripe_object)
     if reference is None or stripe_object.get("mode", "payment") != "payment":
         return None
     return CheckoutSession(
@@ -116,12 +118,12 @@ def checkout_session(stripe_object: Json) -> CheckoutSession | None:
     )
 
 
-def refund(stripe_object: Json) -> Refund | None:
-    """The refund, None when it is not of a PaymentIntent: ours all are. Raises ValueError."""
+def parse_refund(stripe_object: Json) -> RefundUpdate | None:
+    """A refund; None without a PaymentIntent, which all of ours have. Raises ValueError."""
     payment_intent = payment_intent_id(stripe_object)
     if payment_intent is None:
         return None
-    return Refund(
+    return RefundUpdate(
         id=_object_id(stripe_object),
         payment_intent_id=payment_intent,
         amount_cents=_amount(stripe_object, "amount"),
@@ -130,8 +132,8 @@ def refund(stripe_object: Json) -> Refund | None:
     )
 
 
-def refunded_charge(stripe_object: Json) -> RefundedCharge | None:
-    """The charge, None when it is not of a PaymentIntent. Raises ValueError."""
+def parse_refunded_charge(stripe_object: Json) -> RefundedCharge | None:
+    """A refunded charge; None without a PaymentIntent. Raises ValueError."""
     payment_intent = payment_intent_id(stripe_object)
     if payment_intent is None:
         return None
@@ -143,12 +145,12 @@ def refunded_charge(stripe_object: Json) -> RefundedCharge | None:
     )
 
 
-def dispute(stripe_object: Json) -> Dispute | None:
-    """The dispute, None when it is not over a PaymentIntent. Raises ValueError."""
+def parse_dispute(stripe_object: Json) -> DisputeUpdate | None:
+    """A dispute; None without a PaymentIntent. Raises ValueError."""
     payment_intent = payment_intent_id(stripe_object)
     if payment_intent is None:
         return None
-    return Dispute(
+    return DisputeUpdate(
         id=_object_id(stripe_object),
         payment_intent_id=payment_intent,
         amount_cents=_amount(stripe_object, "amount"),
@@ -158,24 +160,24 @@ def dispute(stripe_object: Json) -> Dispute | None:
     )
 
 
-# The events that tell of money going back, and what reads their object.
+# The events about refunds and disputes, and the parser of each one's object.
 REVERSAL_PARSERS: Mapping[str, Callable[[Json], Reversal | None]] = {
-    "charge.refunded": refunded_charge,
-    "refund.created": refund,
-    "refund.updated": refund,
-    "refund.failed": refund,
-    # The name of refund.updated on older endpoints.
-    "charge.refund.updated": refund,
-    "charge.dispute.created": dispute,
-    "charge.dispute.updated": dispute,
-    "charge.dispute.closed": dispute,
-    "charge.dispute.funds_withdrawn": dispute,
-    "charge.dispute.funds_reinstated": dispute,
+    "charge.refunded": parse_refunded_charge,
+    "refund.created": parse_refund,
+    "refund.updated": parse_refund,
+    "refund.failed": parse_refund,
+    # Endpoints with an older API version send refund.updated under this name.
+    "charge.refund.updated": parse_refund,
+    "charge.dispute.created": parse_dispute,
+    "charge.dispute.updated": parse_dispute,
+    "charge.dispute.closed": parse_dispute,
+    "charge.dispute.funds_withdrawn": parse_dispute,
+    "charge.dispute.funds_reinstated": parse_dispute,
 }
 
 
 def payment_intent_id(stripe_object: Json) -> str | None:
-    """The PaymentIntent an object is or points to, be it expanded or not."""
+    """The id of the PaymentIntent that the object is or refers to, expanded or not."""
     if stripe_object.get("object") == "payment_intent":
         found = stripe_object.get("id")
     else:
@@ -186,7 +188,7 @@ def payment_intent_id(stripe_object: Json) -> str | None:
 
 
 def decline_reason(payment_intent: Json) -> str:
-    """Why a PaymentIntent's last attempt failed: "Your card was declined. (generic_decline)"."""
+    """Why the last attempt failed, e.g. "Your card was declined. (generic_decline)"."""
     error = payment_intent.get("last_payment_error")
     if not isinstance(error, dict):
         return "The payment failed; Stripe gave no reason."
@@ -196,7 +198,7 @@ def decline_reason(payment_intent: Json) -> str:
 
 
 def _payment_failed(payment_intent: object) -> bool:
-    """Whether a PaymentIntent, where it is expanded, has nothing under way any more."""
+    """True if the expanded PaymentIntent has failed and no attempt is in progress."""
     if not isinstance(payment_intent, dict):
         return False
     return payment_intent.get("status") in ("requires_payment_method", "canceled")

@@ -1,4 +1,4 @@
-"""The other side of billing's tests: a local Stripe."""
+"""Fixtures of billing's tests."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from sandbox.testing import RunningSandbox, running
 
 @pytest.fixture
 def local_stripe(settings: Settings) -> Iterator[RunningSandbox]:
-    """A Stripe that knows our endpoint and never reaches it."""
-    nobody = f"http://127.0.0.1:{free_port()}/api/webhooks/stripe"
-    with running(webhook=nobody, retry_delays=(), ack_timeout=0.1) as sandbox:
+    """A local Stripe whose webhook endpoint does not answer."""
+    unreachable = f"http://127.0.0.1:{free_port()}/api/webhooks/stripe"
+    with running(webhook=unreachable, retry_delays=(), ack_timeout=0.1) as sandbox:
         settings.STRIPE_API_BASE = sandbox.url
         yield sandbox

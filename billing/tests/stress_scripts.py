@@ -1,4 +1,4 @@
-"""What the storm tells of each payment, and how it must end whatever the storm does to it."""
+"""The scripts of the stress test: the events of each payment, and the state it must end in."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from conversations.models import Conversation
 from testing import stripe_events as stripe
 
 Json = stripe.Json
-SECOND = 60  # between two things Stripe says of one dispute
+INTERVAL = 60  # seconds between two events about one dispute
 
 
 @dataclass
 class Payment:
-    """One conversation's part in the storm. Nothing of it comes from the database."""
+    """The events of one conversation. Nothing of it is read from the database."""
 
     conversation_id: int
     user_id: int
@@ -23,12 +23,12 @@ class Payment:
     session_id: str = ""
     events: list[Json] = field(default_factory=list)
     later: list[Json] = field(default_factory=list)
-    """What only happens once we have dealt with `events`: a link is made, or a duplicate seen."""
+    """Events that happen only after `events` were handled: a new link, or a refunded duplicate."""
     expected: tuple[object, ...] = ()
 
     def __post_init__(self) -> None:
         self.conversation = Conversation(pk=self.conversation_id, user_id=self.user_id)
-        self.told = self.events
+        self.current = self.events
         self.begin_session()
         self.session_id = self.session["id"]
 
@@ -36,35 +36,35 @@ class Payment:
         self.session = stripe.session(self.conversation)
         self.intent = str(self.session["payment_intent"])
 
-    def go_on_later(self) -> None:
-        self.told = self.later
+    def continue_later(self) -> None:
+        self.current = self.later
 
     @property
     def all_events(self) -> list[Json]:
         return self.events + self.later
 
-    def checkout(self, kind: str, **facts: object) -> None:
-        self.tell(f"checkout.session.{kind}", {**self.session, **facts})
+    def checkout(self, kind: str, **fields: object) -> None:
+        self.add(f"checkout.session.{kind}", {**self.session, **fields})
 
-    def tell(self, kind: str, stripe_object: Json) -> None:
-        created = 1_700_000_000 + SECOND * len(self.all_events)
-        self.told.append(stripe.event(kind, stripe_object, created=created))
+    def add(self, kind: str, stripe_object: Json) -> None:
+        created = 1_700_000_000 + INTERVAL * len(self.all_events)
+        self.current.append(stripe.event(kind, stripe_object, created=created))
 
     def refund(self, *statuses: str, amount: int = 2000, before: int = 0) -> None:
-        """A refund's course, and the charge with what went back by it and `before` it."""
+        """A refund with these statuses, and its charge; `before` was refunded earlier."""
         refund = stripe.refund(self.intent, amount)
         for status in statuses:
             kind = "refund.failed" if status == "failed" else "refund.updated"
-            self.tell(kind, {**refund, "status": status})
-        self.tell("charge.refunded", stripe.refunded_charge(self.intent, before + amount))
+            self.add(kind, {**refund, "status": status})
+        self.add("charge.refunded", stripe.refunded_charge(self.intent, before + amount))
 
     def dispute(self, *statuses: str) -> None:
         dispute = stripe.dispute(self.intent, id=f"du_of_{self.intent}")
         for status in statuses:
-            self.tell("charge.dispute.updated", {**dispute, "status": status})
+            self.add("charge.dispute.updated", {**dispute, "status": status})
 
 
-# The end of a payment: its orders (duplicates in capitals), conversation, keys, refunded cents.
+# The expected state: orders (duplicates in capitals), conversation, keys, refunded cents.
 PAID = (("completed",), "paid", ("live",), 0)
 ENDED = (("completed",), "unpaid", ("revoked",))
 ANEW = (("completed", "completed"), "paid", ("live", "revoked"), 2000)
@@ -84,8 +84,8 @@ def free(p: Payment) -> object:
 
 def declined_first(p: Payment) -> object:
     intent = stripe.declined_intent(p.conversation, id=p.intent)
-    p.tell("payment_intent.payment_failed", intent)
-    p.tell("payment_intent.payment_failed", intent)
+    p.add("payment_intent.payment_failed", intent)
+    p.add("payment_intent.payment_failed", intent)
     return card(p)
 
 
@@ -113,14 +113,14 @@ def expired(p: Payment) -> object:
 
 def paid_twice(p: Payment) -> object:
     second = stripe.session(p.conversation)
-    p.tell("checkout.session.completed", second)
+    p.add("checkout.session.completed", second)
     p.checkout("completed")
     return ("COMPLETED", "completed"), "paid", ("live",), 0
 
 
 def paid_twice_and_duplicate_refunded(p: Payment) -> object:
     p.checkout("completed")
-    p.go_on_later()
+    p.continue_later()
     p.begin_session()
     p.checkout("completed")
     p.refund("pending", "succeeded")
@@ -129,7 +129,7 @@ def paid_twice_and_duplicate_refunded(p: Payment) -> object:
 
 def paid_twice_and_first_refunded(p: Payment) -> object:
     p.checkout("completed")
-    p.go_on_later()
+    p.continue_later()
     p.refund("succeeded")
     p.begin_session()
     p.checkout("completed")
@@ -144,7 +144,7 @@ def refunded(p: Payment) -> object:
 
 def refunded_and_bought_again(p: Payment) -> object:
     refunded(p)
-    p.go_on_later()
+    p.continue_later()
     p.begin_session()
     p.checkout("completed")
     return ANEW
@@ -253,7 +253,7 @@ SCRIPTS: tuple[Callable[[Payment], object], ...] = (
 
 
 def payments(rows: list[tuple[int, int]]) -> list[Payment]:
-    """A payment for each (conversation id, user id), the scripts in turn."""
+    """A payment for each (conversation id, user id), with the scripts in rotation."""
     made = []
     for number, (conversation_id, user_id) in enumerate(rows):
         script = SCRIPTS[number % len(SCRIPTS)]
@@ -265,15 +265,15 @@ def payments(rows: list[tuple[int, int]]) -> list[Payment]:
     return made
 
 
-def deliveries(told: list[Payment], *, seed: int) -> list[list[Json]]:
-    """Every event two to four times, all of them shuffled, in two waves.
+def deliveries(scripted: list[Payment], *, seed: int) -> list[list[Json]]:
+    """Every event two to four times, shuffled, in two waves.
 
-    The second is what happens later, among more repeats of what it follows.
+    The second wave has the later events, mixed with more repeats of the earlier ones.
     """
     dice = random.Random(seed)  # noqa: S311 - not a secret
-    first = [event for payment in told for event in payment.events]
-    later = [event for payment in told for event in payment.later]
-    repeats = [event for payment in told if payment.later for event in payment.events]
+    first = [event for payment in scripted for event in payment.events]
+    later = [event for payment in scripted for event in payment.later]
+    repeats = [event for payment in scripted if payment.later for event in payment.events]
     waves = [_repeated(first, dice), _repeated(later, dice) + repeats]
     for wave in waves:
         dice.shuffle(wave)

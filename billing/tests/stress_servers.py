@@ -1,4 +1,4 @@
-"""The servers that the storm goes over, and what is done to them meanwhile."""
+"""The servers of the stress test, the crashes of them, and the clients that deliver to them."""
 
 from __future__ import annotations
 
@@ -25,43 +25,43 @@ from devtools.service import Service
 from testing import stripe_events as stripe
 
 CLIENTS = 16
-PATIENCE = 240.0  # seconds for one delivery to be accepted, whatever happens
+DELIVERY_TIMEOUT = 240.0  # seconds for one delivery to be accepted
 PAUSE = 0.1
-SOON = 0.3  # seconds: a small storm is over in two
-RECOVERY = 30.0  # seconds within which what was killed must be replaced
+FIRST_PAUSE = 0.3  # seconds: a short run takes two
+RECOVERY_TIMEOUT = 30.0  # seconds for a killed process to be replaced
 
 ANSWER_TIMEOUT = 30.0
 
 
 @dataclass(frozen=True)
 class Span:
-    """From when to when something lasted, by the monotonic clock."""
+    """A period of the monotonic clock."""
 
-    began: float
+    started: float
     ended: float
 
-    def meets(self, other: Span) -> bool:
-        return self.began <= other.ended and other.began <= self.ended
+    def overlaps(self, other: Span) -> bool:
+        return self.started <= other.ended and other.started <= self.ended
 
 
 class RestartingCluster(Cluster):
-    """A durable PostgreSQL that is started again whenever it ends."""
+    """A durable PostgreSQL that is restarted whenever it ends."""
 
     def __init__(self) -> None:
         super().__init__(durable=True)
         self.outages: list[Span] = []
 
     def _postgres(self) -> list[str]:
-        again_and_again = 'while :; do "$0" "$@"; sleep 0.2; done'
-        return ["/bin/sh", "-c", again_and_again, *super()._postgres()]
+        restart_loop = 'while :; do "$0" "$@"; sleep 0.2; done'
+        return ["/bin/sh", "-c", restart_loop, *super()._postgres()]
 
     def crash(self) -> None:
-        """What `pg_ctl stop -m immediate` does: no checkpoint, no goodbye, recovery at start."""
-        began = time.monotonic()
+        """Stop as `pg_ctl stop -m immediate` does: no checkpoint, recovery at the next start."""
+        started = time.monotonic()
         pid = (self._data / "postmaster.pid").read_text().splitlines()[0]
         os.kill(int(pid), signal.SIGQUIT)
         wait_until(lambda: not Path(f"/proc/{pid}").exists() and self._is_up())
-        self.outages.append(Span(began, time.monotonic()))
+        self.outages.append(Span(started, time.monotonic()))
 
     def _is_up(self) -> bool:
         try:
@@ -84,19 +84,19 @@ class App:
     kills: list[Span] = field(default_factory=list)
 
     def kill_a_worker(self) -> None:
-        """SIGKILL a worker, the young and the old in turn; gunicorn starts another."""
+        """SIGKILL a worker, alternately the youngest and the oldest; gunicorn starts another."""
         master = self.pid_file.read_text().strip()
         children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
         if children:
             pid = children[-(len(self.kills) % 2)]
-            began = time.monotonic()
+            started = time.monotonic()
             os.kill(int(pid), signal.SIGKILL)
             wait_until(lambda: not Path(f"/proc/{pid}").exists())
-            self.kills.append(Span(began, time.monotonic()))
+            self.kills.append(Span(started, time.monotonic()))
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + RECOVERY
+    deadline = time.monotonic() + RECOVERY_TIMEOUT
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.005)
@@ -104,7 +104,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 @contextmanager
 def running_app(cluster: Cluster, directory: Path) -> Iterator[App]:
-    """The app on a database with all migrations."""
+    """The app on a migrated database."""
     environment = {
         **os.environ,
         "DATABASE_URL": cluster.url(),
@@ -122,11 +122,11 @@ def running_app(cluster: Cluster, directory: Path) -> Iterator[App]:
 
 @contextmanager
 def every(seconds: float, act: Callable[[], None]) -> Iterator[None]:
-    """Do it soon, and again and again for as long as the block lasts."""
+    """Call `act` after FIRST_PAUSE and then every `seconds` until the block ends."""
     stop = threading.Event()
 
     def run() -> None:
-        pause = SOON
+        pause = FIRST_PAUSE
         while not stop.wait(pause):
             act()
             pause = seconds
@@ -142,18 +142,18 @@ def every(seconds: float, act: Callable[[], None]) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Failure:
-    """A delivery that was not accepted. It lasted from the last answer over its connection on."""
+    """A delivery that was not accepted; its span starts at the connection's previous answer."""
 
     event: str
     during: Span
     status: int | None
-    """None: there was no answer."""
+    """None without an answer."""
     text: str
 
 
 @dataclass
 class Answers:
-    """How the deliveries of one storm were answered."""
+    """The answers to the deliveries of one run."""
 
     statuses: Counter[int | None] = field(default_factory=Counter)
     acknowledged: set[str] = field(default_factory=set)
@@ -162,7 +162,7 @@ class Answers:
 
 
 def send_all(port: int, deliveries: list[stripe.Json], answers: Answers) -> None:
-    """Deliver by 16 clients, each of which repeats a delivery until it is answered with 2xx."""
+    """Deliver with 16 clients, each of which repeats a delivery until the answer is 200."""
     queue = iter(deliveries)
 
     def client() -> None:
@@ -185,16 +185,16 @@ class Sender:
     def __init__(self, port: int, answers: Answers) -> None:
         self._connection = http.client.HTTPConnection(LOOPBACK, port, timeout=ANSWER_TIMEOUT)
         self._answers = answers
-        self._asked = time.monotonic()
+        self._sent_at = time.monotonic()
 
     def close(self) -> None:
         self._connection.close()
 
     def deliver(self, event: stripe.Json) -> None:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + DELIVERY_TIMEOUT
         while time.monotonic() < deadline:
-            # Whoever answered the last question may have died before the answer was read.
-            since, self._asked = self._asked, time.monotonic()
+            # The worker of the previous request may have died before its answer was read.
+            since, self._sent_at = self._sent_at, time.monotonic()
             status, text = self._post(json.dumps(event))
             with self._answers.lock:
                 self._answers.statuses[status] += 1
@@ -204,16 +204,18 @@ class Sender:
                 during = Span(since, time.monotonic())
                 self._answers.failures.append(Failure(event["id"], during, status, text))
             time.sleep(PAUSE)
-        told = [one for one in self._answers.failures if one.event == event["id"]]
-        raise TimeoutError(f"{event['id']} was not accepted within {PATIENCE} s: {told}")
+        failures = [each for each in self._answers.failures if each.event == event["id"]]
+        raise TimeoutError(
+            f"{event['id']} was not accepted within {DELIVERY_TIMEOUT} s: {failures}"
+        )
 
     def _post(self, body: str) -> tuple[int | None, str]:
-        """The answer's status and text; None when there was no answer."""
+        """The answer's status and text; None and the error without an answer."""
         headers = {"Content-Type": "application/json", "Stripe-Signature": stripe.signature(body)}
         try:
             self._connection.request("POST", stripe.URL, body, headers)
             response = self._connection.getresponse()
             return response.status, response.read().decode()
         except (http.client.HTTPException, OSError) as error:
-            self.close()  # the next request opens it again
+            self.close()  # the next request opens a new one
             return None, repr(error)

@@ -1,8 +1,7 @@
-"""Whatever order the events of a payment arrive in, and however often: one result.
+"""Property tests: the result does not depend on the order or repetition of events.
 
-Left out are two decisions of one dispute within a second. Of two payments of one conversation the
-first to be heard of gets the key: what is compared of them is the money of each, and that the key
-is where it belongs.
+Not covered: two decisions of one dispute within one second. Of two payments of one conversation,
+the first to arrive gets the key, so only their amounts and the invariants are compared.
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ from testing.invariants import assert_invariants
 
 pytestmark = [pytest.mark.django_db, pytest.mark.timeout(1800)]
 
-# `make soak` asks for more.
+# `make soak` runs more.
 EXAMPLES = int(os.environ.get("STRESS_EXAMPLES", "15"))
 
-Story = list[tuple[str, dict[str, Any]]]  # event types, and what is special about their object
+History = list[tuple[str, dict[str, Any]]]  # event types, and fields of their object
 
-PAYMENTS: list[Story] = [
+PAYMENTS: list[History] = [
     [("checkout.session.completed", {})],
     [
         ("checkout.session.completed", {"payment_status": "unpaid"}),
@@ -44,7 +43,7 @@ PAYMENTS: list[Story] = [
         ("payment_intent.payment_failed", {}),
         ("checkout.session.completed", {}),
     ],
-    # Noise that Stripe does not send together; success must win all the same.
+    # Events that Stripe does not send together; success must win.
     [
         ("checkout.session.async_payment_failed", {"payment_status": "unpaid"}),
         ("checkout.session.completed", {}),
@@ -69,26 +68,26 @@ DISPUTE_COURSES = [
 
 
 @st.composite
-def stories(draw: st.DrawFn) -> Story:
-    """A payment with up to three refunds and two disputes, in the order in which they happened."""
-    story = list(draw(st.sampled_from(PAYMENTS)))
-    happened = draw(st.permutations(range(5)))[: draw(st.integers(0, 5))]
+def payment_histories(draw: st.DrawFn) -> History:
+    """A payment with up to three refunds and two disputes, in chronological order."""
+    history = list(draw(st.sampled_from(PAYMENTS)))
+    occurred = draw(st.permutations(range(5)))[: draw(st.integers(0, 5))]
     live: dict[int, int] = {}
-    for number in happened:
+    for number in occurred:
         if number < 3:
-            story += refund_events(draw, number, live)
+            history += refund_events(draw, number, live)
         else:
-            story += dispute_events(draw, number)
-    return story
+            history += dispute_events(draw, number)
+    return history
 
 
-def refund_events(draw: st.DrawFn, number: int, live: dict[int, int]) -> Story:
-    """One refund's course, with the charge's sum as it was after each step."""
+def refund_events(draw: st.DrawFn, number: int, live: dict[int, int]) -> History:
+    """The events of one refund, with the charge's sum after each step."""
     left = 2000 - sum(live.values())
     if not left:
         return []
     amount = draw(st.sampled_from([left, max(1, left // 2), 1]))
-    events: Story = []
+    events: History = []
     for status in draw(st.sampled_from(REFUND_COURSES)):
         live[number] = 0 if status in ("failed", "canceled") else amount
         kind = draw(st.sampled_from(["refund.created", "refund.updated", "charge.refund.updated"]))
@@ -97,7 +96,7 @@ def refund_events(draw: st.DrawFn, number: int, live: dict[int, int]) -> Story:
     return events
 
 
-def dispute_events(draw: st.DrawFn, number: int) -> Story:
+def dispute_events(draw: st.DrawFn, number: int) -> History:
     kinds = st.sampled_from(["created", "updated", "closed", "funds_withdrawn"])
     return [
         (f"charge.dispute.{draw(kinds)}", {"number": number, "status": status})
@@ -105,62 +104,62 @@ def dispute_events(draw: st.DrawFn, number: int) -> Story:
     ]
 
 
-def build(*told: Story) -> tuple[Conversation, list[stripe.Json]]:
-    """A fresh conversation that waits for a session, and a story's events about each session."""
+def build(*histories: History) -> tuple[Conversation, list[stripe.Json]]:
+    """A new conversation with a link, and the events of each session's history."""
     conversation = ConversationFactory.create(user=UserFactory.create())
-    sessions = [stripe.session(conversation) for _ in told]
+    sessions = [stripe.session(conversation) for _ in histories]
     conversation.mark_pending(sessions[0]["id"])
-    happened = [
-        one
-        for session, story in zip(sessions, told, strict=True)
-        for one in objects(conversation, session, story)
+    occurred = [
+        each
+        for session, history in zip(sessions, histories, strict=True)
+        for each in objects(conversation, session, history)
     ]
     events = [
         stripe.event(kind, stripe_object, created=1_700_000_000 + 60 * minute)
-        for minute, (kind, stripe_object) in enumerate(happened)
+        for minute, (kind, stripe_object) in enumerate(occurred)
     ]
     return conversation, events
 
 
 def objects(
-    conversation: Conversation, session: stripe.Json, story: Story
+    conversation: Conversation, session: stripe.Json, history: History
 ) -> Iterator[tuple[str, stripe.Json]]:
     intent = session["payment_intent"]
-    for kind, special in story:
-        of_this = {**special, "id": f"{special.get('number')}_of_{intent}"}
-        of_this.pop("number", None)
+    for kind, fields in history:
+        own_fields = {**fields, "id": f"{fields.get('number')}_of_{intent}"}
+        own_fields.pop("number", None)
         if kind.startswith("checkout"):
-            yield kind, {**session, **special}
+            yield kind, {**session, **fields}
         elif kind.startswith("payment_intent"):
             yield kind, stripe.declined_intent(conversation, id=intent)
         elif kind == "charge.refunded":
-            yield kind, stripe.refunded_charge(intent, special["refunded"])
+            yield kind, stripe.refunded_charge(intent, fields["refunded"])
         elif "dispute" in kind:
-            yield kind, stripe.dispute(intent, **of_this)
+            yield kind, stripe.dispute(intent, **own_fields)
         else:
-            yield kind, stripe.refund(intent, **of_this)
+            yield kind, stripe.refund(intent, **own_fields)
 
 
-def tell(events: list[stripe.Json]) -> None:
+def deliver(events: list[stripe.Json]) -> None:
     for event in events:
         assert stripe.deliver(event).status_code == 200
 
 
 def result(conversation: Conversation) -> dict[str, Any]:
-    """All that anybody can see of a conversation with one payment, but ids and times."""
+    """The state of a conversation with one payment, without ids and times."""
     conversation.refresh_from_db()
     order = Order.objects.get(conversation=conversation)
-    key = ApiKey.objects.filter(user=conversation.user_id)
+    keys = ApiKey.objects.filter(user=conversation.user_id)
     return {
         "conversation": conversation.payment_status,
         "duplicate": order.is_duplicate,
         "money": money(order),
-        "keys": [(one.revoked_at is not None, one.suspended_at is not None) for one in key],
+        "keys": [(key.revoked_at is not None, key.suspended_at is not None) for key in keys],
     }
 
 
 def money(order: Order) -> dict[str, Any]:
-    """All that is known of an order's own money."""
+    """The amounts and statuses of an order, its refunds and its disputes."""
     events = StripeEvent.objects.filter(payment_intent_id=order.stripe_payment_intent_id)
     return {
         "order": (order.status, order.amount_cents, order.dispute_status),
@@ -171,46 +170,48 @@ def money(order: Order) -> dict[str, Any]:
     }
 
 
-def moneys(conversation: Conversation) -> list[dict[str, Any]]:
-    """The money of each order, in the order in which their sessions were made."""
+def all_money(conversation: Conversation) -> list[dict[str, Any]]:
+    """`money` of each order, by the creation of their sessions."""
     orders = Order.objects.filter(conversation=conversation)
-    return [money(one) for one in sorted(orders, key=lambda one: int(one.stripe_session_id[8:]))]
+    return [
+        money(order) for order in sorted(orders, key=lambda order: int(order.stripe_session_id[8:]))
+    ]
 
 
-thoroughly = settings(
+many_examples = settings(
     max_examples=EXAMPLES,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 
-def disordered(data: st.DataObject, events: list[stripe.Json]) -> list[stripe.Json]:
-    """All of them, some repeatedly, in any order."""
+def shuffled(data: st.DataObject, events: list[stripe.Json]) -> list[stripe.Json]:
+    """All events, some repeated, in any order."""
     repeated = data.draw(st.lists(st.sampled_from(events), max_size=len(events)))
     return data.draw(st.permutations(events + repeated))
 
 
-@thoroughly
-@given(story=stories(), data=st.data())
-def test_duplicates_and_disorder_end_as_the_story_did(
-    db: None, story: Story, data: st.DataObject
+@many_examples
+@given(history=payment_histories(), data=st.data())
+def test_repeats_and_any_order_give_the_same_result(
+    db: None, history: History, data: st.DataObject
 ) -> None:
-    in_order, events = build(story)
-    tell(events)
-    in_disorder, events = build(story)
-    tell(disordered(data, events))
-    assert result(in_disorder) == result(in_order)
+    in_order, events = build(history)
+    deliver(events)
+    out_of_order, events = build(history)
+    deliver(shuffled(data, events))
+    assert result(out_of_order) == result(in_order)
 
 
-@thoroughly
-@given(first=stories(), second=stories(), data=st.data())
-def test_two_payments_of_one_conversation_leave_one_key_and_the_money_of_each(
-    db: None, first: Story, second: Story, data: st.DataObject
+@many_examples
+@given(first=payment_histories(), second=payment_histories(), data=st.data())
+def test_two_payments_of_one_conversation_give_one_key_and_the_amounts_of_each(
+    db: None, first: History, second: History, data: st.DataObject
 ) -> None:
     in_order, events = build(first, second)
-    tell(events)
-    in_disorder, events = build(first, second)
-    tell(disordered(data, events))
-    assert moneys(in_disorder) == moneys(in_order)
+    deliver(events)
+    out_of_order, events = build(first, second)
+    deliver(shuffled(data, events))
+    assert all_money(out_of_order) == all_money(in_order)
     assert_invariants(in_order)
-    assert_invariants(in_disorder)
+    assert_invariants(out_of_order)

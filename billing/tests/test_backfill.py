@@ -1,4 +1,4 @@
-"""Events that never arrived and payments that were never told of, against a local Stripe."""
+"""fetch_events and reconcile_orders against a local Stripe."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.http]
 
 
 def start(conversation: Conversation) -> str:
-    """Hand out a link; returns the session's id."""
+    """Create a link and return the session's id."""
     customer = checkout.Customer.of(conversation.user)
     return checkout.start_checkout(customer, conversation.pk).id
 
@@ -32,13 +32,13 @@ def paid(conversation: Conversation) -> bool:
     return conversation.is_paid
 
 
-def nothing_was_heard_for_an_hour() -> None:
+def age_everything_by_an_hour() -> None:
     hour_ago = timezone.now() - timedelta(hours=1)
     Conversation.objects.update(updated_at=hour_ago)
     Order.objects.update(updated_at=hour_ago)
 
 
-def test_what_was_not_delivered_is_fetched_and_done_once(
+def test_undelivered_events_are_fetched_and_handled_once(
     conversation: Conversation, local_stripe: RunningSandbox
 ) -> None:
     session_id = start(conversation)
@@ -53,14 +53,14 @@ def test_what_was_not_delivered_is_fetched_and_done_once(
     assert everything() == before
 
 
-def test_fetching_goes_on_where_it_stopped_oldest_first(
+def test_fetching_continues_where_it_stopped_oldest_first(
     conversation: Conversation, local_stripe: RunningSandbox
 ) -> None:
     session_id = start(conversation)
     local_stripe.pay(session_id)
     order_of_events = backfill.fetch()
     assert next(order_of_events) == "processed"
-    order_of_events.close()  # interrupted before it could note how far it came
+    order_of_events.close()  # interrupted before it recorded its position
     charge = local_stripe.object(local_stripe.object(session_id)["payment_intent"])["latest_charge"]
     local_stripe.refund(charge)
     local_stripe.wait_idle()
@@ -80,11 +80,11 @@ def test_more_than_a_page_is_fetched(local_stripe: RunningSandbox) -> None:
             local_stripe.pay(start(conversation), "4000000000000002")
     assert run("fetch_events") == "207 events: 207 processed"
     events = StripeEvent.objects.order_by("pk")
-    told = [event.payload["created"] for event in events]
-    assert told == sorted(told)
+    created = [event.payload["created"] for event in events]
+    assert created == sorted(created)
 
 
-def test_a_place_to_start_from_that_stripe_forgot_means_from_the_start(
+def test_fetching_starts_over_if_stripe_no_longer_has_the_last_event(
     conversation: Conversation, local_stripe: RunningSandbox
 ) -> None:
     StripeEvent.objects.create(
@@ -94,16 +94,16 @@ def test_a_place_to_start_from_that_stripe_forgot_means_from_the_start(
     assert run("fetch_events") == "1 events: 1 processed"
 
 
-def test_a_payment_nobody_told_of_is_found_by_reconciling(
+def test_a_payment_without_events_is_found_by_reconciling(
     conversation: Conversation, local_stripe: RunningSandbox
 ) -> None:
     local_stripe.pay(start(conversation))
-    assert run("reconcile_orders") == "0 sessions"  # it may still be told
-    nothing_was_heard_for_an_hour()
+    assert run("reconcile_orders") == "0 sessions"  # its events may still arrive
+    age_everything_by_an_hour()
     assert run("reconcile_orders") == "1 sessions: 1 order completed"
     assert paid(conversation)
     before = everything()
-    nothing_was_heard_for_an_hour()
+    age_everything_by_an_hour()
     assert run("reconcile_orders", "--older-than", 1) == "0 sessions"
     assert everything() == before
 
@@ -112,7 +112,7 @@ def test_reconciling_leaves_an_open_session_open_and_fails_an_expired_one(
     conversation: Conversation, local_stripe: RunningSandbox
 ) -> None:
     start(conversation)
-    nothing_was_heard_for_an_hour()
+    age_everything_by_an_hour()
     assert run("reconcile_orders") == "1 sessions: 1 session open"
     local_stripe.advance_clock(25 * 3600)
     assert run("reconcile_orders") == "1 sessions: 1 session expired"
@@ -127,21 +127,21 @@ def test_reconciling_settles_a_delayed_payment(
     local_stripe.set_options(delayed_method_delay=3600)
     session_id = start(conversation)
     local_stripe.pay_by_debit(session_id, succeeds=succeeds)
-    nothing_was_heard_for_an_hour()
+    age_everything_by_an_hour()
     assert run("reconcile_orders") == "1 sessions: 1 order pending"
     assert Order.objects.get().status == OrderStatus.PENDING
     local_stripe.advance_clock(3601)
     local_stripe.wait_idle()
-    nothing_was_heard_for_an_hour()
+    age_everything_by_an_hour()
     assert run("reconcile_orders") == f"1 sessions: 1 order {'completed' if succeeds else 'failed'}"
     assert paid(conversation) is succeeds
 
 
-def test_stripe_being_down_is_told_and_changes_nothing(
+def test_stripe_being_down_is_reported_and_changes_nothing(
     conversation: Conversation, local_stripe: RunningSandbox
 ) -> None:
     local_stripe.pay(start(conversation))
-    nothing_was_heard_for_an_hour()
+    age_everything_by_an_hour()
     before = everything()
     local_stripe.set_switches(api_error=403)
     with pytest.raises(CommandError, match="Stripe failed to list events"):
@@ -152,13 +152,13 @@ def test_stripe_being_down_is_told_and_changes_nothing(
 
 
 @pytest.mark.postgres
-def test_one_session_that_cannot_be_recorded_keeps_no_other_waiting(
+def test_a_session_that_cannot_be_recorded_does_not_stop_the_others(
     local_stripe: RunningSandbox,
 ) -> None:
     refused, other = ConversationFactory.create(), ConversationFactory.create()
     for conversation in (refused, other):
         local_stripe.pay(start(conversation))
-    nothing_was_heard_for_an_hour()
+    age_everything_by_an_hour()
     with connection.cursor() as cursor:
         condition = f"CHECK (conversation_id <> {int(refused.pk)}) NOT VALID"
         cursor.execute(f"ALTER TABLE orders ADD CONSTRAINT full_up {condition}")

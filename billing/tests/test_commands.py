@@ -1,4 +1,4 @@
-"""The commands that repair: what they choose, what they say, and that they change nothing twice."""
+"""The commands: what they select, what they print, and that repeats change nothing."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ CHANGES_ANYWAY = {"updated_at", "attempts"}
 
 
 def run(command: str, *arguments: Any) -> str:
-    """What a command prints; CommandError is its exit status other than 0."""
+    """The output of a command; it raises CommandError for an exit status other than 0."""
     out = StringIO()
     call_command(command, *map(str, arguments), stdout=out)
     return out.getvalue().strip()
 
 
 def everything() -> dict[str, list[dict[str, Any]]]:
-    """Every row, but for the columns that count and time the visits."""
+    """Every row, without attempt counts and update times."""
     return {
         model.__name__: [
             {name: value for name, value in row.items() if name not in CHANGES_ANYWAY}
@@ -52,7 +52,7 @@ def everything() -> dict[str, list[dict[str, Any]]]:
 
 
 def a_busy_week() -> list[stripe.Json]:
-    """Payments that went every way there is; their events, in order."""
+    """The events of payments with every kind of result, in order."""
     events: list[stripe.Json] = []
     for _ in range(2):
         paid, delayed, failed, declined = (ConversationFactory.create() for _ in range(4))
@@ -101,7 +101,7 @@ def test_replaying_everything_shuffled_changes_nothing(seed: int) -> None:
     ids = [event["id"] for event in events] * 2
     random.Random(seed).shuffle(ids)  # noqa: S311 - not a secret
     for event_id in ids:
-        replay.again(event_id, force=True)
+        replay.retry(event_id, force=True)
     assert everything() == before
 
 
@@ -133,7 +133,7 @@ def choices() -> dict[str, Callable[[StripeEvent], list[Any]]]:
 
 
 @pytest.mark.parametrize("choice", choices())
-def test_events_are_chosen(conversation: Conversation, choice: str) -> None:
+def test_events_are_selected_by_each_option(conversation: Conversation, choice: str) -> None:
     stripe.deliver(stripe.event("customer.created", {"id": "cus_1", "object": "customer"}))
     StripeEvent.objects.update(created_at=timezone.now() - timedelta(days=2))
     event = stripe.completed(conversation)
@@ -150,11 +150,11 @@ def test_until_is_exclusive_and_a_bare_date_is_utc(conversation: Conversation) -
 
 
 def test_an_unknown_id_is_refused_by_name() -> None:
-    with pytest.raises(CommandError, match="not in the ledger: evt_nowhere"):
+    with pytest.raises(CommandError, match="not in the event log: evt_nowhere"):
         run("replay_events", "evt_nowhere")
 
 
-def test_a_time_that_is_none_is_refused() -> None:
+def test_an_unreadable_time_is_refused() -> None:
     with pytest.raises(CommandError, match="not a date or time: yesterday"):
         run("replay_events", "--since", "yesterday")
 
@@ -167,7 +167,9 @@ def failing_event() -> StripeEvent:
     return StripeEvent.objects.get(event_id=event["id"])
 
 
-def test_one_that_fails_is_told_and_does_not_stop_the_others(conversation: Conversation) -> None:
+def test_a_failed_event_is_reported_and_does_not_stop_the_others(
+    conversation: Conversation,
+) -> None:
     failing_event()
     event = stripe.completed(conversation)
     stripe.deliver(event)
@@ -177,37 +179,37 @@ def test_one_that_fails_is_told_and_does_not_stop_the_others(conversation: Conve
     assert StripeEvent.objects.get(event_id=event["id"]).attempts == 2
 
 
-def test_an_interrupted_replay_says_where_to_go_on(
+def test_an_interrupted_replay_says_where_to_continue(
     conversation: Conversation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deliver([stripe.completed(conversation) for _ in range(3)])
     rows = list(StripeEvent.objects.order_by("pk").values_list("pk", flat=True))
-    again = replay.again
+    retry = replay.retry
 
     def until_ctrl_c(event_id: str, *, force: bool) -> str:
         if StripeEvent.objects.get(event_id=event_id).pk == rows[1]:
             raise KeyboardInterrupt
-        return again(event_id, force=force)
+        return retry(event_id, force=force)
 
-    monkeypatch.setattr("billing.events.replay.again", until_ctrl_c)
-    with pytest.raises(CommandError, match=f"to go on: --after {rows[0]}") as stopped:
+    monkeypatch.setattr("billing.events.replay.retry", until_ctrl_c)
+    with pytest.raises(CommandError, match=f"continue with --after {rows[0]}") as stopped:
         run("replay_events", "--force")
     assert stopped.value.returncode == 130
     monkeypatch.undo()
     assert run("replay_events", "--force", "--after", rows[0]) == "2 events: 2 processed"
 
 
-def test_walking_many_events_needs_no_memory_for_them() -> None:
+def test_iterating_over_many_events_uses_constant_memory() -> None:
     rows = (
         StripeEvent(event_id=f"evt_many_{number}", type="x", payload={"pad": "x" * 500})
         for number in range(20_000)
     )
     StripeEvent.objects.bulk_create(rows, batch_size=2000)
     tracemalloc.start()
-    walked = sum(1 for _ in replay.walk(StripeEvent.objects.all()))
+    count = sum(1 for _ in replay.iter_by_pk(StripeEvent.objects.all()))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert walked == 20_000
+    assert count == 20_000
     assert peak < 4_000_000  # of some 12 MB
 
 
@@ -228,7 +230,7 @@ def test_without_a_terminal_progress_is_a_line_a_second(monkeypatch: pytest.Monk
     assert steps.summary() == "2,000 events: 2,000 processed"
 
 
-def test_what_is_over_within_a_second_needs_no_line(conversation: Conversation) -> None:
+def test_a_command_that_ends_within_a_second_prints_no_progress(conversation: Conversation) -> None:
     stripe.deliver(stripe.completed(conversation))
     with contextlib.redirect_stderr(StringIO()) as err:
         run("replay_events", "--force")
@@ -236,7 +238,7 @@ def test_what_is_over_within_a_second_needs_no_line(conversation: Conversation) 
 
 
 def all_of(terminal: int) -> str:
-    """What was written to a terminal that is closed now; its end is an error on Linux."""
+    """The output written to a terminal, which is closed now; its end is an error on Linux."""
     seen = b""
     with contextlib.suppress(OSError):
         while piece := os.read(terminal, 65_536):
@@ -259,7 +261,7 @@ def test_on_a_terminal_progress_is_a_bar(conversation: Conversation, columns: in
     assert "a second" not in seen
 
 
-def test_a_failed_event_is_tried_again_after_its_pause() -> None:
+def test_a_failed_event_is_retried_after_its_pause() -> None:
     event = failing_event()
     assert event.next_attempt_at is not None
     assert run("process_events") == "0 events"
@@ -273,7 +275,7 @@ def test_a_failed_event_is_tried_again_after_its_pause() -> None:
     assert timedelta(seconds=20) < pause <= timedelta(seconds=30)
 
 
-def test_an_event_that_fails_too_often_is_parked_for_a_person(
+def test_an_event_that_fails_too_often_is_parked(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     event = failing_event()
@@ -289,7 +291,7 @@ def test_an_event_that_fails_too_often_is_parked_for_a_person(
     assert run("process_events") == "0 events"
 
 
-def test_a_parked_event_is_done_by_a_replay_once_its_cause_is_gone() -> None:
+def test_a_parked_event_is_processed_by_a_replay_after_its_cause_is_fixed() -> None:
     event = failing_event()
     event.payload["data"]["object"]["amount"] = 5
     event.parked_at = timezone.now()
@@ -298,22 +300,22 @@ def test_a_parked_event_is_done_by_a_replay_once_its_cause_is_gone() -> None:
     assert not StripeEvent.objects.get().is_parked
 
 
-def test_an_event_whose_process_died_is_picked_up(conversation: Conversation) -> None:
+def test_an_event_whose_process_died_is_handled(conversation: Conversation) -> None:
     stripe.deliver(stripe.completed(conversation))
     StripeEvent.objects.update(status=EventStatus.RECEIVED, settled_at=None)
-    assert run("process_events") == "0 events"  # somebody may be at it
+    assert run("process_events") == "0 events"  # it may still be in progress
     StripeEvent.objects.update(created_at=timezone.now() - timedelta(minutes=2))
     assert run("process_events") == "1 events: 1 processed"
 
 
-def test_a_refund_that_waited_for_a_day_is_put_down_as_foreign() -> None:
+def test_a_refund_that_was_unmatched_for_a_day_is_ignored() -> None:
     stripe.deliver(stripe.event("refund.created", stripe.refund("pi_of_another_product")))
     assert run("process_events") == "0 events"
     StripeEvent.objects.update(created_at=timezone.now() - timedelta(hours=25))
     assert run("process_events") == "1 events: 1 ignored"
 
 
-def test_pruning_deletes_old_settled_events_and_nothing_else(conversation: Conversation) -> None:
+def test_pruning_deletes_only_old_settled_events(conversation: Conversation) -> None:
     deliver(a_busy_week())
     failing_event()
     long_ago = timezone.now() - timedelta(days=100)
@@ -328,13 +330,15 @@ def test_pruning_deletes_old_settled_events_and_nothing_else(conversation: Conve
     assert run("prune_events", "--older-than", 90) == "0 events"
 
 
-def test_what_stripe_may_still_send_is_not_pruned() -> None:
+def test_events_that_stripe_may_still_send_are_not_pruned() -> None:
     with pytest.raises(CommandError, match="at least 30 days"):
         run("prune_events", "--older-than", 29)
 
 
 @pytest.mark.parametrize("by", ["conversation", "user"])
-def test_what_was_not_settled_is_found_by_whose_it_is(conversation: Conversation, by: str) -> None:
+def test_unsettled_events_are_selected_by_user_and_conversation(
+    conversation: Conversation, by: str
+) -> None:
     event = stripe.completed(conversation)
     stripe.deliver(event)
     session = event["data"]["object"]
@@ -345,14 +349,16 @@ def test_what_was_not_settled_is_found_by_whose_it_is(conversation: Conversation
     assert "0 events" in run("replay_events", f"--{by}=0", "--dry-run")
 
 
-def test_a_refund_that_its_order_passed_by_is_made_up_for(conversation: Conversation) -> None:
+def test_a_refund_that_was_locked_while_its_order_was_recorded_is_retried(
+    conversation: Conversation,
+) -> None:
     event = stripe.completed(conversation)
     intent = event["data"]["object"]["payment_intent"]
     for status in (EventStatus.UNMATCHED, EventStatus.IGNORED):
         refund = stripe.event("refund.created", stripe.refund(intent, 500))
         stripe.deliver(refund)
         StripeEvent.objects.filter(event_id=refund["id"]).update(status=status)
-    StripeEvent.objects.update(payment_intent_id="pi_hidden")  # as if somebody held the rows
+    StripeEvent.objects.update(payment_intent_id="pi_hidden")  # as if the rows were locked
     stripe.deliver(event)
     StripeEvent.objects.filter(payment_intent_id="pi_hidden").update(payment_intent_id=intent)
     assert Order.objects.get().refunded_cents == 0
@@ -362,11 +368,11 @@ def test_a_refund_that_its_order_passed_by_is_made_up_for(conversation: Conversa
 
 
 @pytest.mark.parametrize("seconds", ["-1", "0", "nan", "inf"])
-def test_a_loop_sleeps_between_its_rounds(seconds: str) -> None:
+def test_a_loop_refuses_an_unusable_interval(seconds: str) -> None:
     with pytest.raises(CommandError, match="more than 0 and at most 86400 seconds"):
         run("process_events", f"--loop={seconds}")
 
 
-def test_pruning_takes_no_absurd_age() -> None:
+def test_pruning_refuses_an_age_beyond_the_maximum() -> None:
     with pytest.raises(CommandError, match="at most"):
         run("prune_events", "--older-than=10000000")

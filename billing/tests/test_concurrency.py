@@ -1,4 +1,4 @@
-"""Deliveries at the same moment, on a real PostgreSQL: one order, one key, no deadlock."""
+"""Concurrent deliveries on a real PostgreSQL: one order, one key, no deadlock."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
 
 
 def concurrently(*actions: Callable[[], Any]) -> list[Any]:
-    """Run every action in a thread of its own, released together; an exception is a result."""
+    """Run every action in its own thread, started together; an exception is a result."""
     barrier = threading.Barrier(len(actions))
 
     def run(action: Callable[[], Any]) -> Any:
@@ -49,7 +49,7 @@ def assert_paid_once(conversation: Conversation) -> None:
 
 
 @pytest.mark.parametrize("round_", range(3))
-def test_one_event_delivered_eight_times_at_once(
+def test_one_event_delivered_eight_times_concurrently(
     conversation: Conversation, round_: int, deadlocks: Callable[[], list[str]]
 ) -> None:
     event = stripe.completed(conversation)
@@ -57,13 +57,13 @@ def test_one_event_delivered_eight_times_at_once(
     assert answers == [200] * 8
     stored = StripeEvent.objects.get()
     assert stored.attempts == 1
-    assert "issued" in stored.outcome  # and not "was completed before": only one handled it
+    assert "issued" in stored.outcome  # not "was completed before": only one handled it
     assert_paid_once(conversation)
     assert deadlocks() == []
 
 
 @pytest.mark.parametrize("round_", range(3))
-def test_two_different_events_for_one_payment_at_once(
+def test_two_different_events_for_one_payment_concurrently(
     conversation: Conversation, round_: int, deadlocks: Callable[[], list[str]]
 ) -> None:
     session = stripe.session(conversation)
@@ -77,11 +77,11 @@ def test_two_different_events_for_one_payment_at_once(
     assert deadlocks() == []
 
 
-def test_the_success_page_and_the_webhook_at_once(
+def test_the_success_page_and_the_webhook_concurrently(
     conversation: Conversation, deadlocks: Callable[[], list[str]]
 ) -> None:
     event = stripe.completed(conversation)
-    session = objects.checkout_session(event["data"]["object"])
+    session = objects.parse_session(event["data"]["object"])
     assert session is not None
 
     def success_page() -> None:
@@ -94,7 +94,7 @@ def test_the_success_page_and_the_webhook_at_once(
     assert deadlocks() == []
 
 
-def test_two_paid_sessions_of_one_conversation_at_once_make_one_key(
+def test_two_paid_sessions_of_one_conversation_concurrently_make_one_key(
     conversation: Conversation,
 ) -> None:
     events = [stripe.completed(conversation) for _ in range(6)]
@@ -105,7 +105,7 @@ def test_two_paid_sessions_of_one_conversation_at_once_make_one_key(
     assert ApiKey.objects.count() == 1
 
 
-def test_success_and_failure_at_once_end_paid(db: None) -> None:
+def test_success_and_failure_concurrently_end_paid(db: None) -> None:
     conversations = [ConversationFactory.create() for _ in range(4)]
     actions = []
     for conversation in conversations:
@@ -119,7 +119,7 @@ def test_success_and_failure_at_once_end_paid(db: None) -> None:
         assert conversation.payment_status == PaymentStatus.PAID
 
 
-def test_one_of_eight_reveals_at_once_wins(conversation: Conversation) -> None:
+def test_one_of_eight_concurrent_reveals_wins(conversation: Conversation) -> None:
     stripe.deliver(stripe.completed(conversation))
     key = ApiKey.objects.get()
 
@@ -136,7 +136,7 @@ def test_one_of_eight_reveals_at_once_wins(conversation: Conversation) -> None:
 
 
 @pytest.mark.parametrize("round_", range(10))
-def test_a_refund_that_meets_its_order_being_recorded_is_never_lost(
+def test_a_refund_concurrent_with_its_payment_is_never_lost(
     conversation: Conversation, round_: int, deadlocks: Callable[[], list[str]]
 ) -> None:
     session = stripe.session(conversation)

@@ -1,4 +1,4 @@
-"""What happens when handling an event fails: an error on the row, a 500, and a second chance."""
+"""A failure to handle an event: the error on its row, a 500, and a retry."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ pytestmark = pytest.mark.django_db
 
 @contextmanager
 def no_key_can_be_stored() -> Iterator[None]:
-    """The last write of a fulfilment fails, in the database itself."""
-    constraint = "ALTER TABLE api_keys ADD CONSTRAINT full_up CHECK (false) NOT VALID"
+    """Make the last write of a fulfilment fail in the database."""
+    constraint = "ALTER TABLE api_keys ADD CONSTRAINT refuse_keys CHECK (false) NOT VALID"
     with connection.cursor() as cursor:
         cursor.execute(constraint)
     try:
         yield
     finally:
         with connection.cursor() as cursor:
-            cursor.execute("ALTER TABLE api_keys DROP CONSTRAINT full_up")
+            cursor.execute("ALTER TABLE api_keys DROP CONSTRAINT refuse_keys")
 
 
 @pytest.mark.postgres
@@ -44,7 +44,7 @@ def test_a_failure_changes_nothing_but_the_events_row(
     assert stored.status == EventStatus.FAILED
     assert stored.attempts == 1
     assert "IntegrityError" in stored.last_error
-    assert "full_up" in stored.last_error
+    assert "refuse_keys" in stored.last_error
     assert stored.settled_at is None
     assert not Order.objects.exists()
     assert not ApiKey.objects.exists()
@@ -54,7 +54,7 @@ def test_a_failure_changes_nothing_but_the_events_row(
 
 
 @pytest.mark.postgres
-def test_delivered_again_once_the_cause_is_gone_it_is_done_once(
+def test_a_delivery_after_the_cause_is_fixed_is_handled_once(
     conversation: Conversation,
 ) -> None:
     event = stripe.completed(conversation)
@@ -74,14 +74,14 @@ def test_delivered_again_once_the_cause_is_gone_it_is_done_once(
 
 @pytest.fixture
 def transactions_around_requests() -> Iterator[None]:
-    """As somebody might set it in production."""
+    """With ATOMIC_REQUESTS on."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
         yield
 
 
 @pytest.mark.usefixtures("transactions_around_requests")
-def test_no_transaction_around_the_request_takes_the_failed_event_with_it(
+def test_atomic_requests_do_not_roll_back_the_failed_event(
     conversation: Conversation,
 ) -> None:
     response = stripe.deliver(stripe.completed(conversation, amount_total="a lot"))
@@ -93,14 +93,14 @@ def test_no_transaction_around_the_request_takes_the_failed_event_with_it(
 
 
 @contextmanager
-def the_table_is_away(table: str) -> Iterator[None]:
+def renamed_table(table: str) -> Iterator[None]:
     with connection.cursor() as cursor:
-        cursor.execute(f"ALTER TABLE {table} RENAME TO elsewhere")
+        cursor.execute(f"ALTER TABLE {table} RENAME TO renamed")
     try:
         yield
     finally:
         with connection.cursor() as cursor:
-            cursor.execute(f"ALTER TABLE elsewhere RENAME TO {table}")
+            cursor.execute(f"ALTER TABLE renamed RENAME TO {table}")
 
 
 @pytest.mark.django_db(transaction=True)
@@ -120,7 +120,7 @@ def test_a_database_error_is_a_500_and_the_next_delivery_settles_it(
     if atomic:
         request.getfixturevalue("transactions_around_requests")
     event = stripe.completed(conversation)
-    with the_table_is_away(table):
+    with renamed_table(table):
         response = stripe.deliver(event)
     assert response.status_code == 500
     assert response.headers["Content-Type"] == "application/problem+json"
@@ -134,7 +134,7 @@ def test_a_database_error_is_a_500_and_the_next_delivery_settles_it(
 
 @pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
-def test_a_lock_that_is_waited_for_too_long_is_a_500_and_tried_again(
+def test_a_lock_timeout_is_a_500_and_is_retried(
     conversation: Conversation,
 ) -> None:
     event = stripe.completed(conversation)
@@ -154,7 +154,7 @@ def test_a_lock_that_is_waited_for_too_long_is_a_500_and_tried_again(
 
 @contextmanager
 def locked_elsewhere(conversation: Conversation) -> Iterator[None]:
-    """Another connection has the conversation's row."""
+    """Lock the conversation's row on another connection."""
     other = connection.copy()
     try:
         with other.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""The usual payment, settled at once, leaves what the steps would; all else is left to them."""
+"""The fast path writes what the ordinary path writes, and leaves every other case to it."""
 
 from __future__ import annotations
 
@@ -30,56 +30,56 @@ def preparing(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def on_postgres() -> None:
     if connection.vendor != "postgresql":
-        pytest.skip("SQLite has the steps only")
+        pytest.skip("SQLite has the ordinary path only")
 
 
 @pytest.mark.usefixtures("on_postgres")
 @pytest.mark.parametrize("kind", ["checkout.session.completed", PAID_LATER])
 @pytest.mark.parametrize("failed_before", [False, True])
-def test_the_same_is_written(
+def test_the_fast_path_writes_every_column_as_the_ordinary_path_does(
     kind: str, failed_before: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ways = []
-    settle_at_once = fast_path.settle
-    for settle in (settle_at_once, lambda event: False):
+    rows = []
+    fast = fast_path.try_fulfil
+    for path in (fast, lambda event: False):
         conversation = ConversationFactory.create()
         session = stripe.session(conversation, amount_total=4999, currency="eur")
         event = log.record(stripe.event(kind, session))
         if failed_before:
-            StripeEvent.objects.get(event_id=event["id"]).fail(ValueError("the first time"))
+            StripeEvent.objects.get(event_id=event["id"]).mark_failed(ValueError("the first time"))
         done: list[bool] = []
-        monkeypatch.setattr(fast_path, "settle", _watched(settle, done))
+        monkeypatch.setattr(fast_path, "try_fulfil", _watched(path, done))
         log.process_new(event)
-        assert done == [settle is settle_at_once]
+        assert done == [path is fast]
         order = Order.objects.get(stripe_session_id=session["id"])
         stored = StripeEvent.objects.filter(event_id=event["id"])
         key = issued_key(order)
         assert stored.get().outcome == f"order {order.pk} completed, key {key.pk} issued"
-        if settle is settle_at_once:  # of the clock, not of the transaction's beginning
+        if path is fast:  # clock_timestamp(), not the start of the transaction
             assert order.paid_at is not None
             assert order.created_at <= order.paid_at <= order.updated_at
-        ways.append(
+        rows.append(
             [
-                _alike(stored, conversation),
-                _alike(Order.objects.filter(pk=order.pk), conversation),
-                _alike(Grant.objects.filter(orders=order), conversation),
-                _alike(ApiKey.objects.filter(pk=key.pk), conversation),
-                _alike(Conversation.objects.filter(pk=conversation.pk), conversation),
+                _comparable(stored, conversation),
+                _comparable(Order.objects.filter(pk=order.pk), conversation),
+                _comparable(Grant.objects.filter(orders=order), conversation),
+                _comparable(ApiKey.objects.filter(pk=key.pk), conversation),
+                _comparable(Conversation.objects.filter(pk=conversation.pk), conversation),
             ]
         )
-    assert ways[0] == ways[1]
+    assert rows[0] == rows[1]
 
 
-def _watched(settle: Callable[[Json], bool], done: list[bool]) -> Callable[[Json], bool]:
+def _watched(path: Callable[[Json], bool], done: list[bool]) -> Callable[[Json], bool]:
     def watched(event: Json) -> bool:
-        done.append(settle(event))
+        done.append(path(event))
         return done[-1]
 
     return watched
 
 
-def _alike(rows: models.QuerySet[Any], conversation: Conversation) -> dict[str, object]:
-    """The row without what differs from payment to payment; of a time, whether there is one."""
+def _comparable(rows: models.QuerySet[Any], conversation: Conversation) -> dict[str, object]:
+    """The row without the payment's own values; for a time, whether there is one."""
     row = rows.values().get()
     own = {"id", "title", "key_hash", "key_prefix", "grant_id", "stripe_session_id", "payload"}
     own |= {"stripe_payment_intent_id", "payment_intent_id", "event_id", "object_id", "outcome"}
@@ -92,8 +92,8 @@ def _alike(rows: models.QuerySet[Any], conversation: Conversation) -> dict[str, 
     }
 
 
-def _completed(conversation: Conversation, **facts: Any) -> Json:
-    return log.record(stripe.completed(conversation, **facts))
+def _completed(conversation: Conversation, **fields: Any) -> Json:
+    return log.record(stripe.completed(conversation, **fields))
 
 
 def _settled(conversation: Conversation) -> Json:
@@ -155,10 +155,12 @@ UNUSUAL: dict[str, Callable[[Conversation], Json]] = {
 
 
 @pytest.mark.parametrize("unusual", UNUSUAL)
-def test_nothing_else_is_touched(unusual: str, conversation: Conversation) -> None:
+def test_the_fast_path_leaves_every_other_case_unchanged(
+    unusual: str, conversation: Conversation
+) -> None:
     event = UNUSUAL[unusual](conversation)
     before = _everything()
-    assert not fast_path.settle(event)
+    assert not fast_path.try_fulfil(event)
     assert _everything() == before
 
 
@@ -169,9 +171,9 @@ def _everything() -> list[Json]:
     ]
 
 
-def test_sqlite_has_the_steps_only(conversation: Conversation) -> None:
+def test_sqlite_has_the_ordinary_path_only(conversation: Conversation) -> None:
     event = _completed(conversation)
-    assert fast_path.settle(event) == (connection.vendor == "postgresql")
+    assert fast_path.try_fulfil(event) == (connection.vendor == "postgresql")
     log.process_new(event)
     conversation.refresh_from_db()
     assert conversation.payment_status == PaymentStatus.PAID
@@ -180,16 +182,16 @@ def test_sqlite_has_the_steps_only(conversation: Conversation) -> None:
 @pytest.fixture
 def own_connection() -> Iterator[None]:
     yield
-    connection.close()  # and with it what was prepared
+    connection.close()  # and its prepared statements
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("on_postgres", "own_connection")
 def test_behind_a_pooler_one_event_fails_and_no_other(conversation: Conversation) -> None:
-    told = stripe.completed(conversation)
-    stripe.deliver(stripe.completed(ConversationFactory.create()))  # the statements are planned
-    with connection.cursor() as cursor:  # as if another server process had come in between
+    event = stripe.completed(conversation)
+    stripe.deliver(stripe.completed(ConversationFactory.create()))  # prepares the statements
+    with connection.cursor() as cursor:  # as if a pooler had switched the server connection
         cursor.execute("DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$")
-    assert stripe.deliver(told).status_code == 500
-    assert stripe.deliver(told).status_code == 200
+    assert stripe.deliver(event).status_code == 500
+    assert stripe.deliver(event).status_code == 200
     assert StripeEvent.objects.filter(status=EventStatus.PROCESSED).count() == 2

@@ -1,4 +1,4 @@
-"""The repairing commands as operators run them: in a process of their own, stopped by signals."""
+"""Commands in their own process, interrupted by signals."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from billing.events import log
-from billing.management.interruption import Terminated, terminable
+from billing.management.progress import Terminated, terminable
 from billing.models import EventStatus, Order, StripeEvent
-from billing.tests.test_backfill import nothing_was_heard_for_an_hour, start
+from billing.tests.test_backfill import age_everything_by_an_hour, start
 from billing.tests.test_commands import failing_event, run
 from conversations.models import Conversation
 from devtools.pytest_postgres import database_url
@@ -32,7 +32,7 @@ from testing.factories import ConversationFactory
 
 pytestmark = [pytest.mark.http, pytest.mark.django_db(transaction=True)]
 
-PATIENCE = 30.0
+TIMEOUT = 30.0
 STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 Process = subprocess.Popen[str]
@@ -40,7 +40,7 @@ Process = subprocess.Popen[str]
 
 @contextmanager
 def manage(*arguments: str) -> Iterator[Process]:
-    """A management command at work on the test's database; it is killed if it outlives the test."""
+    """A running management command on the test's database; it is killed when the block ends."""
     environment = {**os.environ, **SETTINGS, "DATABASE_URL": database_url()}
     environment["STRIPE_API_BASE"] = settings.STRIPE_API_BASE
     process = subprocess.Popen(  # noqa: S603 - our own command
@@ -59,20 +59,20 @@ def manage(*arguments: str) -> Iterator[Process]:
 
 
 def stop(process: Process, number: signal.Signals) -> tuple[str, str]:
-    """Send the signal; what the process wrote by its end, to stdout and to stderr."""
+    """Send the signal; return what the process wrote to stdout and to stderr."""
     process.send_signal(number)
-    return process.communicate(timeout=PATIENCE)
+    return process.communicate(timeout=TIMEOUT)
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
-def somebody_waits_for_us() -> bool:
-    """Whether another connection waits for a lock that this one holds."""
+def another_connection_waits() -> bool:
+    """True if another connection waits for a lock of this one."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT EXISTS (SELECT FROM pg_locks"
@@ -81,13 +81,13 @@ def somebody_waits_for_us() -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def are_stored(conversations: list[Conversation], stripe_: RunningSandbox) -> None:
+def are_recorded(conversations: list[Conversation], stripe_: RunningSandbox) -> None:
     for conversation in conversations:
         log.record(stripe.completed(conversation))
 
 
 def were_abandoned(conversations: list[Conversation], stripe_: RunningSandbox) -> None:
-    are_stored(conversations, stripe_)
+    are_recorded(conversations, stripe_)
     StripeEvent.objects.update(created_at=timezone.now() - timedelta(minutes=2))
 
 
@@ -96,68 +96,68 @@ def were_not_delivered(conversations: list[Conversation], stripe_: RunningSandbo
         stripe_.pay(start(conversation))
 
 
-def were_not_heard_of(conversations: list[Conversation], stripe_: RunningSandbox) -> None:
+def have_no_events(conversations: list[Conversation], stripe_: RunningSandbox) -> None:
     were_not_delivered(conversations, stripe_)
-    nothing_was_heard_for_an_hour()
+    age_everything_by_an_hour()
 
 
-# Two payments that each command has to do.
-SCENES = {
-    "replay_events": are_stored,
+# What each command has to handle: two payments that …
+SITUATIONS = {
+    "replay_events": are_recorded,
     "process_events": were_abandoned,
     "fetch_events": were_not_delivered,
-    "reconcile_orders": were_not_heard_of,
+    "reconcile_orders": have_no_events,
 }
 
 
 @pytest.mark.postgres
 @pytest.mark.parametrize("number", STATUS)
-@pytest.mark.parametrize("command", SCENES)
-def test_a_command_that_is_stopped_says_what_it_did_and_goes_on_another_time(
+@pytest.mark.parametrize("command", SITUATIONS)
+def test_an_interrupted_command_prints_its_summary_and_can_be_continued(
     command: str, number: signal.Signals, local_stripe: RunningSandbox
 ) -> None:
     conversations = [ConversationFactory.create() for _ in range(2)]
-    SCENES[command](conversations, local_stripe)
+    SITUATIONS[command](conversations, local_stripe)
     with manage(command) as process:
         with transaction.atomic():
             Conversation.objects.select_for_update().get(pk=conversations[1].pk)
-            wait_until(somebody_waits_for_us)
+            wait_until(another_connection_waits)
             out, err = stop(process, number)
         assert process.returncode == STATUS[number]
     done = Order.objects.count()
     assert out.startswith(f"{done} ")
     assert "interrupted; " in err
     assert "Traceback" not in err
-    # What it was at is as if it had not begun.
+    # The interrupted event was rolled back.
     assert not Order.objects.filter(conversation=conversations[1]).exists()
     assert not StripeEvent.objects.filter(status=EventStatus.FAILED).exists()
     run(command)
-    # What was fetched is in the ledger, and done by whoever does what was left.
+    # A fetched event is in the event log, and a later command handles it.
     StripeEvent.objects.update(created_at=timezone.now() - timedelta(minutes=2))
     run("process_events")
     assert Order.objects.completed().count() == 2
 
 
 @pytest.mark.postgres
-def test_a_replay_that_is_stopped_says_where_to_go_on() -> None:
+def test_an_interrupted_replay_prints_how_to_continue() -> None:
     conversations = [ConversationFactory.create() for _ in range(4)]
     for conversation in conversations:
         stripe.deliver(stripe.completed(conversation))
     with manage("replay_events", "--force") as process, transaction.atomic():
         Conversation.objects.select_for_update().get(pk=conversations[2].pk)
-        wait_until(somebody_waits_for_us)
+        wait_until(another_connection_waits)
         out, err = stop(process, signal.SIGTERM)
     assert out == "2 events: 2 processed\n"
-    _, told, row = err.strip().rpartition("interrupted; to go on: --after ")
-    assert told
+    _, separator, row = err.strip().rpartition("interrupted; continue with --after ")
+    assert separator
     assert run("replay_events", "--force", "--after", row) == "2 events: 2 processed"
     attempts = StripeEvent.objects.values_list("attempts", flat=True)
-    assert list(attempts) == [2] * 4  # each was done once more, and none twice
+    assert list(attempts) == [2] * 4  # each was handled once more
 
 
 @contextmanager
 def undeletable(event_id: str) -> Iterator[None]:
-    """Whoever deletes the event waits for a lock that this connection holds."""
+    """Deleting the event waits for a lock of this connection."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock(1)")
         cursor.execute(
@@ -177,7 +177,7 @@ def undeletable(event_id: str) -> Iterator[None]:
 
 @pytest.mark.postgres
 @pytest.mark.parametrize("number", STATUS)
-def test_pruning_that_is_stopped_has_deleted_what_it_says(number: signal.Signals) -> None:
+def test_interrupted_pruning_has_deleted_as_many_as_it_prints(number: signal.Signals) -> None:
     long_ago = timezone.now() - timedelta(days=100)
     StripeEvent.objects.bulk_create(
         StripeEvent(
@@ -191,7 +191,7 @@ def test_pruning_that_is_stopped_has_deleted_what_it_says(number: signal.Signals
         for row in range(1500)
     )
     with undeletable("evt_old_1400"), manage("prune_events", "--older-than=90") as process:
-        wait_until(somebody_waits_for_us)
+        wait_until(another_connection_waits)
         out, err = stop(process, number)
         assert process.returncode == STATUS[number]
     assert out == "1,000 events: 1,000 deleted\n"
@@ -201,9 +201,9 @@ def test_pruning_that_is_stopped_has_deleted_what_it_says(number: signal.Signals
 
 
 @pytest.mark.parametrize("number", STATUS)
-def test_the_loop_takes_up_what_is_due_until_it_is_stopped(number: signal.Signals) -> None:
+def test_the_loop_handles_due_events_until_it_is_stopped(number: signal.Signals) -> None:
     event = failing_event()
-    event.payload["data"]["object"]["amount"] = 500  # the cause is gone
+    event.payload["data"]["object"]["amount"] = 500  # fix the cause
     event.next_attempt_at = timezone.now() + timedelta(seconds=4)
     event.save()
     with manage("process_events", "--loop", "0.1") as process:
@@ -215,13 +215,13 @@ def test_the_loop_takes_up_what_is_due_until_it_is_stopped(number: signal.Signal
         StripeEvent.objects.filter(pk=parked.pk).update(next_attempt_at=timezone.now())
         assert process.stdout.readline() == "1 events: 1 failed\n"
         out, err = stop(process, number)
-        assert out == "interrupted; in all 2 events: 1 unmatched, 1 failed\n"
+        assert out == "interrupted; in total 2 events: 1 unmatched, 1 failed\n"
         assert "KeyboardInterrupt" not in err
         assert "Terminated" not in err
         assert process.returncode == 0
 
 
-def test_the_loop_goes_on_when_its_connection_has_died_in_its_sleep() -> None:
+def test_the_loop_reconnects_after_its_connection_was_lost() -> None:
     if connection.vendor == "sqlite":
         pytest.skip("SQLite has no server")
     with manage("process_events", "--loop", "2") as process:
@@ -239,23 +239,23 @@ def test_the_loop_goes_on_when_its_connection_has_died_in_its_sleep() -> None:
     assert "does not answer" not in err
 
 
-def test_the_former_handler_stands_again_afterwards() -> None:
+def test_the_previous_signal_handler_is_restored() -> None:
     former = signal.getsignal(signal.SIGTERM)
     with pytest.raises(Terminated), terminable():
         signal.raise_signal(signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) == former
 
 
-def test_commands_run_in_threads_where_no_handler_can_be_set() -> None:
-    said: list[str] = []
+def test_commands_run_in_threads_without_a_signal_handler() -> None:
+    output: list[str] = []
 
     def replay() -> None:
         try:
-            said.append(run("replay_events"))
+            output.append(run("replay_events"))
         finally:
             connection.close()
 
     thread = threading.Thread(target=replay)
     thread.start()
-    thread.join(PATIENCE)
-    assert said == ["0 events"]
+    thread.join(TIMEOUT)
+    assert output == ["0 events"]

@@ -45,7 +45,7 @@ def stripe(local_stripe: RunningSandbox, settings: Settings) -> RunningSandbox:
 
 @pytest.fixture
 def own_stripe(settings: Settings) -> Iterator[RunningSandbox]:
-    """A local Stripe of the test's own, whose sessions it may count."""
+    """A local Stripe of the test's own, to count its sessions."""
     with running(webhook=None) as stripe:
         settings.STRIPE_API_BASE = stripe.url
         yield stripe
@@ -63,7 +63,7 @@ def assert_problem(response: Any, status: int, code: str) -> None:
     assert response.json()["code"] == code
 
 
-def test_a_link_is_a_session_with_all_that_the_webhook_will_need(
+def test_a_link_creates_a_session_with_the_metadata_that_the_webhook_needs(
     stripe: RunningSandbox, conversation: Conversation, api_of: ApiOf
 ) -> None:
     response = ask(api_of(conversation.user), conversation.pk)
@@ -102,7 +102,7 @@ def test_the_payment_intent_carries_the_same_metadata(
 @pytest.mark.parametrize(
     ("tier", "price"), [("premium", "price_sandbox_premium"), ("basic", "price_basic")]
 )
-def test_each_tier_has_its_price(
+def test_each_tier_has_its_own_price(
     stripe: RunningSandbox, conversation: Conversation, api_of: ApiOf, tier: str, price: str
 ) -> None:
     response = ask(api_of(conversation.user), conversation.pk, tier=tier)
@@ -111,7 +111,9 @@ def test_each_tier_has_its_price(
     assert session["amount_total"] == stripe.object(price)["unit_amount"]
 
 
-def test_an_unknown_tier_is_pointed_at(conversation: Conversation, api_of: ApiOf) -> None:
+def test_an_unknown_tier_is_reported_by_a_pointer(
+    conversation: Conversation, api_of: ApiOf
+) -> None:
     response = ask(api_of(conversation.user), conversation.pk, tier="gold")
     assert_problem(response, 400, "validation_failed")
     assert response.json()["errors"] == [
@@ -152,7 +154,7 @@ def test_a_form_is_not_json(stranger: User, api_of: ApiOf) -> None:
     assert_problem(response, 415, "unsupported_media_type")
 
 
-def test_nobody_signed_in_is_401(conversation: Conversation) -> None:
+def test_an_anonymous_request_is_401(conversation: Conversation) -> None:
     response = ask(APIClient(), conversation.pk)
     assert_problem(response, 401, "not_authenticated")
     assert response.headers["WWW-Authenticate"] == "Bearer"
@@ -160,7 +162,7 @@ def test_nobody_signed_in_is_401(conversation: Conversation) -> None:
 
 
 @pytest.mark.parametrize("conversation_id", [None, 999_999_999, 10**18, 10**19, 10**40])
-def test_anothers_or_no_conversation_is_404(
+def test_a_foreign_or_missing_conversation_is_404(
     conversation: Conversation, stranger: User, api_of: ApiOf, conversation_id: int | None
 ) -> None:
     response = ask(api_of(stranger), conversation_id or conversation.pk)
@@ -219,12 +221,12 @@ def test_a_repeat_of_a_replaced_link_does_not_undo_the_newer_one(
     assert stripe.object(newer["sessionId"])["status"] == "open"
 
 
-def test_a_link_whose_session_was_paid_unheard_is_fulfilled_and_no_other_is_handed_out(
+def test_a_session_whose_payment_event_is_late_is_fulfilled_and_no_new_link_is_created(
     own_stripe: RunningSandbox, conversation: Conversation, api_of: ApiOf
 ) -> None:
     client = api_of(conversation.user)
     paid = ask(client, conversation.pk).json()["sessionId"]
-    own_stripe.pay(paid)  # and the webhook is late
+    own_stripe.pay(paid)  # the webhook is late
     second = ask(client, conversation.pk)
     assert_problem(second, 409, "already_paid")
     assert statuses(own_stripe) == {paid: "complete", newest(own_stripe): "expired"}
@@ -232,7 +234,7 @@ def test_a_link_whose_session_was_paid_unheard_is_fulfilled_and_no_other_is_hand
     assert (order.stripe_session_id, order.status) == (paid, "completed")
 
 
-def test_no_other_link_is_handed_out_while_a_delayed_payment_is_on_its_way(
+def test_no_new_link_is_created_while_a_delayed_payment_is_pending(
     own_stripe: RunningSandbox, conversation: Conversation, api_of: ApiOf
 ) -> None:
     own_stripe.set_options(delayed_method_delay=60)
@@ -248,14 +250,14 @@ def test_no_other_link_is_handed_out_while_a_delayed_payment_is_on_its_way(
 
 @pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
-def test_a_payment_that_arrives_while_a_link_is_made_wins(
+def test_a_payment_during_the_creation_of_a_link_wins(
     own_stripe: RunningSandbox, conversation: Conversation, api_of: ApiOf
 ) -> None:
     own_stripe.set_switches(api_delay=1.0)
     client = api_of(conversation.user)
     with ThreadPoolExecutor(1) as pool:
         link = pool.submit(ask_in_thread, client, conversation.pk)
-        time.sleep(0.4)  # the link has looked at the conversation and waits for Stripe
+        time.sleep(0.4)  # the request has read the conversation and waits for Stripe
         assert deliver(completed(conversation)).status_code == 200
         assert_problem(link.result(), 409, "already_paid")
     conversation.refresh_from_db()
@@ -265,7 +267,7 @@ def test_a_payment_that_arrives_while_a_link_is_made_wins(
 
 @pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
-def test_of_eight_links_at_once_one_stays_payable(
+def test_of_eight_concurrent_links_one_stays_payable(
     own_stripe: RunningSandbox, conversation: Conversation, api_of: ApiOf
 ) -> None:
     clients = [api_of(conversation.user) for _ in range(8)]
@@ -320,8 +322,8 @@ def test_a_malformed_idempotency_key_is_refused(
     assert_problem(response, 400, "idempotency_key_refused")
 
 
-class _Nonsense(BaseHTTPRequestHandler):
-    """Answers every request with what the test put into `answer`."""
+class _FixedAnswer(BaseHTTPRequestHandler):
+    """Answers every request with `answer`."""
 
     answer: tuple[int, bytes] = (200, b"")
     asked = 0
@@ -335,22 +337,22 @@ class _Nonsense(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: Any) -> None:
-        """Keep quiet."""
+        """Log nothing."""
 
 
 @pytest.fixture
-def nonsense(settings: Settings) -> Iterator[type[_Nonsense]]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Nonsense)
+def fixed_answer(settings: Settings) -> Iterator[type[_FixedAnswer]]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _FixedAnswer)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     settings.STRIPE_API_BASE = f"http://127.0.0.1:{server.server_port}"
-    yield _Nonsense
+    yield _FixedAnswer
     server.shutdown()
     server.server_close()
     thread.join()
 
 
-def assert_nothing_half_done(conversation: Conversation) -> None:
+def assert_nothing_changed(conversation: Conversation) -> None:
     conversation.refresh_from_db()
     assert conversation.payment_status == PaymentStatus.UNPAID
     assert conversation.stripe_session_id is None
@@ -376,22 +378,22 @@ def assert_nothing_half_done(conversation: Conversation) -> None:
         (429, b'{"error": {"message": "slow down"}}'),
     ],
 )
-def test_nonsense_from_stripe_is_a_500_problem_and_nothing_half_done(
-    nonsense: type[_Nonsense],
+def test_an_unusable_answer_of_stripe_is_a_500_problem_and_changes_nothing(
+    fixed_answer: type[_FixedAnswer],
     conversation: Conversation,
     api_of: ApiOf,
     caplog: pytest.LogCaptureFixture,
     answer: tuple[int, bytes],
 ) -> None:
-    nonsense.answer = answer
+    fixed_answer.answer = answer
     with caplog.at_level(logging.ERROR):
         response = ask(api_of(conversation.user), conversation.pk)
     assert_problem(response, 500, "stripe_failed")
     assert "Stripe failed to create a Checkout Session" in caplog.text
-    assert_nothing_half_done(conversation)
+    assert_nothing_changed(conversation)
 
 
-def test_stripe_down_is_a_500_problem_and_nothing_half_done(
+def test_stripe_being_down_is_a_500_problem_and_changes_nothing(
     conversation: Conversation,
     api_of: ApiOf,
     settings: Settings,
@@ -404,28 +406,28 @@ def test_stripe_down_is_a_500_problem_and_nothing_half_done(
         response = ask(api_of(conversation.user), conversation.pk)
     assert_problem(response, 500, "stripe_failed")
     assert "APIConnectionError" in caplog.text
-    assert_nothing_half_done(conversation)
+    assert_nothing_changed(conversation)
 
 
-def test_a_failing_stripe_is_asked_three_times(
-    nonsense: type[_Nonsense], conversation: Conversation, api_of: ApiOf
+def test_a_failing_request_to_stripe_is_sent_three_times(
+    fixed_answer: type[_FixedAnswer], conversation: Conversation, api_of: ApiOf
 ) -> None:
-    nonsense.answer, nonsense.asked = (500, b"{}"), 0
+    fixed_answer.answer, fixed_answer.asked = (500, b"{}"), 0
     assert ask(api_of(conversation.user), conversation.pk).status_code == 500
-    assert nonsense.asked == 3
+    assert fixed_answer.asked == 3
 
 
-def test_the_sdk_waits_as_long_as_agreed_and_writes_no_telemetry(settings: Settings) -> None:
+def test_the_sdk_has_short_timeouts_and_writes_no_telemetry(settings: Settings) -> None:
     assert (client.CONNECT_TIMEOUT, client.READ_TIMEOUT) == (2, 15)
     assert stripe_sdk.enable_telemetry is False
 
 
-def test_a_slow_stripe_is_given_up_on_and_nothing_is_half_done(
+def test_a_timeout_of_stripe_is_a_500_problem_and_changes_nothing(
     conversation: Conversation, api_of: ApiOf, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client, "READ_TIMEOUT", 0.1)
-    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, and never answers
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts and never answers
         settings.STRIPE_API_BASE = f"http://127.0.0.1:{silent.getsockname()[1]}"
         response = ask(api_of(conversation.user), conversation.pk)
     assert_problem(response, 500, "stripe_failed")
-    assert_nothing_half_done(conversation)
+    assert_nothing_changed(conversation)

@@ -1,4 +1,4 @@
-"""What each event of a payment does to the order, the conversation and the key."""
+"""The effect of each payment event on order, conversation and key."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def status_of(conversation: Conversation) -> str:
     return conversation.payment_status
 
 
-def ledger(kind: str) -> StripeEvent:
+def stored_event(kind: str) -> StripeEvent:
     return StripeEvent.objects.get(type=kind)
 
 
@@ -53,7 +53,7 @@ def test_a_paid_session_completes_order_conversation_and_key(conversation: Conve
     assert key.revealed_at is None
 
 
-def test_nothing_to_pay_is_as_good_as_paid(conversation: Conversation) -> None:
+def test_a_session_with_nothing_to_pay_counts_as_paid(conversation: Conversation) -> None:
     free = {"payment_status": "no_payment_required", "payment_intent": None, "amount_total": 0}
     assert stripe.deliver(stripe.completed(conversation, **free)).status_code == 200
     order = Order.objects.get()
@@ -62,7 +62,7 @@ def test_nothing_to_pay_is_as_good_as_paid(conversation: Conversation) -> None:
     assert issued_key(order).state == "active"
 
 
-def test_an_unpaid_completed_session_waits(conversation: Conversation) -> None:
+def test_an_unpaid_completed_session_is_pending(conversation: Conversation) -> None:
     assert (
         stripe.deliver(stripe.completed(conversation, payment_status="unpaid")).status_code == 200
     )
@@ -72,7 +72,7 @@ def test_an_unpaid_completed_session_waits(conversation: Conversation) -> None:
 
 
 @pytest.mark.parametrize("payment_status", ["", None, "pending", "PAID", True])
-def test_an_unknown_payment_status_is_not_money(
+def test_an_unknown_payment_status_does_not_count_as_paid(
     conversation: Conversation, payment_status: Any
 ) -> None:
     event = stripe.completed(conversation, payment_status=payment_status)
@@ -105,7 +105,7 @@ def test_a_delayed_payment_that_fails_fails_order_and_conversation(
     assert not ApiKey.objects.exists()
 
 
-def test_a_failure_that_arrives_before_its_completion_is_not_forgotten(
+def test_a_failure_that_arrives_before_its_completion_stands(
     conversation: Conversation,
 ) -> None:
     session = stripe.session(conversation, payment_status="unpaid")
@@ -124,7 +124,7 @@ def test_a_success_that_arrives_before_its_completion_stands(conversation: Conve
     assert status_of(conversation) == PaymentStatus.PAID
 
 
-def test_an_expired_session_fails_the_conversation_that_waits_for_it(
+def test_an_expired_session_fails_its_pending_conversation(
     conversation: Conversation,
 ) -> None:
     session = stripe.session(conversation, status="expired", payment_status="unpaid")
@@ -141,7 +141,7 @@ def test_an_expired_session_that_was_replaced_fails_nothing(conversation: Conver
     assert status_of(conversation) == PaymentStatus.PENDING
 
 
-def test_a_delayed_payment_that_fails_leaves_alone_what_a_newer_link_waits_for(
+def test_a_delayed_payment_that_fails_does_not_affect_a_newer_link(
     conversation: Conversation,
 ) -> None:
     session = stripe.session(conversation, payment_status="unpaid")
@@ -154,7 +154,7 @@ def test_a_delayed_payment_that_fails_leaves_alone_what_a_newer_link_waits_for(
 @pytest.mark.parametrize(
     "kind", ["checkout.session.expired", "checkout.session.async_payment_failed"]
 )
-def test_paid_never_falls_because_of_a_failure(conversation: Conversation, kind: str) -> None:
+def test_a_failure_never_changes_a_paid_conversation(conversation: Conversation, kind: str) -> None:
     session = stripe.session(conversation)
     stripe.deliver(stripe.event("checkout.session.completed", session))
     stripe.deliver(stripe.event(kind, {**session, "payment_status": "unpaid"}))
@@ -163,13 +163,13 @@ def test_paid_never_falls_because_of_a_failure(conversation: Conversation, kind:
 
 
 @pytest.mark.parametrize("kind", ["payment_intent.payment_failed", "payment_intent.failed"])
-def test_a_declined_card_leaves_its_reason_on_the_event_and_no_order(
+def test_a_declined_card_records_its_reason_on_the_event_and_no_order(
     conversation: Conversation, kind: str
 ) -> None:
     conversation.mark_pending("cs_test_open")
     intent = stripe.declined_intent(conversation)
     assert stripe.deliver(stripe.event(kind, intent)).status_code == 200
-    event = ledger(kind)
+    event = stored_event(kind)
     assert event.status == EventStatus.PROCESSED
     assert event.outcome == "Your card has insufficient funds. (insufficient_funds)"
     assert event.conversation == conversation
@@ -243,7 +243,7 @@ def test_another_modes_session_is_ignored(conversation: Conversation) -> None:
     assert StripeEvent.objects.get().status == EventStatus.IGNORED
 
 
-def test_a_payment_for_a_conversation_that_is_gone_is_unmatched(
+def test_a_payment_for_a_missing_conversation_is_unmatched(
     conversation: Conversation,
 ) -> None:
     event = stripe.completed(conversation)
@@ -278,7 +278,7 @@ def test_a_live_server_takes_live_payments(conversation: Conversation, settings:
     assert Order.objects.get().livemode
 
 
-def test_an_unmatched_event_is_tried_again_when_it_comes_again(conversation: Conversation) -> None:
+def test_a_repeated_delivery_retries_an_unmatched_event(conversation: Conversation) -> None:
     event = stripe.completed(conversation)
     pk = conversation.pk
     Conversation.objects.filter(pk=pk).delete()
@@ -293,7 +293,7 @@ def test_an_open_session_with_nothing_to_pay_is_not_fulfilled_yet(
     conversation: Conversation,
 ) -> None:
     free = stripe.session(conversation, status="open", payment_status="no_payment_required")
-    session = objects.checkout_session(free)
+    session = objects.parse_session(free)
     assert session is not None
     with transaction.atomic():
         assert fulfilment.apply(session).order is None

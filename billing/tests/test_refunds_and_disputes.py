@@ -1,4 +1,4 @@
-"""Refunds and disputes, one by one and together, early, late, twice and taken back."""
+"""Refunds and disputes: single, combined, early, late, repeated and reversed."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ def order(conversation: Conversation) -> Order:
     return Order.objects.get()
 
 
-def tell(kind: str, stripe_object: stripe.Json, **facts: int) -> StripeEvent:
+def send(kind: str, stripe_object: stripe.Json, **fields: int) -> StripeEvent:
     """Deliver an event and return its row."""
-    event = stripe.event(kind, stripe_object, **facts)
+    event = stripe.event(kind, stripe_object, **fields)
     assert stripe.deliver(event).status_code == 200
     return StripeEvent.objects.get(event_id=event["id"])
 
 
 def seen(order: Order) -> tuple[int, str, str]:
-    """What went back, the conversation, the key."""
+    """The refunded cents, the conversation's status, and whether the key works."""
     order.refresh_from_db()
     key = "none"
     if order.grant is not None:
@@ -45,10 +45,10 @@ def seen(order: Order) -> tuple[int, str, str]:
     return order.refunded_cents, order.conversation.payment_status, key
 
 
-def test_a_full_refund_ends_the_key_and_unpays_the_conversation(order: Order) -> None:
+def test_a_full_refund_revokes_the_key_and_unpays_the_conversation(order: Order) -> None:
     _, secret = services.reveal(user_id=order.user_id, key_id=issued_key(order).pk)
     assert bearer(secret).get("/api/conversations").status_code == 200
-    event = tell("refund.created", stripe.refund(order.stripe_payment_intent_id or ""))
+    event = send("refund.created", stripe.refund(order.stripe_payment_intent_id or ""))
     assert seen(order) == (2000, "unpaid", "refused")
     assert order.refunded_at is not None
     assert bearer(secret).get("/api/conversations").status_code == 401
@@ -57,47 +57,47 @@ def test_a_full_refund_ends_the_key_and_unpays_the_conversation(order: Order) ->
 
 
 def test_a_partial_refund_is_only_recorded(order: Order) -> None:
-    tell("refund.created", stripe.refund(order.stripe_payment_intent_id or "", 500))
+    send("refund.created", stripe.refund(order.stripe_payment_intent_id or "", 500))
     assert seen(order) == (500, "paid", "live")
     assert order.refunded_at is None
     assert Refund.objects.get().amount_cents == 500
 
 
-def test_parts_add_up_to_a_full_refund(order: Order) -> None:
+def test_partial_refunds_add_up_to_a_full_refund(order: Order) -> None:
     for amount in (500, 700, 800):
         assert seen(order)[2] == "live"
-        tell("refund.created", stripe.refund(order.stripe_payment_intent_id or "", amount))
+        send("refund.created", stripe.refund(order.stripe_payment_intent_id or "", amount))
     assert seen(order) == (2000, "unpaid", "refused")
 
 
-def test_the_charge_alone_tells_of_a_full_refund(order: Order) -> None:
-    tell("charge.refunded", stripe.refunded_charge(order.stripe_payment_intent_id or ""))
+def test_the_charge_alone_reports_a_full_refund(order: Order) -> None:
+    send("charge.refunded", stripe.refunded_charge(order.stripe_payment_intent_id or ""))
     assert seen(order) == (2000, "unpaid", "refused")
 
 
 def test_a_failed_refund_is_undone(order: Order) -> None:
     refund = stripe.refund(order.stripe_payment_intent_id or "")
-    tell("charge.refunded", stripe.refunded_charge(order.stripe_payment_intent_id or ""))
-    tell("refund.created", refund)
+    send("charge.refunded", stripe.refunded_charge(order.stripe_payment_intent_id or ""))
+    send("refund.created", refund)
     assert seen(order) == (2000, "unpaid", "refused")
-    tell("refund.failed", {**refund, "status": "failed"})
+    send("refund.failed", {**refund, "status": "failed"})
     assert seen(order) == (0, "paid", "live")
     assert order.refunded_at is None
 
 
 def test_a_refund_made_again_after_one_failed_counts(order: Order) -> None:
     intent = order.stripe_payment_intent_id or ""
-    tell("refund.failed", stripe.refund(intent, status="failed"))
-    tell("refund.created", stripe.refund(intent))
+    send("refund.failed", stripe.refund(intent, status="failed"))
+    send("refund.created", stripe.refund(intent))
     assert seen(order) == (2000, "unpaid", "refused")
 
 
-REFUND_STORY = ("created", "charge", "updated", "failed", "second", "charge again")
+REFUND_EVENTS = ("created", "charge", "updated", "failed", "second", "charge again")
 
 
-@pytest.mark.parametrize("told", list(itertools.permutations(REFUND_STORY))[::24])
+@pytest.mark.parametrize("sequence", list(itertools.permutations(REFUND_EVENTS))[::24])
 def test_refund_and_charge_events_in_any_order_give_one_result(
-    order: Order, told: tuple[str, ...]
+    order: Order, sequence: tuple[str, ...]
 ) -> None:
     """A refund of 500 succeeds and then fails; one of 700 stands."""
     intent = order.stripe_payment_intent_id or ""
@@ -110,7 +110,7 @@ def test_refund_and_charge_events_in_any_order_give_one_result(
         "second": stripe.event("refund.created", second),
         "charge again": stripe.event("charge.refunded", stripe.refunded_charge(intent, 1200)),
     }
-    for name in (*told, *told):
+    for name in (*sequence, *sequence):
         assert stripe.deliver(events[name]).status_code == 200
     assert seen(order) == (700, "paid", "live")
     assert Refund.objects.count() == 2
@@ -118,37 +118,37 @@ def test_refund_and_charge_events_in_any_order_give_one_result(
 
 def test_a_refund_in_another_currency_is_recorded_and_not_added_up(order: Order) -> None:
     refund = stripe.refund(order.stripe_payment_intent_id or "", currency="eur")
-    tell("refund.created", refund)
+    send("refund.created", refund)
     assert seen(order) == (0, "paid", "live")
     assert Refund.objects.get().currency == "eur"
 
 
 @pytest.mark.parametrize("status", ["", None, "reversed_by_bank"])
 def test_an_unknown_refund_status_is_recorded_and_not_guessed(order: Order, status: str) -> None:
-    tell("refund.created", stripe.refund(order.stripe_payment_intent_id or "", status=status))
+    send("refund.created", stripe.refund(order.stripe_payment_intent_id or "", status=status))
     assert seen(order) == (0, "paid", "live")
 
 
-def test_a_duplicates_refund_touches_no_key(order: Order) -> None:
+def test_a_refund_of_a_duplicate_revokes_no_key(order: Order) -> None:
     duplicate = stripe.completed(order.conversation)
     stripe.deliver(duplicate)
-    tell("refund.created", stripe.refund(duplicate["data"]["object"]["payment_intent"]))
+    send("refund.created", stripe.refund(duplicate["data"]["object"]["payment_intent"]))
     assert seen(order) == (0, "paid", "live")
     assert seen(Order.objects.get(is_duplicate=True)) == (2000, "paid", "none")
 
 
 def test_a_refunded_conversation_stays_paid_while_another_good_order_stands(order: Order) -> None:
     stripe.deliver(stripe.completed(order.conversation))
-    tell("refund.created", stripe.refund(order.stripe_payment_intent_id or ""))
+    send("refund.created", stripe.refund(order.stripe_payment_intent_id or ""))
     assert seen(order) == (2000, "paid", "refused")
     second = Order.objects.exclude(pk=order.pk).get()
     assert seen(second) == (0, "paid", "live")
-    tell("refund.created", stripe.refund(second.stripe_payment_intent_id or ""))
+    send("refund.created", stripe.refund(second.stripe_payment_intent_id or ""))
     assert seen(second) == (2000, "unpaid", "refused")
 
 
-def test_a_refunded_conversation_may_be_paid_anew(order: Order) -> None:
-    tell("refund.created", stripe.refund(order.stripe_payment_intent_id or ""))
+def test_a_refunded_conversation_may_be_paid_again(order: Order) -> None:
+    send("refund.created", stripe.refund(order.stripe_payment_intent_id or ""))
     stripe.deliver(stripe.completed(order.conversation))
     again = Order.objects.exclude(pk=order.pk).get()
     assert not again.is_duplicate
@@ -158,15 +158,15 @@ def test_a_refunded_conversation_may_be_paid_anew(order: Order) -> None:
 
 def test_an_open_dispute_suspends_and_a_won_one_restores(order: Order) -> None:
     dispute = stripe.dispute(order.stripe_payment_intent_id or "")
-    tell("charge.dispute.created", dispute)
+    send("charge.dispute.created", dispute)
     assert seen(order) == (0, "paid", "refused")
     assert issued_key(order).state == "suspended"
-    tell("charge.dispute.closed", {**dispute, "status": "won"})
+    send("charge.dispute.closed", {**dispute, "status": "won"})
     assert seen(order) == (0, "paid", "live")
 
 
-def test_a_lost_dispute_ends_the_key_and_unpays(order: Order) -> None:
-    tell("charge.dispute.closed", stripe.dispute(order.stripe_payment_intent_id or "", "lost"))
+def test_a_lost_dispute_revokes_the_key_and_unpays_the_conversation(order: Order) -> None:
+    send("charge.dispute.closed", stripe.dispute(order.stripe_payment_intent_id or "", "lost"))
     assert seen(order) == (0, "unpaid", "refused")
     assert issued_key(order).state == "revoked"
 
@@ -174,62 +174,62 @@ def test_a_lost_dispute_ends_the_key_and_unpays(order: Order) -> None:
 @pytest.mark.parametrize(
     "status", ["warning_needs_response", "warning_under_review", "warning_closed", "a_new_word"]
 )
-def test_inquiries_and_unknown_words_suspend_nothing(order: Order, status: str) -> None:
-    tell("charge.dispute.created", stripe.dispute(order.stripe_payment_intent_id or "", status))
+def test_inquiries_and_unknown_statuses_suspend_nothing(order: Order, status: str) -> None:
+    send("charge.dispute.created", stripe.dispute(order.stripe_payment_intent_id or "", status))
     assert seen(order) == (0, "paid", "live")
     assert Dispute.objects.get().status == status
 
 
 def test_an_inquiry_may_become_a_dispute(order: Order) -> None:
     dispute = stripe.dispute(order.stripe_payment_intent_id or "", "warning_closed")
-    tell("charge.dispute.closed", dispute)
-    tell("charge.dispute.updated", {**dispute, "status": "needs_response"})
+    send("charge.dispute.closed", dispute)
+    send("charge.dispute.updated", {**dispute, "status": "needs_response"})
     assert seen(order) == (0, "paid", "refused")
 
 
-def test_a_late_word_of_an_earlier_status_changes_nothing(order: Order) -> None:
+def test_a_late_event_with_an_earlier_status_changes_nothing(order: Order) -> None:
     dispute = stripe.dispute(order.stripe_payment_intent_id or "")
-    tell("charge.dispute.closed", {**dispute, "status": "won"})
+    send("charge.dispute.closed", {**dispute, "status": "won"})
     for status in ("warning_needs_response", "needs_response", "under_review"):
-        tell("charge.dispute.updated", {**dispute, "status": status})
+        send("charge.dispute.updated", {**dispute, "status": status})
     assert seen(order) == (0, "paid", "live")
 
 
 APPEAL = ("lost", "appeal_needs_response", "appeal_under_review", "won")
 
 
-@pytest.mark.parametrize("told", list(itertools.permutations(enumerate(APPEAL))))
+@pytest.mark.parametrize("sequence", list(itertools.permutations(enumerate(APPEAL))))
 def test_a_dispute_that_is_reopened_is_decided_by_its_last_decision(
-    order: Order, told: tuple[tuple[int, str], ...]
+    order: Order, sequence: tuple[tuple[int, str], ...]
 ) -> None:
     dispute = stripe.dispute(order.stripe_payment_intent_id or "")
-    for day, status in told:
+    for day, status in sequence:
         created = 1_700_000_000 + day * 86_400
-        tell("charge.dispute.updated", {**dispute, "status": status}, created=created)
+        send("charge.dispute.updated", {**dispute, "status": status}, created=created)
     assert seen(order) == (0, "paid", "live")
 
 
-def test_a_won_dispute_does_not_revive_what_a_refund_ended(order: Order) -> None:
+def test_a_won_dispute_does_not_restore_a_refunded_key(order: Order) -> None:
     dispute = stripe.dispute(order.stripe_payment_intent_id or "")
-    tell("charge.dispute.created", dispute)
-    tell("refund.created", stripe.refund(order.stripe_payment_intent_id or ""))
-    tell("charge.dispute.closed", {**dispute, "status": "won"})
+    send("charge.dispute.created", dispute)
+    send("refund.created", stripe.refund(order.stripe_payment_intent_id or ""))
+    send("charge.dispute.closed", {**dispute, "status": "won"})
     assert seen(order) == (2000, "unpaid", "refused")
 
 
-def test_the_gravest_of_several_disputes_decides(order: Order) -> None:
+def test_the_most_severe_of_several_disputes_decides(order: Order) -> None:
     first = stripe.dispute(order.stripe_payment_intent_id or "")
-    tell("charge.dispute.created", first)
-    tell("charge.dispute.created", stripe.dispute(order.stripe_payment_intent_id or ""))
-    tell("charge.dispute.closed", {**first, "status": "won"})
+    send("charge.dispute.created", first)
+    send("charge.dispute.created", stripe.dispute(order.stripe_payment_intent_id or ""))
+    send("charge.dispute.closed", {**first, "status": "won"})
     assert seen(order) == (0, "paid", "refused")
 
 
 def test_a_key_its_owner_deleted_stays_deleted_when_a_refund_fails(order: Order) -> None:
     services.revoke(issued_key(order).pk, reason="mine")
     refund = stripe.refund(order.stripe_payment_intent_id or "")
-    tell("refund.created", refund)
-    tell("refund.failed", {**refund, "status": "failed"})
+    send("refund.created", refund)
+    send("refund.failed", {**refund, "status": "failed"})
     assert seen(order) == (0, "paid", "refused")
     assert ApiKey.objects.get().revoked_reason == "mine"
 
@@ -237,8 +237,8 @@ def test_a_key_its_owner_deleted_stays_deleted_when_a_refund_fails(order: Order)
 def test_a_key_that_staff_suspended_is_not_restored_by_a_won_dispute(order: Order) -> None:
     services.suspend(issued_key(order).pk)
     dispute = stripe.dispute(order.stripe_payment_intent_id or "")
-    tell("charge.dispute.created", dispute)
-    tell("charge.dispute.closed", {**dispute, "status": "won"})
+    send("charge.dispute.created", dispute)
+    send("charge.dispute.closed", {**dispute, "status": "won"})
     assert seen(order) == (0, "paid", "refused")
 
 
@@ -251,20 +251,20 @@ EARLY: dict[str, tuple[Callable[[str], stripe.Json], tuple[int, str, str]]] = {
 
 @pytest.mark.parametrize("kind", EARLY)
 @pytest.mark.parametrize("by_way_of", ["completed", "unpaid first", "failed first"])
-def test_what_comes_before_its_order_waits_and_is_applied_with_it(
+def test_a_reversal_before_its_order_waits_and_is_applied_with_it(
     conversation: Conversation, kind: str, by_way_of: str
 ) -> None:
     build, expected = EARLY[kind]
     session = stripe.session(conversation)
-    event = tell(kind, build(session["payment_intent"]))
+    event = send(kind, build(session["payment_intent"]))
     assert event.status == EventStatus.UNMATCHED
     assert event.outcome == f"No order has PaymentIntent {session['payment_intent']} yet."
     unpaid = {**session, "payment_status": "unpaid"}
     if by_way_of == "unpaid first":
-        tell("checkout.session.completed", unpaid)
+        send("checkout.session.completed", unpaid)
     elif by_way_of == "failed first":
-        tell("checkout.session.async_payment_failed", unpaid)
-    tell("checkout.session.completed", session)
+        send("checkout.session.async_payment_failed", unpaid)
+    send("checkout.session.completed", session)
     assert seen(Order.objects.get()) == expected
     event.refresh_from_db()
     assert (event.status, event.conversation_id) == (EventStatus.PROCESSED, conversation.pk)
@@ -278,12 +278,12 @@ def test_an_unreadable_refund_that_waits_does_not_stop_its_payment(
     refund = stripe.refund(session["payment_intent"], amount="much")  # type: ignore[arg-type]
     event = stripe.event("refund.created", refund)
     assert stripe.deliver(event).status_code == 500
-    tell("checkout.session.completed", session)
+    send("checkout.session.completed", session)
     assert seen(Order.objects.get()) == (0, "paid", "live")
     assert StripeEvent.objects.get(event_id=event["id"]).status == EventStatus.FAILED
 
 
-def test_what_has_waited_for_a_day_is_foreign_and_is_applied_all_the_same(
+def test_a_reversal_ignored_after_a_day_is_still_applied_with_its_order(
     conversation: Conversation,
 ) -> None:
     session = stripe.session(conversation)
@@ -292,17 +292,17 @@ def test_what_has_waited_for_a_day_is_foreign_and_is_applied_all_the_same(
     StripeEvent.objects.update(created_at=timezone.now() - timedelta(hours=25))
     stripe.deliver(refund)
     assert StripeEvent.objects.get().status == EventStatus.IGNORED
-    tell("checkout.session.completed", session)
+    send("checkout.session.completed", session)
     assert seen(Order.objects.get()) == (2000, "unpaid", "refused")
 
 
 @pytest.mark.parametrize("build", [stripe.refund, stripe.refunded_charge, stripe.dispute])
-def test_money_that_goes_back_without_a_payment_intent_is_not_ours(
+def test_a_reversal_without_a_payment_intent_is_ignored(
     order: Order, build: Callable[[str], stripe.Json]
 ) -> None:
     kinds = {"refund": "refund.created", "charge": "charge.refunded"}
     stripe_object = {**build("pi_other"), "payment_intent": None}
-    event = tell(kinds.get(stripe_object["object"], "charge.dispute.created"), stripe_object)
+    event = send(kinds.get(stripe_object["object"], "charge.dispute.created"), stripe_object)
     assert event.status == EventStatus.IGNORED
     assert seen(order) == (0, "paid", "live")
 
@@ -313,18 +313,20 @@ def test_amount_and_currency_are_what_was_paid(conversation: Conversation) -> No
     order = Order.objects.get()
     assert (order.amount_cents, order.currency) == (1999, "jpy")
     intent = event["data"]["object"]["payment_intent"]
-    tell("refund.created", stripe.refund(intent, 1999, currency="jpy"))
+    send("refund.created", stripe.refund(intent, 1999, currency="jpy"))
     assert seen(order) == (1999, "unpaid", "refused")
 
 
-def test_a_customer_sees_what_went_back(order: Order, api_of: Callable[[User], Client]) -> None:
-    tell("refund.created", stripe.refund(order.stripe_payment_intent_id or "", 500))
-    tell("charge.dispute.created", stripe.dispute(order.stripe_payment_intent_id or ""))
+def test_a_customer_sees_the_refund_and_the_dispute(
+    order: Order, api_of: Callable[[User], Client]
+) -> None:
+    send("refund.created", stripe.refund(order.stripe_payment_intent_id or "", 500))
+    send("charge.dispute.created", stripe.dispute(order.stripe_payment_intent_id or ""))
     answer = api_of(order.user).get(f"/api/orders/{order.pk}").json()
     assert (answer["refundedCents"], answer["disputeStatus"]) == (500, "needs_response")
 
 
-def test_the_duplicate_that_stands_after_the_first_was_refunded_gets_the_key(
+def test_a_duplicate_is_promoted_and_gets_a_key_after_a_refund_of_the_first(
     conversation: Conversation,
 ) -> None:
     first, second = stripe.completed(conversation), stripe.completed(conversation)
@@ -341,23 +343,23 @@ def test_the_duplicate_that_stands_after_the_first_was_refunded_gets_the_key(
     assert ApiKey.objects.not_revoked().count() == 1
 
 
-def test_a_link_that_was_made_while_the_money_was_away_can_only_be_paid_as_a_duplicate(
+def test_a_link_created_during_a_lost_dispute_becomes_a_duplicate_after_the_dispute_is_won(
     order: Order,
 ) -> None:
     dispute = stripe.dispute(order.stripe_payment_intent_id or "", "lost")
-    tell("charge.dispute.closed", dispute)
+    send("charge.dispute.closed", dispute)
     link = stripe.session(order.conversation)
     order.conversation.mark_pending(link["id"])
-    tell("charge.dispute.closed", {**dispute, "status": "won"}, created=2_000_000_000)
+    send("charge.dispute.closed", {**dispute, "status": "won"}, created=2_000_000_000)
     assert seen(order) == (0, "paid", "live")
-    tell("checkout.session.completed", link)
+    send("checkout.session.completed", link)
     again = Order.objects.get(stripe_session_id=link["id"])
     assert again.is_duplicate
     assert seen(again) == (0, "paid", "none")
     assert seen(order) == (0, "paid", "live")
 
 
-def test_a_refund_of_the_other_mode_touches_nothing_and_never_counts_as_foreign(
+def test_a_refund_of_the_other_mode_changes_nothing_and_stays_unmatched(
     conversation: Conversation,
 ) -> None:
     event = stripe.completed(conversation)
@@ -388,7 +390,7 @@ def test_a_sum_in_another_currency_is_not_added_up(conversation: Conversation) -
     assert Order.objects.get().refunded_cents == 0
 
 
-def test_a_refund_is_no_strangers_while_its_payment_waits_in_the_ledger(
+def test_a_refund_stays_unmatched_while_its_payment_is_unsettled(
     conversation: Conversation,
 ) -> None:
     event = stripe.completed(conversation)
@@ -408,7 +410,7 @@ def test_a_refund_is_no_strangers_while_its_payment_waits_in_the_ledger(
     assert not ApiKey.objects.get().may_authenticate()
 
 
-def test_money_that_comes_back_too_late_is_a_duplicate_and_its_grant_stays_revoked(
+def test_a_failed_refund_after_a_new_payment_is_a_duplicate_and_its_grant_stays_revoked(
     conversation: Conversation,
 ) -> None:
     first, second = stripe.completed(conversation), stripe.completed(conversation)
@@ -430,4 +432,4 @@ def test_money_that_comes_back_too_late_is_a_duplicate_and_its_grant_stays_revok
     late.refresh_from_db()
     assert not late.is_duplicate
     assert list(ApiKey.objects.not_revoked()) == [first_key]
-    assert ApiKey.objects.count() == 2  # its own grant stands again: no key is issued anew
+    assert ApiKey.objects.count() == 2  # its grant is restored: no key is issued again

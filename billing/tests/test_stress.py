@@ -1,7 +1,7 @@
-"""Everything at once, over HTTP, on a durable PostgreSQL: every payment ends as it was scripted.
+"""Stress test: shuffled concurrent deliveries over HTTP while servers crash.
 
-`make test` goes through one short storm of each kind; `make soak` through many long ones, and
-prints what happened in each.
+Every payment must end as its script says. `make test` does short runs; `make soak` does many long
+ones and prints a line for each.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ Servers = tuple[RestartingCluster, App]
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    directory = tmp_path_factory.mktemp("storm")
+    directory = tmp_path_factory.mktemp("stress")
     with RestartingCluster() as cluster, running_app(cluster, directory) as app:
         yield cluster, app
 
 
-def made_ready(cluster: RestartingCluster, count: int) -> list[Payment]:
-    """Scripted payments, each with a user and a conversation that has been given its link."""
+def create_payments(cluster: RestartingCluster, count: int) -> list[Payment]:
+    """Scripted payments, each with a user and a conversation with a link."""
     with psycopg.connect(cluster.url()) as database:
         users = database.execute(
             "INSERT INTO users (email) SELECT gen_random_uuid() || '@example.com'"
@@ -67,18 +67,18 @@ def made_ready(cluster: RestartingCluster, count: int) -> list[Payment]:
             " RETURNING id, user_id",
             [[row[0] for row in users]],
         ).fetchall()
-        told = payments([(row[0], row[1]) for row in rows])
+        scripted = payments([(row[0], row[1]) for row in rows])
         with database.cursor() as cursor:
             cursor.executemany(
                 "UPDATE conversations SET payment_status = 'pending', stripe_session_id = %s"
                 " WHERE id = %s",
-                [(payment.session_id, payment.conversation_id) for payment in told],
+                [(payment.session_id, payment.conversation_id) for payment in scripted],
             )
-    return told
+    return scripted
 
 
 def ends(cluster: RestartingCluster) -> dict[int, tuple[object, ...]]:
-    """How each conversation ended: its orders, its status, its keys, the refunded cents."""
+    """The state of each conversation: its orders, its status, its keys, the refunded cents."""
     orders: defaultdict[int, list[str]] = defaultdict(list)
     keys: defaultdict[int, list[str]] = defaultdict(list)
     refunded: defaultdict[int, int] = defaultdict(int)
@@ -120,25 +120,28 @@ def stored(cluster: RestartingCluster) -> set[str]:
         return {row[0] for row in database.execute("SELECT event_id FROM stripe_events")}
 
 
-def assert_all_ended_as_scripted(cluster: RestartingCluster, told: list[Payment]) -> None:
+def assert_all_ended_as_scripted(cluster: RestartingCluster, scripted: list[Payment]) -> None:
     ended = ends(cluster)
     wrong = {
         payment.conversation_id: (payment.script, payment.expected, ended[payment.conversation_id])
-        for payment in told
+        for payment in scripted
         if ended[payment.conversation_id] != payment.expected
     }
     assert wrong == {}
-    # What is of another product or mode waits for an order that never comes, and nothing else.
+    # Only the events of another product or mode stay unsettled.
     waiting = {
-        event["id"] for payment in told if payment.expected == NOTHING for event in payment.events
+        event["id"]
+        for payment in scripted
+        if payment.expected == NOTHING
+        for event in payment.events
     }
     left = unsettled(cluster)
     assert set(left.values()) <= {"unmatched"}
-    ours = {event["id"] for payment in told for event in payment.all_events}
+    ours = {event["id"] for payment in scripted for event in payment.all_events}
     assert set(left) & ours <= waiting
 
 
-def storm(
+def stress(
     servers: Servers,
     seed: int,
     *,
@@ -146,68 +149,72 @@ def storm(
     chaos: Callable[[], None] | None = None,
     explained: Callable[[Failure], bool] = lambda failure: False,
 ) -> None:
-    """Deliver it all; whatever is not answered with 200 must be `explained`."""
+    """Deliver everything; each answer other than 200 must be `explained`."""
     cluster, app = servers
-    told = made_ready(cluster, count)
-    waves = deliveries(told, seed=seed)
+    scripted = create_payments(cluster, count)
+    waves = deliveries(scripted, seed=seed)
     sent = [event for wave in waves for event in wave]
     answers = Answers()
-    began = time.monotonic()
+    started = time.monotonic()
     with ExitStack() as stack:
         if chaos is not None:
             stack.enter_context(every(1.0, chaos))
         for wave in waves:
             send_all(app.port, wave, answers)
-    took = time.monotonic() - began
-    print(  # noqa: T201 - what `make soak` is for
+    took = time.monotonic() - started
+    print(  # noqa: T201 - shown by `make soak`
         f"seed {seed}: {count} conversations, {len(sent)} deliveries in {took:.0f} s,"
-        f" answers {dict(answers.statuses)} (None: without one),"
+        f" answers {dict(answers.statuses)} (None: no answer),"
         f" {cluster.deadlocks} deadlocks"
     )
     assert cluster.deadlocks == 0
     assert [failure for failure in answers.failures if not explained(failure)] == []
     assert answers.acknowledged == {event["id"] for event in sent}
     assert answers.acknowledged <= stored(cluster)
-    assert_all_ended_as_scripted(cluster, told)
+    assert_all_ended_as_scripted(cluster, scripted)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_every_payment_ends_as_scripted(servers: Servers, seed: int) -> None:
-    storm(servers, seed, count=CONVERSATIONS)
+    stress(servers, seed, count=CONVERSATIONS)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_and_while_a_worker_is_killed_every_second(servers: Servers, seed: int) -> None:
+def test_every_payment_ends_as_scripted_while_a_worker_is_killed_every_second(
+    servers: Servers, seed: int
+) -> None:
     app = servers[1]
     kills = len(app.kills)
 
     def explained(failure: Failure) -> bool:
-        """The worker that had the connection was killed; it leaves no other error behind."""
-        return failure.status is None and any(map(failure.during.meets, app.kills))
+        """The worker of the connection was killed; no other error is accepted."""
+        return failure.status is None and any(map(failure.during.overlaps, app.kills))
 
-    storm(servers, seed, count=CONVERSATIONS, chaos=app.kill_a_worker, explained=explained)
+    stress(servers, seed, count=CONVERSATIONS, chaos=app.kill_a_worker, explained=explained)
     assert len(app.kills) > kills
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_and_while_the_database_crashes(servers: Servers, seed: int) -> None:
+def test_every_payment_ends_as_scripted_while_the_database_crashes(
+    servers: Servers, seed: int
+) -> None:
     cluster, _ = servers
     crashes = len(cluster.outages)
     turn = iter(range(10_000))
 
-    def crash_now_and_then() -> None:
-        if next(turn) % 4 == 0:  # it needs a moment to recover
+    def crash_every_fourth_time() -> None:
+        if next(turn) % 4 == 0:  # it needs time to recover
             cluster.crash()
 
     def explained(failure: Failure) -> bool:
-        """The database was away meanwhile."""
-        return failure.status == 500 and any(map(failure.during.meets, cluster.outages))
+        """The database was down."""
+        return failure.status == 500 and any(map(failure.during.overlaps, cluster.outages))
 
-    storm(
+    stress(
         servers,
         seed,
         count=CONVERSATIONS,
-        chaos=crash_now_and_then,
+        chaos=crash_every_fourth_time,
         explained=explained,
     )
     assert len(cluster.outages) > crashes
@@ -215,7 +222,7 @@ def test_and_while_the_database_crashes(servers: Servers, seed: int) -> None:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("round_", range(2))
-def test_two_replays_two_fetches_a_reconcile_and_live_deliveries_at_once(
+def test_replays_fetches_reconciliation_and_deliveries_run_concurrently(
     local_stripe: RunningSandbox, deadlocks: Callable[[], list[str]], round_: int
 ) -> None:
     conversations = [ConversationFactory.create() for _ in range(12)]
@@ -228,7 +235,7 @@ def test_two_replays_two_fetches_a_reconcile_and_live_deliveries_at_once(
             local_stripe.refund(intent["latest_charge"])
     local_stripe.wait_idle()
     events = local_stripe.events()
-    delivered = events[: len(events) * 2 // 3]  # the rest comes by being fetched alone
+    delivered = events[: len(events) * 2 // 3]  # the rest arrives by fetch_events only
     concurrently(
         lambda: [stripe.deliver(event) for event in delivered],
         lambda: [stripe.deliver(event) for event in reversed(delivered)],
@@ -239,7 +246,7 @@ def test_two_replays_two_fetches_a_reconcile_and_live_deliveries_at_once(
         lambda: call_command("reconcile_orders", "--older-than", "0"),
     )
     assert deadlocks() == []
-    handled = {event["id"] for event in events if event["type"] in backfill.KINDS}
+    handled = {event["id"] for event in events if event["type"] in backfill.EVENT_TYPES}
     assert handled <= set(StripeEvent.objects.values_list("event_id", flat=True))
     assert not StripeEvent.objects.unsettled().exists()
     for number, conversation in enumerate(conversations):
@@ -255,7 +262,7 @@ def test_two_replays_two_fetches_a_reconcile_and_live_deliveries_at_once(
 
 
 def concurrently(*actions: Callable[[], object]) -> None:
-    """Run every action in a thread of its own; the first exception is raised."""
+    """Run every action in its own thread; raise the first exception."""
     barrier = threading.Barrier(len(actions))
 
     def run(action: Callable[[], object]) -> None:
@@ -270,7 +277,7 @@ def concurrently(*actions: Callable[[], object]) -> None:
             done.result()
 
 
-def test_the_servers_leave_nothing_behind(tmp_path: Path) -> None:
+def test_the_database_directory_is_deleted(tmp_path: Path) -> None:
     with RestartingCluster() as cluster:
         cluster.crash()
         directory = cluster.directory

@@ -1,7 +1,7 @@
-"""The whole transition table: every state of a payment against every event that is handled.
+"""The transition table: every state of a payment against every handled event.
 
-Each cell says what the event does: the state it leads to (applied), `=` (ignored: settled, and
-nothing that anybody sees has changed) or `waits` (refused for now: unmatched, nothing changed).
+A cell is the state that the event leads to, `=` if it is settled and nothing visible changes, or
+`waits` if it is unmatched and nothing changes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from testing.keys import issued_key
 
 pytestmark = pytest.mark.django_db
 
-# The order (duplicates in capitals) and whether its money is gone, the conversation, the key.
+# The order (duplicates in capitals) and whether it is reversed, the conversation, the key.
 Seen = tuple[str, str, str]
 
 STATES: dict[str, Seen] = {
@@ -31,22 +31,22 @@ STATES: dict[str, Seen] = {
     "failed": ("failed", "failed", ""),
     "paid": ("completed", "paid", "live"),
     "disputed": ("completed", "paid", "suspended"),
-    "refunded": ("completed, gone", "unpaid", "revoked"),
-    "lost": ("completed, gone", "unpaid", "revoked"),
-    "disputed, refunded": ("completed, gone", "unpaid", "revoked"),
+    "refunded": ("completed, reversed", "unpaid", "revoked"),
+    "lost": ("completed, reversed", "unpaid", "revoked"),
+    "disputed, refunded": ("completed, reversed", "unpaid", "revoked"),
     # The conversation was paid by another session before.
     "second": ("", "paid", ""),
     "second pending": ("pending", "paid", ""),
     "second failed": ("failed", "paid", ""),
     "duplicate": ("COMPLETED", "paid", ""),
-    "dup. refunded": ("COMPLETED, gone", "paid", ""),
-    "dup. lost": ("COMPLETED, gone", "paid", ""),
-    # Of two payments the first was refunded: of this one, and of the other one.
-    "first refunded": ("completed, gone", "paid", "revoked"),
+    "dup. refunded": ("COMPLETED, reversed", "paid", ""),
+    "dup. lost": ("COMPLETED, reversed", "paid", ""),
+    # The first of two payments was refunded: the state of the first, and of the second.
+    "first refunded": ("completed, reversed", "paid", "revoked"),
     "promoted": ("completed", "paid", "live"),
 }
 
-# Rows are events, columns the states before them.
+# Rows are events, columns the states before the event.
 TABLE = """
 event             | new     | link    | expired | pending | failed | paid     | disputed | refunded | lost     | disputed, refunded | second         | second pending | second failed | duplicate     | dup. refunded | dup. lost | first refunded | promoted
 completed, paid   | paid    | paid    | paid    | paid    | paid   | =        | =        | =        | =        | =                  | duplicate      | duplicate      | duplicate     | =             | =             | =         | =              | =
@@ -82,7 +82,7 @@ CASES = [
 
 @dataclass
 class Payment:
-    """One Checkout Session and what can be said of it; always the same refund and dispute."""
+    """One Checkout Session and its events, all about the same refund and dispute."""
 
     conversation: Conversation
 
@@ -91,8 +91,8 @@ class Payment:
         self.intent = self.session["payment_intent"]
         self.refund_id, self.dispute_id = f"re_of_{self.intent}", f"du_of_{self.intent}"
 
-    def checkout(self, kind: str, **facts: str) -> stripe.Json:
-        return stripe.event(f"checkout.session.{kind}", {**self.session, **facts})
+    def checkout(self, kind: str, **fields: str) -> stripe.Json:
+        return stripe.event(f"checkout.session.{kind}", {**self.session, **fields})
 
     def declined(self, kind: str) -> stripe.Json:
         intent = stripe.declined_intent(self.conversation, id=self.intent)
@@ -160,7 +160,7 @@ BEFORE: dict[str, tuple[str, ...]] = {
 
 
 def put_into(state: str, payment: Payment) -> None:
-    """Lead a payment into a state, by events where events lead there."""
+    """Bring a payment into a state, by events where possible."""
     conversation = payment.conversation
     if state != "new":
         conversation.mark_pending(payment.session["id"])
@@ -178,7 +178,7 @@ def seen(payment: Payment) -> Seen:
     if order is not None:
         status = order.status.upper() if order.is_duplicate else order.status
         if order.status == OrderStatus.COMPLETED and not order.is_good:
-            status += ", gone"
+            status += ", reversed"
     return status, payment.conversation.payment_status, key_state(order)
 
 

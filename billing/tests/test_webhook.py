@@ -1,4 +1,4 @@
-"""The webhook's door: what is let in, what is refused, and what is answered."""
+"""The webhook endpoint: what it accepts, what it refuses, and what it answers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def assert_refused(response: Any, code: str) -> None:
     assert not StripeEvent.objects.exists()
 
 
-def test_a_signed_event_is_stored_whole_and_settled(conversation: Conversation) -> None:
+def test_a_signed_event_is_stored_unchanged_and_settled(conversation: Conversation) -> None:
     event = stripe.completed(conversation)
     response = stripe.deliver(event)
     assert response.status_code == 200
@@ -161,7 +161,7 @@ def test_a_body_that_is_not_utf8_is_refused() -> None:
         '{"id": "evt_1", "object": "v2.core.event", "type": "v1.billing.meter.no_meter_found"}',
     ],
 )
-def test_a_signed_body_that_is_no_storable_event_is_refused(body: str) -> None:
+def test_a_signed_body_that_is_not_a_storable_event_is_refused(body: str) -> None:
     assert_refused(signed(body), "malformed_event")
 
 
@@ -184,14 +184,14 @@ def test_no_payment_is_refused_for_a_character_that_the_database_cannot_hold(
     assert Order.objects.get().status == "completed"
 
 
-def test_a_signed_event_that_is_refused_leaves_a_line_in_the_log(
+def test_a_refused_signed_event_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     signed('{"id": "evt_1", "type": "x"}')
     assert "A signed event was refused: The event has no data.object." in caplog.text
 
 
-def test_thin_events_are_refused_in_words() -> None:
+def test_thin_events_are_refused_with_an_explanation() -> None:
     response = signed('{"id": "evt_1", "object": "v2.core.event", "type": "x"}')
     assert "Thin events are not handled" in response.json()["detail"]
 

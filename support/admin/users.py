@@ -21,6 +21,7 @@ from django.utils.safestring import SafeString
 from accounts.models import User
 from apikeys.models import ApiKey
 from billing.models import Order, StripeEvent
+from billing.stripe.objects import PAYMENT_FAILED
 from conversations.models import Conversation
 from support.admin.changelist import PAGE_SIZE, Choice, ChoiceFilter, KeysetChangeList
 from support.models import SupportAction
@@ -149,7 +150,7 @@ def _belongings(person: User) -> dict[str, Any]:
     keys = ApiKey.objects.owned_by(person.pk).select_related("grant").defer("key_hash")
     failures = StripeEvent.objects.filter(
         conversation_id__in=[conversation.pk for conversation in conversations],
-        type="payment_intent.payment_failed",
+        type=PAYMENT_FAILED,
     )
     trail = SupportAction.objects.filter(customer=person).select_related("actor")
     return {

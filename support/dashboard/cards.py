@@ -25,6 +25,7 @@ from billing.models import (
     OrderStatus,
     StripeEvent,
 )
+from billing.stripe.objects import PAYMENT_FAILED
 from conversations.models import Conversation, PaymentStatus
 from support import money
 from support.dashboard import chart
@@ -32,8 +33,6 @@ from support.models import SupportAction
 
 CHART_DAYS = 30
 SPANS = ((1, "today"), (7, "7 days"), (30, "30 days"))
-STUCK_AFTER = timedelta(minutes=15)
-DECLINED = "payment_intent.payment_failed"
 
 
 @dataclass(slots=True)
@@ -168,7 +167,7 @@ def _needs(now: datetime, days: Days) -> Iterable[Card]:
         "Failures, 7 days",
         f"{failed + declined:,}",
         f"{declined:,} declined cards, {failed:,} failed orders",
-        url=f"billing/stripeevent/?type={DECLINED}",
+        url=f"billing/stripeevent/?type={PAYMENT_FAILED}",
     )
     yield _refunds(_sum(days, now.date(), CHART_DAYS))
     disputes = found["dispute"][0]
@@ -219,11 +218,8 @@ def _counts(now: datetime) -> Mapping[str, tuple[int, datetime | None]]:
     unsettled = StripeEvent.objects.unsettled().exclude(
         Exists(SupportAction.objects.done().handled().filter(event_id=OuterRef("event_id")))
     )
-    stuck = unsettled.filter(
-        status__in=(EventStatus.RECEIVED, EventStatus.FAILED), created_at__lt=now - STUCK_AFTER
-    )
     declined = StripeEvent.objects.filter(
-        type=DECLINED, created_at__gte=_midnight(now) - timedelta(days=6)
+        type=PAYMENT_FAILED, created_at__gte=_midnight(now) - timedelta(days=6)
     )
     disputes = Dispute.objects.filter(status__in=OPEN_DISPUTE)
     duplicates = Order.objects.filter(is_duplicate=True, refunded_at__isnull=True).exclude(
@@ -233,7 +229,7 @@ def _counts(now: datetime) -> Mapping[str, tuple[int, datetime | None]]:
         _part(unsettled.filter(status=status), status.value)
         for status in (EventStatus.RECEIVED, EventStatus.UNMATCHED, EventStatus.FAILED)
     ]
-    parts += [_part(stuck, "stuck"), _part(declined, "declined")]
+    parts += [_part(unsettled.stuck(), "stuck"), _part(declined, "declined")]
     parts += [_part(duplicates, "duplicate"), _part(disputes, "dispute")]
     rows = parts[0].union(*parts[1:], all=True)
     counted = {row["what"]: (row["number"], row["since"]) for row in rows}

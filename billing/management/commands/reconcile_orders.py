@@ -1,4 +1,4 @@
-"""`manage.py reconcile_orders`: ask Stripe about payments that nothing was heard of."""
+"""`manage.py reconcile_orders`: compare pending payments with Stripe."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
 from billing import checkout
-from billing.management.interruption import summarised
-from billing.management.progress import FAILED, Progress
+from billing.management.progress import FAILED, Progress, summarised
 from billing.stripe import client
 
 logger = logging.getLogger(__name__)
@@ -19,9 +18,8 @@ logger = logging.getLogger(__name__)
 
 class Command(BaseCommand):
     help = (
-        "Re-reads the Checkout Sessions that conversations and orders have been waiting for, and "
-        "fulfils what was paid. Changes nothing where events have told it before. Exit status 1 "
-        "when some could not be brought up to date."
+        "Retrieves the Checkout Sessions of pending conversations and orders, and applies their "
+        "results. Changes nothing that events have reported before. Exit status 1 if any failed."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -30,7 +28,7 @@ class Command(BaseCommand):
             type=int,
             default=15,
             metavar="MINUTES",
-            help="only what has waited for longer (15)",
+            help="only those pending for longer (15)",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -40,7 +38,7 @@ class Command(BaseCommand):
             for session_id in checkout.unsettled_sessions(older_than=older_than):
                 progress.step(_reconcile(session_id))
         if progress.any_failed:
-            raise CommandError("some could not be brought up to date: see the log")
+            raise CommandError("some failed: see the log")
 
 
 def _reconcile(session_id: str) -> str:
@@ -49,6 +47,6 @@ def _reconcile(session_id: str) -> str:
     except client.StripeFailed:
         return FAILED
     except (ValueError, DatabaseError):
-        # One that cannot be read or recorded must not keep the others waiting.
+        # A session that cannot be read or recorded must not stop the others.
         logger.exception("Session %s could not be reconciled", session_id)
         return FAILED

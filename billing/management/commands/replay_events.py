@@ -1,4 +1,4 @@
-"""`manage.py replay_events`: handle stored events again, chosen by id, type, time and so on."""
+"""`manage.py replay_events`: handle stored events again, selected by id, type, time and so on."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from django.db.models import Q
 from django.utils.dateparse import parse_date, parse_datetime
 
 from billing.events import replay
-from billing.management.interruption import summarised
-from billing.management.progress import Progress
+from billing.management.progress import Progress, summarised
 from billing.models import EventStatus, Order, StripeEvent, StripeEventQuerySet
 
 
-def moment(text: str) -> datetime:
-    """A date or a time; UTC where it does not say."""
+def parse_time(text: str) -> datetime:
+    """A date or a time; UTC without an offset."""
     try:
         found = parse_datetime(text)
         if found is None and (day := parse_date(text)):
@@ -31,9 +30,9 @@ def moment(text: str) -> datetime:
 
 class Command(BaseCommand):
     help = (
-        "Handles stored events again, in the order in which they arrived. Settled events are left "
-        "out unless --force is given; handling one again changes nothing that was right. Safe "
-        "beside live traffic and other replays. Exit status 1 when any failed."
+        "Handles stored events again, in the order in which they were received. Settled events are "
+        "left out unless --force is given; handling one again changes only what was wrong. Safe "
+        "during live traffic and other replays. Exit status 1 if any failed."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -42,15 +41,15 @@ class Command(BaseCommand):
         parser.add_argument("--status", action="append", choices=EventStatus.values)
         parser.add_argument("--conversation", type=int, metavar="ID")
         parser.add_argument("--user", type=int, metavar="ID", help="of this user's conversations")
-        parser.add_argument("--since", type=moment, metavar="TIME", help="received at or after")
-        parser.add_argument("--until", type=moment, metavar="TIME", help="received before")
+        parser.add_argument("--since", type=parse_time, metavar="TIME", help="received at or after")
+        parser.add_argument("--until", type=parse_time, metavar="TIME", help="received before")
         parser.add_argument("--after", type=int, default=0, metavar="N", help="resume after row N")
         parser.add_argument("--force", action="store_true", help="handle settled events too")
-        parser.add_argument("--dry-run", action="store_true", help="count, and change nothing")
+        parser.add_argument("--dry-run", action="store_true", help="count, change nothing")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        events = _chosen(options)
-        _refuse_unknown_ids(options["event_ids"])
+        events = _selected(options)
+        _reject_unknown_ids(options["event_ids"])
         settled = 0 if options["force"] else events.count() - events.unsettled().count()
         if not options["force"]:
             events = events.unsettled()
@@ -64,16 +63,16 @@ class Command(BaseCommand):
 
     def _replay(self, events: StripeEventQuerySet, total: int, *, after: int, force: bool) -> None:
         progress = Progress("events", total=total)
-        progress.to_go_on = f"to go on: --after {after}"
+        progress.how_to_continue = f"continue with --after {after}"
         with summarised(progress, self.stdout):
-            for row, event_id in replay.walk(events, after=after):
-                progress.step(replay.again(event_id, force=force))
-                progress.to_go_on = f"to go on: --after {row}"
+            for pk, event_id in replay.iter_by_pk(events, after=after):
+                progress.step(replay.retry(event_id, force=force))
+                progress.how_to_continue = f"continue with --after {pk}"
         if progress.any_failed:
-            raise CommandError("some failed: their rows and the log say why")
+            raise CommandError("some failed: see their rows and the log")
 
 
-def _chosen(options: dict[str, Any]) -> StripeEventQuerySet:
+def _selected(options: dict[str, Any]) -> StripeEventQuerySet:
     events = StripeEvent.objects.all()
     conditions = {
         "event_id__in": options["event_ids"] or None,
@@ -82,7 +81,9 @@ def _chosen(options: dict[str, Any]) -> StripeEventQuerySet:
         "created_at__gte": options["since"],
         "created_at__lt": options["until"],
     }
-    events = events.filter(**{name: one for name, one in conditions.items() if one is not None})
+    events = events.filter(
+        **{name: value for name, value in conditions.items() if value is not None}
+    )
     if options["conversation"] is not None:
         events = events.filter(_about("conversation", options["conversation"]))
     if options["user"] is not None:
@@ -90,22 +91,22 @@ def _chosen(options: dict[str, Any]) -> StripeEventQuerySet:
     return events
 
 
-def _about(whose: str, identifier: int) -> Q:
-    """Events of a conversation or of a user, by what they did or, where that is open, would do.
+def _about(owner: str, identifier: int) -> Q:
+    """Events of a conversation or a user, unsettled ones included.
 
-    An event that was not settled is linked to nothing yet: its metadata says whose it is, or the
-    PaymentIntent of an order does.
+    An unsettled event is not linked to a conversation yet: it is found by its metadata or by the
+    PaymentIntent of an order.
     """
-    orders = Order.objects.filter(**{f"{whose}_id": identifier})
-    linked = {"conversation": "conversation_id", "user": "conversation__user_id"}[whose]
+    orders = Order.objects.filter(**{f"{owner}_id": identifier})
+    linked = {"conversation": "conversation_id", "user": "conversation__user_id"}[owner]
     return (
         Q(**{linked: identifier})
-        | Q(**{f"payload__data__object__metadata__{whose}_id": str(identifier)})
+        | Q(**{f"payload__data__object__metadata__{owner}_id": str(identifier)})
         | Q(payment_intent_id__in=orders.values("stripe_payment_intent_id"))
     )
 
 
-def _refuse_unknown_ids(wanted: list[str]) -> None:
+def _reject_unknown_ids(wanted: list[str]) -> None:
     found = StripeEvent.objects.filter(event_id__in=wanted).values_list("event_id", flat=True)
     if unknown := set(wanted) - set(found):
-        raise CommandError(f"not in the ledger: {', '.join(sorted(unknown))}")
+        raise CommandError(f"not in the event log: {', '.join(sorted(unknown))}")
