@@ -23,7 +23,7 @@ class NewestFirstPagination(CursorPagination):
     list_name: str
 
     def paginate_queryset(
-        self, queryset: QuerySet[Any], request: Request, view: APIView | None = None
+        self, queryset: Any, request: Request, view: APIView | None = None
     ) -> list[Any] | None:
         self.list_name = list_name(queryset)
         try:

@@ -40,9 +40,10 @@ class AutoSchema(openapi.AutoSchema):
     """Names the items of a paginated list as `NewestFirstPagination` does."""
 
     def _get_paginator(self) -> Any:
-        paginator = super()._get_paginator()
+        paginator = super()._get_paginator()  # type: ignore[no-untyped-call]  # not typed
+        view: Any = self.view  # a generic view, since it has a paginator
         if isinstance(paginator, NewestFirstPagination):
-            paginator.list_name = list_name(self.view.queryset)
+            paginator.list_name = list_name(view.queryset)
         return paginator
 
 
@@ -89,7 +90,7 @@ class JWTScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call
     target_class = "payflow.http.authentication.JWTAuthentication"
     name = "jwt"
 
-    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
+    def get_security_definition(self, auto_schema: openapi.AutoSchema) -> dict[str, Any]:
         return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
 
 
@@ -97,5 +98,5 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
     target_class = "apikeys.authentication.ApiKeyAuthentication"
     name = "apiKey"
 
-    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
+    def get_security_definition(self, auto_schema: openapi.AutoSchema) -> dict[str, Any]:
         return {"type": "http", "scheme": "bearer", "bearerFormat": "sk_ and 64 hex digits"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import timedelta
 from io import StringIO
@@ -14,6 +15,7 @@ from django.utils import timezone
 
 from billing.models import EventStatus, StripeEvent
 from conversations.models import Conversation
+from devtools.management import manage
 from testing import stripe_events as stripe
 
 
@@ -22,6 +24,11 @@ def test_the_schema_validates_without_a_warning() -> None:
     call_command("spectacular", "--validate", "--fail-on-warn", stdout=out, stderr=err)
     assert err.getvalue() == ""
     assert yaml.safe_load(out.getvalue())["openapi"].startswith("3.")
+
+
+def test_the_schema_of_a_fresh_process_names_every_way_to_authenticate() -> None:
+    document = yaml.safe_load(manage(os.environ, "spectacular", "--fail-on-warn"))
+    assert set(document["components"]["securitySchemes"]) == {"apiKey", "cookieAuth", "jwt"}
 
 
 def test_the_schema_names_the_contracts_routes_and_problems() -> None:
