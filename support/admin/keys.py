@@ -14,8 +14,7 @@ from support.actions import registry
 from support.admin.base import Columns, SupportModelAdmin
 from support.admin.changelist import Choice, ChoiceFilter
 from support.models import SupportAction
-from support.states import key_state
-from support.templatetags.support_format import badge
+from support.templatetags.support_format import badge, key_state
 
 
 class StateFilter(ChoiceFilter):

@@ -15,7 +15,6 @@ from support.actions import registry
 from support.admin.base import Columns, SupportModelAdmin
 from support.admin.changelist import Choice, ChoiceFilter
 from support.models import SupportAction
-from support.states import order_state
 from support.templatetags.support_format import badge
 
 MARKED = Exists(SupportAction.objects.done().marking_handled().filter(order_id=OuterRef("pk")))
@@ -77,13 +76,13 @@ class OrderAdmin(SupportModelAdmin[Order]):
 
     @admin.display(description="state")
     def shown_state(self, order: Order) -> SafeString:
-        return badge(order_state(order))
+        return badge(order.state.label)
 
     def page_context(self, request: HttpRequest, subject: Order) -> dict[str, Any]:
         key = subject.grant.issued_key if subject.grant else None
         actions = _actions(subject)
         return {
-            "state": order_state(subject),
+            "state": subject.state.label,
             "key": key,
             "buttons": registry.buttons(request, actions, subject, key, subject.grant),
             "timeline": timeline.of_order(subject, actions),

@@ -10,8 +10,9 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from apikeys.models import ApiKey
 from apikeys.secret_patterns import redact, redact_json
-from support import money, states
+from support import money
 from support.actions import registry
 
 register = template.Library()
@@ -59,7 +60,10 @@ def admin_list(opts: Any) -> str:
     return f"admin:{opts.app_label}_{opts.model_name}_changelist"
 
 
+@register.filter
+def key_state(key: ApiKey) -> str:
+    return f"{key.state.label}, to be revealed" if key.is_revealable else str(key.state.label)
+
+
 register.filter("done_label", registry.done_label)
 register.filter("redacted", redact)
-register.filter("order_state", states.order_state)
-register.filter("key_state", states.key_state)
