@@ -26,6 +26,7 @@ _FORMATS: dict[str, tuple[str, int]] = {
     "price": ("price_1", 23),
     "product": ("prod_", 14),
     "promotion_code": ("promo_1", 23),
+    "radar.early_fraud_warning": ("issfr_1", 23),
     "refund": ("re_3", 23),
     "request": ("req_", 14),
     "request_log": ("resp_", 14),

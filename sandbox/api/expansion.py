@@ -27,6 +27,7 @@ _REFERENCES: dict[str, frozenset[str]] = {
     "price": frozenset({"product"}),
     "product": frozenset({"default_price"}),
     "promotion_code": frozenset({"customer"}),
+    "radar.early_fraud_warning": frozenset({"charge", "payment_intent"}),
     "refund": frozenset({"balance_transaction", "charge", "payment_intent"}),
 }
 

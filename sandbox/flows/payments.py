@@ -10,14 +10,14 @@ from typing import Any
 
 from sandbox.account import Account
 from sandbox.errors import CardError
-from sandbox.flows import captures, disputes, saved_methods
+from sandbox.flows import balance, captures, disputes, fraud_warnings, saved_methods
 from sandbox.flows.declines import (
     Decline,
     approved,
     authentication_error,
     bank_decline,
 )
-from sandbox.flows.payment_methods import test_bank_account, test_card
+from sandbox.flows.payment_methods import find_test_card, test_bank_account, test_card
 from sandbox.flows.testcards import Card
 from sandbox.json_types import JsonObject
 from sandbox.objects import payments as objects
@@ -73,6 +73,8 @@ def confirm(
         return ConfirmationStatus.REQUIRES_CAPTURE
     _succeed(account, intent, method, paid)
     _open_dispute(account, paid, card)
+    if card.fraud_warning:
+        fraud_warnings.warn(account, paid)
     return ConfirmationStatus.SUCCEEDED
 
 
@@ -134,7 +136,8 @@ def add_charge_to_balance(account: Account, charge: str) -> None:
         created=account.clock.timestamp(),
         category="charge",
     )
-    account.store.add(booked)
+    card = find_test_card(account, paid["payment_method"])
+    balance.add_funds(account, booked, available=card is not None and card.available_at_once)
     paid.update(
         balance_transaction=booked["id"],
         receipt_url=f"{account.base_url}/c/receipt/{paid['id']}",

@@ -1,4 +1,4 @@
-"""API routes of payment methods, payment intents, charges and balance transactions."""
+"""API routes of payment methods, payment intents and charges."""
 
 from __future__ import annotations
 
@@ -41,9 +41,6 @@ _MAX_AMOUNT = 99999999
 _METHODS = Collection("payment_method", "/v1/payment_methods", filters=("type", "customer"))
 _INTENTS = Collection("payment_intent", "/v1/payment_intents", filters=("customer",))
 _CHARGES = Collection("charge", "/v1/charges", filters=("payment_intent", "customer"))
-_BALANCE = Collection(
-    "balance_transaction", "/v1/balance_transactions", filters=("type", "source", "currency")
-)
 
 
 def create_payment_method(request: ApiRequest) -> JsonObject:
@@ -252,12 +249,4 @@ ROUTES = [
     get("/v1/charges", lambda request: list_objects(request.account, _CHARGES, request.params)),
     get("/v1/charges/{}", lambda request, i: request.account.store.get("charge", i)),
     post("/v1/charges/{}", update_charge),
-    get(
-        "/v1/balance_transactions",
-        lambda request: list_objects(request.account, _BALANCE, request.params),
-    ),
-    get(
-        "/v1/balance_transactions/{}",
-        lambda request, i: request.account.store.get("balance_transaction", i),
-    ),
 ]
