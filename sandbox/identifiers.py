@@ -21,6 +21,7 @@ _FORMATS: dict[str, tuple[str, int]] = {
     "discount": ("di_1", 23),
     "dispute": ("du_1", 23),
     "item": ("li_1", 23),
+    "mandate": ("mandate_1", 23),
     "payment_intent": ("pi_3", 23),
     "payment_method": ("pm_1", 23),
     "price": ("price_1", 23),
@@ -30,6 +31,8 @@ _FORMATS: dict[str, tuple[str, int]] = {
     "refund": ("re_3", 23),
     "request": ("req_", 14),
     "request_log": ("resp_", 14),
+    "setup_attempt": ("setatt_1", 23),
+    "setup_intent": ("seti_1", 23),
     "stripecli_session": ("cliws_", 24),
     "webhook_endpoint": ("we_1", 23),
 }

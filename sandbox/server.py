@@ -19,6 +19,7 @@ from sandbox.api.resources import (
     promotion_codes,
     refunds_and_disputes,
     saved_methods,
+    setup_intents,
     stripe_cli,
     webhooks,
 )
@@ -97,6 +98,7 @@ class Sandbox:
                 *catalog.ROUTES,
                 *promotion_codes.ROUTES,
                 *saved_methods.ROUTES,
+                *setup_intents.ROUTES,
                 *stripe_cli.routes(self.cli_sessions),
             ]
         )

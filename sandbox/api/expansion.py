@@ -29,6 +29,8 @@ _REFERENCES: dict[str, frozenset[str]] = {
     "promotion_code": frozenset({"customer"}),
     "radar.early_fraud_warning": frozenset({"charge", "payment_intent"}),
     "refund": frozenset({"balance_transaction", "charge", "payment_intent"}),
+    "setup_attempt": frozenset({"customer", "payment_method", "setup_intent"}),
+    "setup_intent": frozenset({"customer", "latest_attempt", "mandate", "payment_method"}),
 }
 
 

@@ -21,6 +21,7 @@ from sandbox.flows.payment_methods import find_test_card, test_bank_account, tes
 from sandbox.flows.testcards import Card
 from sandbox.json_types import JsonObject
 from sandbox.objects import payments as objects
+from sandbox.objects.setup_intents import mandate
 from sandbox.webhooks.events import emit
 
 _CARD_FEE = (0.029, 30)
@@ -183,6 +184,8 @@ def _open_dispute(account: Account, paid: JsonObject, card: Card) -> None:
 
 def _start_debit(account: Account, intent: JsonObject, method: JsonObject) -> ConfirmationStatus:
     debited = objects.charge(intent, method, created=account.clock.timestamp())
+    if acceptance := account.store.get_private(intent["id"]).get("acceptance"):
+        _add_mandate(account, intent, method, debited, acceptance)
     account.store.add(debited)
     intent.update(
         status="processing",
@@ -195,6 +198,22 @@ def _start_debit(account: Account, intent: JsonObject, method: JsonObject) -> Co
     delay = account.options.delayed_method_delay + 60 * test_bank_account(account, method).minutes
     account.jobs.add("settle_debit", delay=delay, intent=intent["id"])
     return ConfirmationStatus.PROCESSING
+
+
+def _add_mandate(
+    account: Account,
+    intent: JsonObject,
+    method: JsonObject,
+    debited: JsonObject,
+    acceptance: JsonObject,
+) -> None:
+    """Add the mandate of a debit: for further payments too, if they are asked for."""
+    single_use = {"amount": intent["amount"], "currency": intent["currency"]}
+    made = mandate(
+        method, acceptance, single_use=None if intent["setup_future_usage"] else single_use
+    )
+    account.store.add(made)
+    debited["payment_method_details"][method["type"]]["mandate"] = made["id"]
 
 
 def _ask_for_authentication(

@@ -8,6 +8,7 @@ from sandbox.api.routing import ApiRequest, get, post
 from sandbox.errors import invalid, not_supported, parameter_missing
 from sandbox.flows import captures, payment_methods, payments
 from sandbox.flows.catalog import currency_of
+from sandbox.flows.mandates import acceptance_from
 from sandbox.flows.payment_methods import resolve_payment_method
 from sandbox.json_types import JsonObject
 from sandbox.money import amount_text
@@ -21,7 +22,7 @@ _INTENT_PARAMS = frozenset(
         "allowed_payment_method_types", "metadata", "description", "customer", "receipt_email",
         "shipping", "setup_future_usage", "statement_descriptor", "statement_descriptor_suffix",
         "automatic_payment_methods", "return_url", "off_session", "error_on_requires_action",
-        "confirmation_method", "capture_method", "transfer_group",
+        "confirmation_method", "capture_method", "transfer_group", "mandate_data",
     }
 )  # fmt: skip
 _INTENT_TEXTS = (
@@ -75,6 +76,7 @@ def create_intent(request: ApiRequest) -> JsonObject:
         **params.each_text(_INTENT_TEXTS),
     )
     _save_return_url(request, intent)
+    _save_mandate_acceptance(request, intent)
     if reference := params.text("payment_method"):
         intent["payment_method"] = resolve_payment_method(request.account, reference)["id"]
         intent["status"] = "requires_confirmation"
@@ -84,12 +86,15 @@ def create_intent(request: ApiRequest) -> JsonObject:
 
 def confirm_intent(request: ApiRequest, identifier: str) -> JsonObject:
     """POST /v1/payment_intents/{}/confirm."""
-    request.params.allow_only({"payment_method", "return_url", "off_session", "client_secret"})
+    request.params.allow_only(
+        {"payment_method", "return_url", "off_session", "client_secret", "mandate_data"}
+    )
     intent = _intent(request, identifier)
     _refuse_sessions_intent(request, intent, "confirm", "the customer pays on its page")
     if intent["status"] not in _CONFIRMABLE:
         raise _unexpected_state(intent, "confirm")
     _save_return_url(request, intent)
+    _save_mandate_acceptance(request, intent)
     if reference := request.params.text("payment_method"):
         intent["payment_method"] = resolve_payment_method(request.account, reference)["id"]
     return _confirm(request, intent)
@@ -160,7 +165,15 @@ def _intent(request: ApiRequest, identifier: str) -> JsonObject:
 def _save_return_url(request: ApiRequest, intent: JsonObject) -> None:
     """Store the URL that the customer returns to after 3D Secure."""
     if url := request.params.url("return_url"):
-        request.account.store.set_private(intent["id"], {"return_url": url})
+        private = request.account.store.get_private(intent["id"])
+        request.account.store.set_private(intent["id"], {**private, "return_url": url})
+
+
+def _save_mandate_acceptance(request: ApiRequest, intent: JsonObject) -> None:
+    """Store the acceptance of the mandate that a bank debit will have."""
+    if acceptance := acceptance_from(request.account, request.params):
+        private = request.account.store.get_private(intent["id"])
+        request.account.store.set_private(intent["id"], {**private, "acceptance": acceptance})
 
 
 def _billing(asked: Params) -> JsonObject:
