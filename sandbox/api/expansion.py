@@ -11,6 +11,8 @@ from typing import Any
 from sandbox.account import Account
 from sandbox.api.pagination import envelope
 from sandbox.errors import invalid
+from sandbox.flows.cash_balance import balance_of
+from sandbox.flows.saved_methods import sources_of
 from sandbox.json_types import JsonObject
 from sandbox.store import Query
 
@@ -19,7 +21,9 @@ _MAX_DEPTH = 4
 _REFERENCES: dict[str, frozenset[str]] = {
     "balance_transaction": frozenset({"source"}),
     "charge": frozenset({"balance_transaction", "customer", "payment_intent"}),
-    "checkout.session": frozenset({"customer", "payment_intent"}),
+    "checkout.session": frozenset({"customer", "payment_intent", "payment_link"}),
+    "customer": frozenset({"default_source"}),
+    "customer_cash_balance_transaction": frozenset({"customer"}),
     "discount": frozenset({"customer", "promotion_code"}),
     "dispute": frozenset({"charge", "payment_intent"}),
     "payment_intent": frozenset({"customer", "latest_charge", "payment_method"}),
@@ -93,6 +97,20 @@ def _line_items(account: Account, session: JsonObject) -> JsonObject:
     return envelope(items, f"/v1/checkout/sessions/{session['id']}/line_items")
 
 
+def _link_items(account: Account, link: JsonObject) -> JsonObject:
+    items = account.store.get_private(link["id"])["line_items"]
+    return envelope(items, f"/v1/payment_links/{link['id']}/line_items")
+
+
+def _sources(account: Account, customer: JsonObject) -> JsonObject:
+    items = sources_of(account, customer["id"])
+    return envelope(items, f"/v1/customers/{customer['id']}/sources")
+
+
+def _cash_balance(account: Account, customer: JsonObject) -> JsonObject:
+    return balance_of(account, customer["id"])
+
+
 def _refunds(account: Account, charge: JsonObject) -> JsonObject:
     query = Query("refund")
     query.where_equal("charge", charge["id"])
@@ -102,6 +120,9 @@ def _refunds(account: Account, charge: JsonObject) -> JsonObject:
 _INCLUDED: dict[tuple[str, str], Callable[[Account, JsonObject], JsonObject]] = {
     ("checkout.session", "line_items"): _line_items,
     ("charge", "refunds"): _refunds,
+    ("customer", "cash_balance"): _cash_balance,
+    ("customer", "sources"): _sources,
+    ("payment_link", "line_items"): _link_items,
 }
 
 
