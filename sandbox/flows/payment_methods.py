@@ -28,7 +28,7 @@ _YEARS_AHEAD = 50
 def create_payment_method(
     account: Account, kind: str, details: JsonObject, billing: JsonObject | None = None
 ) -> JsonObject:
-    """Create a payment method from a card, a card token, a bank account or cash balance. Raises CardError."""
+    """Create a payment method of a type from its details. Raises CardError."""
     if kind == "card":
         shown, number = _read_card(account, details)
     elif kind == "sepa_debit":
