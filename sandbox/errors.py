@@ -77,9 +77,13 @@ def not_supported(what: str, *, param: str | None = None) -> ApiError:
     return invalid(f"The payflow sandbox does not support {what}.", param=param)
 
 
+# As Stripe writes them; other kinds are written in plain words.
+_NAMES = {"payment_intent": "payment_intent", "payment_method": "PaymentMethod"}
+
+
 def resource_missing(kind: str, identifier: str, *, param: str = "id") -> ApiError:
     """No such object: 404 if the id is in the path, 400 if it is in a parameter."""
-    name = kind if kind == "checkout.session" else kind.replace("_", " ")
+    name = _NAMES.get(kind, kind.replace("_", " "))
     return ApiError(
         404 if param in {"id", "intent", "session"} else 400,
         f"No such {name}: '{identifier}'",

@@ -6,6 +6,7 @@ from sandbox.account import Account
 from sandbox.errors import invalid, not_supported, parameter_missing
 from sandbox.identifiers import random_text
 from sandbox.json_types import JsonObject
+from sandbox.money import CURRENCIES
 from sandbox.objects import catalog
 from sandbox.params import Params
 from sandbox.webhooks.events import emit
@@ -81,8 +82,12 @@ def create_coupon(account: Account, params: Params) -> JsonObject:
 def currency_of(params: Params) -> str:
     """The `currency` parameter, in lower case."""
     currency = params.required("currency").lower()
-    if len(currency) != 3 or not currency.isascii() or not currency.isalpha():
-        raise invalid(f"Invalid currency: {currency[:20]}.", param=params.name_of("currency"))
+    if currency not in CURRENCIES:
+        raise invalid(
+            f"Invalid currency: {currency[:20]}. Stripe currently supports these currencies: "
+            f"{', '.join(sorted(CURRENCIES))}",
+            param=params.name_of("currency"),
+        )
     return currency
 
 

@@ -6,16 +6,17 @@ Stripe docs: https://docs.stripe.com/api/checkout/sessions/create
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
 
 from sandbox.account import Account
 from sandbox.errors import invalid, not_supported, parameter_missing, parameter_unknown
 from sandbox.flows.catalog import create_price, create_product
-from sandbox.flows.testcards import DELAYED_METHOD_OF_CURRENCY
+from sandbox.flows.method_types import check_types, offered_types
+from sandbox.flows.session_discounts import apply_coupon, discount_amounts, requested_coupon
 from sandbox.json_types import JsonObject
 from sandbox.money import amount_text
 from sandbox.objects.catalog import line_item
-from sandbox.objects.sessions import checkout_session
+from sandbox.objects.customers import shipping
+from sandbox.objects.sessions import checkout_session, known_details, session_method_options
 from sandbox.params import Params
 
 _TYPES_REMOVED_IN = "2026-09-30"
@@ -50,6 +51,7 @@ _UNSUPPORTED = frozenset(
     }
 )  # fmt: skip
 
+_ALLOWED_TYPES = "allowed_payment_method_types"
 _INTENT_TEXTS = (
     "description", "receipt_email", "setup_future_usage", "statement_descriptor",
     "statement_descriptor_suffix", "transfer_group",
@@ -72,7 +74,9 @@ def build_session(
     _refuse_unknown(params, version)
     _refuse_unsupported(params)
     items = _line_items(account, params)
-    total = _total(account, params, items)
+    redeemed = requested_coupon(account, params)
+    total = _total(items, redeemed[0] if redeemed else None)
+    customer = _customer(account, params)
     created = account.clock.timestamp()
     session = checkout_session(
         subtotal=total.subtotal,
@@ -83,13 +87,22 @@ def build_session(
         success_url=_success_url(params),
         cancel_url=params.url("cancel_url"),
         expires_at=_expires_at(params, created),
-        payment_method_types=_method_types(params, total.currency),
-        customer=_customer(account, params),
+        **_method_fields(params, total.currency),
+        **_customer_fields(params, customer),
+        discounts=[_session_discount(*redeemed)] if redeemed else [],
         metadata=params.metadata(),
         **_copied_fields(params),
     )
-    private = {"line_items": items, "payment_intent_data": _intent_data(params)}
+    private: JsonObject = {"line_items": items, "payment_intent_data": _intent_data(params)}
+    if redeemed:
+        private["discount_amounts"] = discount_amounts(
+            items, *redeemed, session_id=session["id"], created=created
+        )
     return session, private
+
+
+def _session_discount(coupon: JsonObject, code_id: str | None) -> JsonObject:
+    return {"coupon": coupon["id"], "promotion_code": code_id}
 
 
 def _refuse_unknown(params: Params, version: str) -> None:
@@ -118,16 +131,29 @@ def _copied_fields(params: Params) -> JsonObject:
     reference = params.text("client_reference_id")
     if reference is not None and len(reference) > 200:
         raise invalid("Invalid string: must be at most 200 characters", param="client_reference_id")
+    names = ("locale", "submit_type", "billing_address_collection", "integration_identifier")
+    return {
+        **params.each_text(names),
+        "client_reference_id": reference,
+    }
+
+
+def _customer_fields(params: Params, customer: JsonObject | None) -> JsonObject:
+    """The customer, if given, and the contact details that are known before the payment."""
+    if customer is not None:
+        return {
+            "customer": customer["id"],
+            "customer_creation": None,
+            "customer_details": known_details(customer["email"]),
+        }
     email = params.text("customer_email")
     if email is not None and "@" not in email.strip("@"):
         raise invalid(
             f"Invalid email address: {email}", param="customer_email", code="email_invalid"
         )
-    names = ("locale", "submit_type", "billing_address_collection", "integration_identifier")
     return {
-        **params.each_text(names),
-        "client_reference_id": reference,
         "customer_creation": params.text("customer_creation") or "if_required",
+        "customer_details": known_details(email) if email else None,
         "customer_email": email,
     }
 
@@ -181,10 +207,10 @@ def _price(account: Account, asked: Params) -> JsonObject:
     return create_price(account, data, product, active=False)
 
 
-def _total(account: Account, params: Params, items: list[JsonObject]) -> Totals:
+def _total(items: list[JsonObject], coupon: JsonObject | None) -> Totals:
     currency = str(items[0]["currency"])
     subtotal = sum(int(item["amount_subtotal"]) for item in items)
-    discount = _discount(account, params, subtotal, currency)
+    discount = apply_coupon(items, coupon, currency=currency) if coupon else 0
     due = subtotal - discount
     if due > _MAX_AMOUNT:
         raise invalid(
@@ -199,26 +225,6 @@ def _total(account: Account, params: Params, items: list[JsonObject]) -> Totals:
             code="amount_too_small",
         )
     return Totals(currency, subtotal, discount)
-
-
-def _discount(account: Account, params: Params, subtotal: int, currency: str) -> int:
-    discounts = params.children("discounts")
-    if not discounts:
-        return 0
-    if len(discounts) > 1:
-        raise invalid("You may only specify one discount.", param="discounts")
-    asked = discounts[0]
-    identifier = asked.required("coupon")
-    coupon = account.store.get("coupon", identifier, param=asked.name_of("coupon"))
-    if coupon["percent_off"] is not None:
-        off = Decimal(str(coupon["percent_off"]))
-        return min(subtotal, int((subtotal * off / 100).to_integral_value(ROUND_HALF_UP)))
-    if coupon["currency"] != currency:
-        raise invalid(
-            f"The coupon is in {coupon['currency']} and the line items are in {currency}.",
-            param=asked.name_of("coupon"),
-        )
-    return min(subtotal, int(coupon["amount_off"]))
 
 
 def _success_url(params: Params) -> str:
@@ -241,23 +247,28 @@ def _expires_at(params: Params, created: int) -> int:
     return asked
 
 
+def _method_fields(params: Params, currency: str) -> JsonObject:
+    """The payment method types, as requested and as offered, and their options."""
+    types = _method_types(params, currency)
+    fields: JsonObject = {
+        _ALLOWED_TYPES: params.texts(_ALLOWED_TYPES) or None,
+        "payment_method_types": types,
+        "payment_method_options": session_method_options(types),
+    }
+    if excluded := params.texts("excluded_payment_method_types"):
+        fields["excluded_payment_method_types"] = excluded
+    return fields
+
+
 def _method_types(params: Params, currency: str) -> list[str]:
-    offered = ["card"]
-    if delayed := DELAYED_METHOD_OF_CURRENCY.get(currency):
-        offered.append(delayed)
-    asked = params.texts("payment_method_types") or params.texts("allowed_payment_method_types")
+    name = "payment_method_types" if params.has("payment_method_types") else _ALLOWED_TYPES
+    asked = params.texts(name)
+    check_types(asked, currency, param=name)
     excluded = params.texts("excluded_payment_method_types")
-    for name in asked:
-        if name not in {"card", "link", *DELAYED_METHOD_OF_CURRENCY.values()}:
-            raise not_supported(f"payment methods of type {name}", param="payment_method_types")
-        if name not in {"link", *offered}:
-            raise invalid(
-                f"The currency {currency} cannot be paid with {name}.", param="line_items"
-            )
-    return [name for name in asked or offered if name not in excluded]
+    return [name for name in asked or offered_types(currency) if name not in excluded]
 
 
-def _customer(account: Account, params: Params) -> str | None:
+def _customer(account: Account, params: Params) -> JsonObject | None:
     identifier = params.text("customer")
     if identifier is None:
         return None
@@ -266,7 +277,7 @@ def _customer(account: Account, params: Params) -> str | None:
             "You may only specify one of these parameters: customer, customer_email.",
             param="customer_email",
         )
-    return str(account.store.get("customer", identifier, param="customer")["id"])
+    return account.store.get("customer", identifier, param="customer")
 
 
 def _intent_data(params: Params) -> JsonObject:
@@ -277,5 +288,5 @@ def _intent_data(params: Params) -> JsonObject:
     return {
         **asked.each_text(_INTENT_TEXTS),
         "metadata": asked.metadata(),
-        "shipping": asked.mapping("shipping"),
+        "shipping": shipping(asked.mapping("shipping")),
     }

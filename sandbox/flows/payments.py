@@ -198,6 +198,7 @@ def _start_debit(account: Account, intent: JsonObject, method: JsonObject) -> Co
     )
     emit(account, "charge.pending", debited)
     emit(account, "payment_intent.processing", account.store.save(intent))
+    _save_method(account, intent, method)
     delay = account.options.delayed_method_delay + 60 * test_bank_account(account, method).minutes
     account.jobs.add("settle_debit", delay=delay, intent=intent["id"])
     return ConfirmationStatus.PROCESSING

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from sandbox.account import Account
 from sandbox.api.pagination import Collection, list_objects
 from sandbox.api.routing import ApiRequest, get, post
 from sandbox.errors import invalid, not_supported, parameter_missing
 from sandbox.flows import captures, payment_methods, payments
 from sandbox.flows.catalog import currency_of
+from sandbox.flows.intent_params import (
+    INTENT_TEXTS,
+    amount_of,
+    customer_of,
+    method_fields,
+    refuse_without_return_url,
+    update_fields,
+)
 from sandbox.flows.mandates import acceptance_from
 from sandbox.flows.payment_methods import resolve_payment_method
 from sandbox.json_types import JsonObject
-from sandbox.money import amount_text
-from sandbox.objects.customers import ADDRESS_FIELDS
+from sandbox.objects.customers import ADDRESS_FIELDS, shipping
 from sandbox.params import Params
 from sandbox.webhooks.events import emit
 
@@ -25,10 +31,14 @@ _INTENT_PARAMS = frozenset(
         "confirmation_method", "capture_method", "transfer_group", "mandate_data",
     }
 )  # fmt: skip
-_INTENT_TEXTS = (
-    "description", "receipt_email", "setup_future_usage", "statement_descriptor",
-    "statement_descriptor_suffix", "transfer_group",
+_UNPAID_PARAMS = frozenset(
+    {
+        "amount", "currency", "customer", "payment_method", "payment_method_types",
+        "allowed_payment_method_types", "setup_future_usage",
+    }
 )  # fmt: skip
+"""Parameters that can be changed before the payment only."""
+_UPDATE_PARAMS = _UNPAID_PARAMS | {"metadata", "shipping", *INTENT_TEXTS}
 _STATEMENT_TEXTS = ("statement_descriptor", "statement_descriptor_suffix")
 _UNSUPPORTED_IN_CAPTURE = (
     "amount_details", "application_fee_amount", "final_capture", "hooks", "payment_details",
@@ -36,8 +46,6 @@ _UNSUPPORTED_IN_CAPTURE = (
 )  # fmt: skip
 _CONFIRMABLE = ("requires_payment_method", "requires_confirmation", "requires_action")
 _CAPTURE_METHODS = ("automatic", "automatic_async", "manual")
-_MIN_AMOUNT = 50
-_MAX_AMOUNT = 99999999
 
 _METHODS = Collection("payment_method", "/v1/payment_methods", filters=("type", "customer"))
 _INTENTS = Collection("payment_intent", "/v1/payment_intents", filters=("customer",))
@@ -63,17 +71,18 @@ def create_intent(request: ApiRequest) -> JsonObject:
     params = request.params
     params.allow_only(_INTENT_PARAMS)
     capture_method = params.one_of("capture_method", _CAPTURE_METHODS, default="automatic_async")
-    amount, currency = _amount(params), currency_of(params)
+    currency = currency_of(params)
+    texts: JsonObject = {**params.each_text(INTENT_TEXTS)}
     intent = payments.create_intent(
         request.account,
-        amount,
+        amount_of(params, currency),
         currency,
         capture_method=capture_method,
-        customer=_customer(request.account, params),
+        customer=customer_of(request.account, params),
         metadata=params.metadata(),
-        payment_method_types=_method_types(params),
-        shipping=params.mapping("shipping"),
-        **params.each_text(_INTENT_TEXTS),
+        shipping=shipping(params.mapping("shipping")),
+        **method_fields(params, currency, request.version),
+        **texts,
     )
     _save_return_url(request, intent)
     _save_mandate_acceptance(request, intent)
@@ -124,14 +133,19 @@ def capture_intent(request: ApiRequest, identifier: str) -> JsonObject:
 
 
 def update_intent(request: ApiRequest, identifier: str) -> JsonObject:
-    """POST /v1/payment_intents/{}: description and metadata."""
-    request.params.allow_only({"metadata", "description", "receipt_email"})
+    """POST /v1/payment_intents/{}: amount, customer, payment method, descriptions, metadata."""
+    params = request.params
+    params.allow_only(_UPDATE_PARAMS)
     intent = _intent(request, identifier)
-    if request.params.has("metadata"):
-        intent["metadata"] = request.params.merged_metadata(intent["metadata"])
-    for name in ("description", "receipt_email"):
-        if request.params.has(name):
-            intent[name] = request.params.text(name)
+    changed = update_fields(request.account, intent, params)
+    if any(params.has(name) for name in _UNPAID_PARAMS):
+        _refuse_sessions_intent(request, intent, "update", "create another Checkout Session")
+        if not str(intent["status"]).startswith("requires_"):
+            raise _unexpected_state(intent, "update")
+    intent.update(changed)
+    if reference := params.text("payment_method"):
+        intent["payment_method"] = resolve_payment_method(request.account, reference)["id"]
+        intent["status"] = "requires_confirmation"
     return request.account.store.save(intent)
 
 
@@ -176,6 +190,10 @@ def _save_mandate_acceptance(request: ApiRequest, intent: JsonObject) -> None:
         request.account.store.set_private(intent["id"], {**private, "acceptance": acceptance})
 
 
+def _return_url(request: ApiRequest, intent: JsonObject) -> str | None:
+    return request.account.store.get_private(intent["id"]).get("return_url")
+
+
 def _billing(asked: Params) -> JsonObject:
     texts = asked.each_text(("email", "name", "phone"))
     return {**texts, "address": asked.child("address").each_text(ADDRESS_FIELDS)}
@@ -198,6 +216,7 @@ def _confirm(request: ApiRequest, intent: JsonObject) -> JsonObject:
             "You cannot confirm this PaymentIntent because it's missing a payment method.",
             code="payment_intent_unexpected_state",
         )
+    refuse_without_return_url(intent, _return_url(request, intent))
     method = request.account.store.get("payment_method", intent["payment_method"])
     payments.confirm(request.account, intent, method)
     return intent
@@ -208,36 +227,6 @@ def _unexpected_state(intent: JsonObject, verb: str) -> Exception:
         f"You cannot {verb} this PaymentIntent because it has a status of {intent['status']}.",
         code="payment_intent_unexpected_state",
     )
-
-
-def _amount(params: Params) -> int:
-    amount = params.positive("amount")
-    if amount is None:
-        raise parameter_missing("amount")
-    currency = currency_of(params)
-    if amount < _MIN_AMOUNT:
-        least = amount_text(_MIN_AMOUNT, currency)
-        raise invalid(
-            f"Amount must be at least {least} {currency}", param="amount", code="amount_too_small"
-        )
-    if amount > _MAX_AMOUNT:
-        most = amount_text(_MAX_AMOUNT, currency)
-        raise invalid(
-            f"Amount must be no more than {most}", param="amount", code="amount_too_large"
-        )
-    return amount
-
-
-def _customer(account: Account, params: Params) -> str | None:
-    identifier = params.text("customer")
-    if identifier is None:
-        return None
-    return str(account.store.get("customer", identifier, param="customer")["id"])
-
-
-def _method_types(params: Params) -> list[str]:
-    asked = params.texts("payment_method_types") or params.texts("allowed_payment_method_types")
-    return asked or ["card"]
 
 
 ROUTES = [
