@@ -13,6 +13,7 @@ _RANDOM = random.SystemRandom()
 
 _FORMATS: dict[str, tuple[str, int]] = {
     "balance_transaction": ("txn_3", 23),
+    "card": ("card_1", 23),
     "charge": ("ch_3", 23),
     "checkout.session": ("cs_test_a1", 56),
     "customer": ("cus_", 14),
@@ -20,14 +21,18 @@ _FORMATS: dict[str, tuple[str, int]] = {
     "discount": ("di_1", 23),
     "dispute": ("du_1", 23),
     "item": ("li_1", 23),
+    "mandate": ("mandate_1", 23),
     "payment_intent": ("pi_3", 23),
     "payment_method": ("pm_1", 23),
     "price": ("price_1", 23),
     "product": ("prod_", 14),
     "promotion_code": ("promo_1", 23),
+    "radar.early_fraud_warning": ("issfr_1", 23),
     "refund": ("re_3", 23),
     "request": ("req_", 14),
     "request_log": ("resp_", 14),
+    "setup_attempt": ("setatt_1", 23),
+    "setup_intent": ("seti_1", 23),
     "stripecli_session": ("cliws_", 24),
     "webhook_endpoint": ("we_1", 23),
 }

@@ -12,18 +12,21 @@ from sandbox.access import refuse_other_sites
 from sandbox.account import Account
 from sandbox.api.handler import ApiHandler
 from sandbox.api.resources import (
+    account,
     catalog,
     checkout,
     payments,
     promotion_codes,
     refunds_and_disputes,
+    saved_methods,
+    setup_intents,
     stripe_cli,
     webhooks,
 )
 from sandbox.api.routing import Router
 from sandbox.database import open_database
+from sandbox.flows import balance, disputes, refunds
 from sandbox.flows import checkout as checkout_flow
-from sandbox.flows import disputes, refunds
 from sandbox.flows import payments as payment_flow
 from sandbox.http_server import LoopbackRunner, render_error_pages, serve_socket
 from sandbox.options import Options
@@ -91,8 +94,11 @@ class Sandbox:
                 *payments.ROUTES,
                 *webhooks.ROUTES,
                 *refunds_and_disputes.ROUTES,
+                *account.ROUTES,
                 *catalog.ROUTES,
                 *promotion_codes.ROUTES,
+                *saved_methods.ROUTES,
+                *setup_intents.ROUTES,
                 *stripe_cli.routes(self.cli_sessions),
             ]
         )
@@ -107,7 +113,9 @@ class Sandbox:
 _TRANSACTION_JOBS: dict[str, TransactionJob] = {
     "add_charge_to_balance": payment_flow.add_charge_to_balance,
     "close_dispute": disputes.close_when_decided,
+    "expire_authorization": payment_flow.expire_authorization,
     "expire_session": checkout_flow.expire_when_due,
+    "release_funds": balance.release_funds,
     "settle_debit": checkout_flow.settle_debit,
     "settle_refund": refunds.settle_refund,
 }

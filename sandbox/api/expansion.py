@@ -69,10 +69,20 @@ _REFERENCES: dict[str, frozenset[str]] = {
     "price": frozenset({"product"}),
     "product": frozenset({"default_price", "tax_code"}),
     "promotion_code": frozenset({"customer", "promotion.coupon"}),
+    "radar.early_fraud_warning": frozenset({"charge", "payment_intent"}),
     "refund": frozenset(
         {
             "balance_transaction", "charge", "customer", "failure_balance_transaction",
             "payment_intent", "payment_method", "source_transfer_reversal", "transfer_reversal",
+        }
+    ),
+    "setup_attempt": frozenset(
+        {"application", "customer", "on_behalf_of", "payment_method", "setup_intent"}
+    ),
+    "setup_intent": frozenset(
+        {
+            "application", "customer", "latest_attempt", "mandate", "on_behalf_of",
+            "payment_method", "single_use_mandate",
         }
     ),
 }  # fmt: skip

@@ -49,8 +49,6 @@ def confirm(
     progress = payments.confirm(account, intent, method, authenticated=authenticated)
     if progress is not ConfirmationStatus.REQUIRES_ACTION and intent["customer"]:
         session["customer"] = intent["customer"]
-        if intent["setup_future_usage"]:
-            _save_method(account, intent["customer"], method)
     if progress is ConfirmationStatus.SUCCEEDED:
         _complete(account, session, "paid")
     elif progress is ConfirmationStatus.PROCESSING:
@@ -143,12 +141,6 @@ def _new_customer(account: Account, session: JsonObject) -> str | None:
     )
     emit(account, "customer.created", account.store.add(made))
     return str(made["id"])
-
-
-def _save_method(account: Account, customer_id: str, method: JsonObject) -> None:
-    """Attach the payment method to the customer, to be used again."""
-    method["customer"] = customer_id
-    emit(account, "payment_method.attached", account.store.save(method))
 
 
 def _complete(account: Account, session: JsonObject, payment_status: str) -> None:

@@ -58,6 +58,11 @@ def test_card(account: Account, method: JsonObject) -> Card:
     return CARDS[account.store.get_private(method["id"])["number"]]
 
 
+def find_test_card(account: Account, method_id: str) -> Card | None:
+    """The test card of a payment method; None for other methods."""
+    return CARDS.get(account.store.get_private(method_id).get("number", ""))
+
+
 def test_bank_account(account: Account, method: JsonObject) -> BankAccount:
     """The test bank account of a payment method."""
     return DELAYED_METHODS[method["type"]][account.store.get_private(method["id"])["number"]]

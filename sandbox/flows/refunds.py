@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from sandbox.account import Account
 from sandbox.errors import invalid
+from sandbox.flows import fraud_warnings
 from sandbox.flows.disputes import dispute_of
 from sandbox.flows.testcards import CARDS
 from sandbox.json_types import JsonObject
@@ -138,6 +139,8 @@ def _set_refunded(account: Account, paid: JsonObject, total: int) -> None:
     paid["refunded"] = total == paid["amount"]
     previous = {name: value for name, value in before.items() if paid[name] != value}
     emit(account, "charge.refunded", account.store.save(paid), previous)
+    if paid["refunded"]:
+        fraud_warnings.close(account, paid["id"])
 
 
 def _add_to_balance(account: Account, made: JsonObject, *, reverse: bool = False) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from sandbox.api.pagination import Collection, list_objects
 from sandbox.api.routing import ApiRequest, delete, get, post
 from sandbox.errors import invalid, not_supported, parameter_unknown
-from sandbox.flows import catalog, discounts
+from sandbox.flows import catalog, discounts, saved_methods
+from sandbox.flows.payment_methods import resolve_payment_method
 from sandbox.json_types import JsonObject
 from sandbox.objects.customers import ADDRESS_FIELDS, customer
 from sandbox.store import Query
@@ -98,9 +99,6 @@ def create_customer(request: ApiRequest) -> JsonObject:
     """POST /v1/customers."""
     coupon = _legacy_coupon(request)
     request.params.allow_only(_CUSTOMER_PARAMS)
-    for name in ("source", "payment_method"):
-        if request.params.has(name):
-            raise not_supported("saved payment methods", param=name)
     given = request.params.child("address").each_text(ADDRESS_FIELDS)
     made = customer(
         created=request.account.clock.timestamp(),
@@ -112,6 +110,11 @@ def create_customer(request: ApiRequest) -> JsonObject:
     emit(request.account, "customer.created", made)
     if coupon:
         discounts.set_customer_discount(request.account, made, coupon)
+    if method := request.params.text("payment_method"):
+        resolved = resolve_payment_method(request.account, method)
+        saved_methods.attach(request.account, resolved, made["id"])
+    if source := request.params.text("source"):
+        saved_methods.add_source(request.account, made, source)
     return made
 
 

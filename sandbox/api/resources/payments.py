@@ -1,11 +1,11 @@
-"""API routes of payment methods, payment intents, charges and balance transactions."""
+"""API routes of payment methods, payment intents and charges."""
 
 from __future__ import annotations
 
 from sandbox.api.pagination import Collection, list_objects
 from sandbox.api.routing import ApiRequest, get, post
 from sandbox.errors import invalid, not_supported, parameter_missing
-from sandbox.flows import payment_methods, payments
+from sandbox.flows import captures, payment_methods, payments
 from sandbox.flows.catalog import currency_of
 from sandbox.flows.intent_params import (
     INTENT_TEXTS,
@@ -15,6 +15,7 @@ from sandbox.flows.intent_params import (
     refuse_without_return_url,
     update_fields,
 )
+from sandbox.flows.mandates import acceptance_from
 from sandbox.flows.payment_methods import resolve_payment_method
 from sandbox.json_types import JsonObject
 from sandbox.objects.customers import ADDRESS_FIELDS, shipping
@@ -27,7 +28,7 @@ _INTENT_PARAMS = frozenset(
         "allowed_payment_method_types", "metadata", "description", "customer", "receipt_email",
         "shipping", "setup_future_usage", "statement_descriptor", "statement_descriptor_suffix",
         "automatic_payment_methods", "return_url", "off_session", "error_on_requires_action",
-        "confirmation_method", "capture_method", "transfer_group",
+        "confirmation_method", "capture_method", "transfer_group", "mandate_data",
     }
 )  # fmt: skip
 _UNPAID_PARAMS = frozenset(
@@ -38,13 +39,17 @@ _UNPAID_PARAMS = frozenset(
 )  # fmt: skip
 """Parameters that can be changed before the payment only."""
 _UPDATE_PARAMS = _UNPAID_PARAMS | {"metadata", "shipping", *INTENT_TEXTS}
+_STATEMENT_TEXTS = ("statement_descriptor", "statement_descriptor_suffix")
+_UNSUPPORTED_IN_CAPTURE = (
+    "amount_details", "application_fee_amount", "final_capture", "hooks", "payment_details",
+    "transfer_data",
+)  # fmt: skip
+_CONFIRMABLE = ("requires_payment_method", "requires_confirmation", "requires_action")
+_CAPTURE_METHODS = ("automatic", "automatic_async", "manual")
 
 _METHODS = Collection("payment_method", "/v1/payment_methods", filters=("type", "customer"))
 _INTENTS = Collection("payment_intent", "/v1/payment_intents", filters=("customer",))
 _CHARGES = Collection("charge", "/v1/charges", filters=("payment_intent", "customer"))
-_BALANCE = Collection(
-    "balance_transaction", "/v1/balance_transactions", filters=("type", "source", "currency")
-)
 
 
 def create_payment_method(request: ApiRequest) -> JsonObject:
@@ -65,14 +70,14 @@ def create_intent(request: ApiRequest) -> JsonObject:
     """POST /v1/payment_intents, optionally confirmed in the same request."""
     params = request.params
     params.allow_only(_INTENT_PARAMS)
-    if params.text("capture_method") == "manual":
-        raise not_supported("manual capture", param="capture_method")
     currency = currency_of(params)
     texts: JsonObject = {**params.each_text(INTENT_TEXTS)}
+    capture_method = params.one_of("capture_method", _CAPTURE_METHODS, default="automatic_async")
     intent = payments.create_intent(
         request.account,
         amount_of(params, currency),
         currency,
+        capture_method=capture_method,
         customer=customer_of(request.account, params),
         metadata=params.metadata(),
         shipping=shipping(params.mapping("shipping")),
@@ -80,6 +85,7 @@ def create_intent(request: ApiRequest) -> JsonObject:
         **texts,
     )
     _save_return_url(request, intent)
+    _save_mandate_acceptance(request, intent)
     if reference := params.text("payment_method"):
         intent["payment_method"] = resolve_payment_method(request.account, reference)["id"]
         intent["status"] = "requires_confirmation"
@@ -89,15 +95,41 @@ def create_intent(request: ApiRequest) -> JsonObject:
 
 def confirm_intent(request: ApiRequest, identifier: str) -> JsonObject:
     """POST /v1/payment_intents/{}/confirm."""
-    request.params.allow_only({"payment_method", "return_url", "off_session", "client_secret"})
+    request.params.allow_only(
+        {"payment_method", "return_url", "off_session", "client_secret", "mandate_data"}
+    )
     intent = _intent(request, identifier)
     _refuse_sessions_intent(request, intent, "confirm", "the customer pays on its page")
-    if not str(intent["status"]).startswith("requires_"):
+    if intent["status"] not in _CONFIRMABLE:
         raise _unexpected_state(intent, "confirm")
     _save_return_url(request, intent)
+    _save_mandate_acceptance(request, intent)
     if reference := request.params.text("payment_method"):
         intent["payment_method"] = resolve_payment_method(request.account, reference)["id"]
     return _confirm(request, intent)
+
+
+def capture_intent(request: ApiRequest, identifier: str) -> JsonObject:
+    """POST /v1/payment_intents/{}/capture: the whole hold, or a part of it."""
+    params = request.params
+    for name in _UNSUPPORTED_IN_CAPTURE:
+        if params.has(name):
+            raise not_supported(f"`{name}` when capturing", param=name)
+    params.allow_only({"amount_to_capture", "metadata", *_STATEMENT_TEXTS})
+    intent = _intent(request, identifier)
+    if intent["status"] != "requires_capture":
+        raise invalid(
+            f"This PaymentIntent could not be captured because it has a status of "
+            f"{intent['status']}. Only a PaymentIntent with one of the following statuses may be "
+            "captured: requires_capture.",
+            code="payment_intent_unexpected_state",
+        )
+    if params.has("metadata"):
+        intent["metadata"] = params.merged_metadata(intent["metadata"])
+    for name in _STATEMENT_TEXTS:
+        if params.has(name):
+            intent[name] = params.text(name)
+    return captures.capture(request.account, intent, params.positive("amount_to_capture"))
 
 
 def update_intent(request: ApiRequest, identifier: str) -> JsonObject:
@@ -147,7 +179,15 @@ def _intent(request: ApiRequest, identifier: str) -> JsonObject:
 def _save_return_url(request: ApiRequest, intent: JsonObject) -> None:
     """Store the URL that the customer returns to after 3D Secure."""
     if url := request.params.url("return_url"):
-        request.account.store.set_private(intent["id"], {"return_url": url})
+        private = request.account.store.get_private(intent["id"])
+        request.account.store.set_private(intent["id"], {**private, "return_url": url})
+
+
+def _save_mandate_acceptance(request: ApiRequest, intent: JsonObject) -> None:
+    """Store the acceptance of the mandate that a bank debit will have."""
+    if acceptance := acceptance_from(request.account, request.params):
+        private = request.account.store.get_private(intent["id"])
+        request.account.store.set_private(intent["id"], {**private, "acceptance": acceptance})
 
 
 def _return_url(request: ApiRequest, intent: JsonObject) -> str | None:
@@ -207,15 +247,8 @@ ROUTES = [
     post("/v1/payment_intents/{}", update_intent),
     post("/v1/payment_intents/{}/confirm", confirm_intent),
     post("/v1/payment_intents/{}/cancel", cancel_intent),
+    post("/v1/payment_intents/{}/capture", capture_intent),
     get("/v1/charges", lambda request: list_objects(request.account, _CHARGES, request.params)),
     get("/v1/charges/{}", lambda request, i: request.account.store.get("charge", i)),
     post("/v1/charges/{}", update_charge),
-    get(
-        "/v1/balance_transactions",
-        lambda request: list_objects(request.account, _BALANCE, request.params),
-    ),
-    get(
-        "/v1/balance_transactions/{}",
-        lambda request, i: request.account.store.get("balance_transaction", i),
-    ),
 ]
