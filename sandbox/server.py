@@ -13,8 +13,10 @@ from sandbox.account import Account
 from sandbox.api.handler import ApiHandler
 from sandbox.api.resources import (
     account,
+    cash_balance,
     catalog,
     checkout,
+    payment_links,
     payments,
     promotion_codes,
     refunds_and_disputes,
@@ -91,10 +93,12 @@ class Sandbox:
         router = Router(
             [
                 *checkout.ROUTES,
+                *payment_links.ROUTES,
                 *payments.ROUTES,
                 *webhooks.ROUTES,
                 *refunds_and_disputes.ROUTES,
                 *account.ROUTES,
+                *cash_balance.ROUTES,
                 *catalog.ROUTES,
                 *promotion_codes.ROUTES,
                 *saved_methods.ROUTES,
@@ -106,7 +110,7 @@ class Sandbox:
         application.add_routes(CheckoutActions(self.account, self.sender).routes())
         application.add_routes(ControlActions(self.account).routes())
         application.router.add_get("/subscribe/{account}", self.cli_sessions.serve)
-        application.router.add_route("*", "/{path:(?!sandbox(/|$)|c/|subscribe/).*}", api.handle)
+        application.router.add_route("*", "/{path:(?!sandbox(/|$)|b/|c/|subscribe/).*}", api.handle)
         return application
 
 

@@ -12,6 +12,8 @@ from typing import Any
 from sandbox.account import Account
 from sandbox.api.pagination import envelope
 from sandbox.errors import invalid
+from sandbox.flows.cash_balance import balance_of
+from sandbox.flows.saved_methods import sources_of
 from sandbox.json_types import JsonObject
 from sandbox.store import Query
 
@@ -38,6 +40,7 @@ _REFERENCES: dict[str, frozenset[str]] = {
     "customer": frozenset(
         {"default_source", "invoice_settings.default_payment_method", "test_clock"}
     ),
+    "customer_cash_balance_transaction": frozenset({"customer"}),
     "discount": frozenset({"customer", "promotion_code", "source.coupon"}),
     "dispute": frozenset(
         {
@@ -153,6 +156,20 @@ def _line_items(account: Account, session: JsonObject) -> JsonObject:
     return envelope(items, f"/v1/checkout/sessions/{session['id']}/line_items")
 
 
+def _link_items(account: Account, link: JsonObject) -> JsonObject:
+    items = account.store.get_private(link["id"])["line_items"]
+    return envelope(items, f"/v1/payment_links/{link['id']}/line_items")
+
+
+def _sources(account: Account, customer: JsonObject) -> JsonObject:
+    items = sources_of(account, customer["id"])
+    return envelope(items, f"/v1/customers/{customer['id']}/sources")
+
+
+def _cash_balance(account: Account, customer: JsonObject) -> JsonObject:
+    return balance_of(account, customer["id"])
+
+
 def _refunds(account: Account, charge: JsonObject) -> JsonObject:
     query = Query("refund")
     query.where_equal("charge", charge["id"])
@@ -180,6 +197,9 @@ _INCLUDED: dict[tuple[str, str], Callable[[Account, JsonObject], Any]] = {
     ("checkout.session", "total_details.breakdown"): _breakdown,
     ("item", "discounts"): _discount_amounts,
     ("item", "taxes"): _tax_amounts,
+    ("customer", "cash_balance"): _cash_balance,
+    ("customer", "sources"): _sources,
+    ("payment_link", "line_items"): _link_items,
 }
 """Fields that an object has only when they are expanded."""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from sandbox.account import Account
 from sandbox.errors import CardError
-from sandbox.flows import balance, captures, disputes, fraud_warnings, saved_methods
+from sandbox.flows import balance, captures, cash_balance, disputes, fraud_warnings, saved_methods
 from sandbox.flows.declines import (
     Decline,
     approved,
@@ -57,6 +57,9 @@ def confirm(
     account: Account, intent: JsonObject, method: JsonObject, *, authenticated: bool = False
 ) -> ConfirmationStatus:
     """Charge the payment method. Raises CardError on a decline, after recording it."""
+    if method["type"] == cash_balance.METHOD_TYPE:
+        cash_balance.wait_for_transfer(account, intent, method)
+        return ConfirmationStatus(intent["status"])
     if method["type"] != "card":
         return _start_debit(account, intent, method)
     card = test_card(account, method)

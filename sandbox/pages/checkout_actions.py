@@ -9,6 +9,7 @@ from sandbox.account import Account
 from sandbox.errors import ApiError
 from sandbox.flows import customer_actions
 from sandbox.flows.customer_actions import PaymentResult, return_url
+from sandbox.flows.payment_links import find_by_url, open_session
 from sandbox.flows.payments import ConfirmationStatus
 from sandbox.json_types import JsonObject
 from sandbox.money import amount_text
@@ -45,6 +46,8 @@ class CheckoutActions:
             web.get("/c/authenticate/{id}", self.show_intent_authentication),
             web.post("/c/authenticate/{id}", self.authenticate_intent),
             web.get("/c/receipt/{id}", self.receipt),
+            web.get("/c/thanks/{id}", self.thanks),
+            web.get("/b/{code}", self.follow_link),
         ]
 
     async def show(self, request: web.Request) -> web.StreamResponse:
@@ -147,6 +150,27 @@ class CheckoutActions:
         if charge is None or charge["object"] != "charge" or not charge["paid"]:
             return message_page("Page not found", "There is no such receipt.", status=404)
         return message_page("Receipt", f"Charge {charge['id']} was paid. No money moved.")
+
+    async def thanks(self, request: web.Request) -> web.StreamResponse:
+        """GET: the confirmation page after a payment link."""
+        link = self._account.store.find(request.match_info["id"])
+        if link is None or link["object"] != "payment_link":
+            return message_page("Page not found", "There is nothing here.", status=404)
+        hosted = link["after_completion"].get("hosted_confirmation") or {}
+        message = hosted.get("custom_message") or "The payment was successful. No money moved."
+        return message_page("Thanks for your payment", message)
+
+    async def follow_link(self, request: web.Request) -> web.StreamResponse:
+        """GET: a payment link. It opens a new session and redirects to its page."""
+        link = find_by_url(self._account, f"{self._account.base_url}{request.path}")
+        if link is None:
+            return message_page("Page not found", "There is no such payment link.", status=404)
+        try:
+            with self._account.change():
+                session = open_session(self._account, link)
+        except ApiError as error:
+            return message_page("Not possible", error.message, status=error.status)
+        raise web.HTTPSeeOther(str(session["url"]))
 
     async def _redirect_when_acknowledged(self, result: PaymentResult) -> web.StreamResponse:
         """Redirect to the application after the webhook's delivery, or after `ack_timeout`."""
