@@ -77,6 +77,13 @@ class Params:
             raise parameter_missing(self.name_of(key))
         return value
 
+    def required_object(self, key: str) -> JsonObject:
+        """A required object, as sent."""
+        value = self.mapping(key)
+        if value is None:
+            raise parameter_missing(self.name_of(key))
+        return value
+
     def each_text(self, names: Iterable[str]) -> dict[str, str | None]:
         """Several strings by name; None if absent or empty."""
         return {name: self.text(name) for name in names}

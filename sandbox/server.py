@@ -15,6 +15,7 @@ from sandbox.api.resources import (
     catalog,
     checkout,
     payments,
+    promotion_codes,
     refunds_and_disputes,
     stripe_cli,
     webhooks,
@@ -91,6 +92,7 @@ class Sandbox:
                 *webhooks.ROUTES,
                 *refunds_and_disputes.ROUTES,
                 *catalog.ROUTES,
+                *promotion_codes.ROUTES,
                 *stripe_cli.routes(self.cli_sessions),
             ]
         )

@@ -20,11 +20,13 @@ _REFERENCES: dict[str, frozenset[str]] = {
     "balance_transaction": frozenset({"source"}),
     "charge": frozenset({"balance_transaction", "customer", "payment_intent"}),
     "checkout.session": frozenset({"customer", "payment_intent"}),
+    "discount": frozenset({"customer", "promotion_code"}),
     "dispute": frozenset({"charge", "payment_intent"}),
     "payment_intent": frozenset({"customer", "latest_charge", "payment_method"}),
     "payment_method": frozenset({"customer"}),
     "price": frozenset({"product"}),
     "product": frozenset({"default_price"}),
+    "promotion_code": frozenset({"customer"}),
     "refund": frozenset({"balance_transaction", "charge", "payment_intent"}),
 }
 
@@ -61,12 +63,19 @@ def _expand_in(account: Account, value: Any, names: list[str]) -> None:
         raise _cannot_be_expanded(names)
     inner = value[name]
     if isinstance(inner, str):
-        if name not in _REFERENCES.get(str(value.get("object")), ()):
+        if name not in _REFERENCES.get(str(value.get("object")), ()) and not _is_coupon(
+            value, name
+        ):
             raise _cannot_be_expanded(names)
         value[name] = account.store.find(inner) or inner
     elif inner is not None and not isinstance(inner, dict | list):
         raise _cannot_be_expanded(names)
     _expand_in(account, value[name], rest)
+
+
+def _is_coupon(value: JsonObject, name: str) -> bool:
+    """Whether this is the coupon of a discount or promotion code, which lies in a nested object."""
+    return name == "coupon" and value.get("type") == "coupon"
 
 
 def _include(account: Account, obj: JsonObject, name: str) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from sandbox.api.pagination import Collection, list_objects
-from sandbox.api.routing import ApiRequest, get, post
-from sandbox.errors import not_supported
-from sandbox.flows import catalog
+from sandbox.api.routing import ApiRequest, delete, get, post
+from sandbox.errors import invalid, not_supported, parameter_unknown
+from sandbox.flows import catalog, discounts
 from sandbox.json_types import JsonObject
 from sandbox.objects.customers import ADDRESS_FIELDS, customer
+from sandbox.store import Query
 from sandbox.webhooks.events import emit
 
 _PRODUCT_PARAMS = frozenset(
@@ -23,8 +24,19 @@ _COUPON_PARAMS = frozenset(
     {"id", "percent_off", "amount_off", "currency", "duration", "metadata", "name"}
 )
 _CUSTOMER_PARAMS = frozenset(
-    {"email", "name", "phone", "description", "address", "metadata", "source", "payment_method"}
+    {
+        "email",
+        "name",
+        "phone",
+        "description",
+        "address",
+        "metadata",
+        "source",
+        "payment_method",
+        "coupon",
+    }
 )
+_COUPON_REMOVED_IN = "2025-03-31"
 
 _PRODUCTS = Collection("product", "/v1/products", more=frozenset({"active"}))
 _PRICES = Collection(
@@ -74,8 +86,17 @@ def create_coupon(request: ApiRequest) -> JsonObject:
     return catalog.create_coupon(request.account, request.params)
 
 
+def update_coupon(request: ApiRequest, identifier: str) -> JsonObject:
+    """POST /v1/coupons/{}: name and metadata."""
+    if request.params.has("currency_options"):
+        raise not_supported("coupons in several currencies", param="currency_options")
+    request.params.allow_only({"name", "metadata"})
+    return _update(request, "coupon", identifier, ("name",))
+
+
 def create_customer(request: ApiRequest) -> JsonObject:
     """POST /v1/customers."""
+    coupon = _legacy_coupon(request)
     request.params.allow_only(_CUSTOMER_PARAMS)
     for name in ("source", "payment_method"):
         if request.params.has(name):
@@ -89,13 +110,73 @@ def create_customer(request: ApiRequest) -> JsonObject:
     )
     request.account.store.add(made)
     emit(request.account, "customer.created", made)
+    if coupon:
+        discounts.set_customer_discount(request.account, made, coupon)
     return made
+
+
+def retrieve_customer(request: ApiRequest, identifier: str) -> JsonObject:
+    """GET /v1/customers/{}. A deleted customer can still be retrieved."""
+    if request.account.store.get_private(identifier).get("deleted"):
+        return _deleted("customer", identifier)
+    return request.account.store.get("customer", identifier)
 
 
 def update_customer(request: ApiRequest, identifier: str) -> JsonObject:
     """POST /v1/customers/{}: contact details and metadata."""
-    request.params.allow_only({"email", "name", "phone", "description", "metadata"})
-    return _update(request, "customer", identifier, ("email", "name", "phone", "description"))
+    coupon = _legacy_coupon(request)
+    request.params.allow_only({"coupon", "email", "name", "phone", "description", "metadata"})
+    updated = _update(request, "customer", identifier, ("email", "name", "phone", "description"))
+    if coupon:
+        discounts.set_customer_discount(request.account, updated, coupon)
+    elif coupon == "":
+        discounts.remove_customer_discount(request.account, updated)
+    return updated
+
+
+def delete_product(request: ApiRequest, identifier: str) -> JsonObject:
+    """DELETE /v1/products/{}, if it has no prices."""
+    request.account.store.get("product", identifier)
+    prices = Query("price")
+    prices.where_equal("product", identifier)
+    if request.account.store.select(prices, limit=1):
+        raise invalid(
+            "This product cannot be deleted because it has one or more user-created prices."
+        )
+    return _delete(request, "product", identifier)
+
+
+def delete_coupon(request: ApiRequest, identifier: str) -> JsonObject:
+    """DELETE /v1/coupons/{}: existing discounts stay, new ones are no longer possible."""
+    return _delete(request, "coupon", identifier)
+
+
+def delete_customer(request: ApiRequest, identifier: str) -> JsonObject:
+    """DELETE /v1/customers/{}."""
+    deleted = _delete(request, "customer", identifier)
+    request.account.store.set_private(identifier, {"deleted": True})
+    return deleted
+
+
+def _legacy_coupon(request: ApiRequest) -> str | None:
+    """The `coupon` of a customer, which the API has had until 2025-03-31."""
+    if not request.params.has("coupon"):
+        return None
+    if request.version >= _COUPON_REMOVED_IN:
+        raise parameter_unknown("coupon")
+    return request.params.text("coupon") or ""
+
+
+def _delete(request: ApiRequest, kind: str, identifier: str) -> JsonObject:
+    request.params.allow_only(())
+    obj = request.account.store.get(kind, identifier)
+    request.account.store.remove(identifier)
+    emit(request.account, f"{kind}.deleted", obj)
+    return _deleted(kind, identifier)
+
+
+def _deleted(kind: str, identifier: str) -> JsonObject:
+    return {"id": identifier, "object": kind, "deleted": True}
 
 
 def _update(request: ApiRequest, kind: str, identifier: str, texts: tuple[str, ...]) -> JsonObject:
@@ -120,6 +201,7 @@ ROUTES = [
     get("/v1/products", lambda request: list_objects(request.account, _PRODUCTS, request.params)),
     get("/v1/products/{}", lambda request, i: request.account.store.get("product", i)),
     post("/v1/products/{}", update_product),
+    delete("/v1/products/{}", delete_product),
     post("/v1/prices", create_price),
     get("/v1/prices", lambda request: list_objects(request.account, _PRICES, request.params)),
     get("/v1/prices/{}", lambda request, i: request.account.store.get("price", i)),
@@ -127,8 +209,11 @@ ROUTES = [
     post("/v1/coupons", create_coupon),
     get("/v1/coupons", lambda request: list_objects(request.account, _COUPONS, request.params)),
     get("/v1/coupons/{}", lambda request, i: request.account.store.get("coupon", i)),
+    post("/v1/coupons/{}", update_coupon),
+    delete("/v1/coupons/{}", delete_coupon),
     post("/v1/customers", create_customer),
     get("/v1/customers", lambda request: list_objects(request.account, _CUSTOMERS, request.params)),
-    get("/v1/customers/{}", lambda request, i: request.account.store.get("customer", i)),
+    get("/v1/customers/{}", retrieve_customer),
     post("/v1/customers/{}", update_customer),
+    delete("/v1/customers/{}", delete_customer),
 ]
