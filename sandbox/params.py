@@ -12,6 +12,7 @@ from yarl import URL
 
 from sandbox.errors import invalid, parameter_missing, parameter_unknown
 from sandbox.json_types import JsonObject
+from sandbox.money import CURRENCIES
 
 _LONGEST_TEXT = 5000
 _METADATA_KEYS = 50
@@ -101,6 +102,37 @@ class Params:
             raise invalid("Not a valid URL", param=self.name_of(key), code="url_invalid")
         return value
 
+    def email(self, key: str) -> str | None:
+        """An email address; None if absent or empty."""
+        value = self.text(key)
+        if value is not None and not is_email(value):
+            raise invalid(
+                f"Invalid email address: {value[:200]}",
+                param=self.name_of(key),
+                code="email_invalid",
+            )
+        return value
+
+    def currency(self, key: str = "currency") -> str | None:
+        """A currency in lower case; None if absent."""
+        value = (self.text(key) or "").lower()
+        if value and value not in CURRENCIES:
+            raise invalid(
+                f"Invalid currency: {value[:20]}. Stripe currently supports these currencies: "
+                f"{', '.join(CURRENCIES)}",
+                param=self.name_of(key),
+            )
+        return value or None
+
+    def number(self, key: str) -> float | None:
+        """A decimal number; None if absent."""
+        value = self.text(key)
+        if value is None:
+            return None
+        if not re.fullmatch(r"-?\d{1,15}(\.\d{1,12})?", value, re.ASCII):
+            raise invalid(f"Invalid number: {value[:40]}", param=self.name_of(key))
+        return float(value)
+
     def integer(self, key: str) -> int | None:
         """An integer of at most 15 digits; None if absent."""
         value = self.text(key)
@@ -133,6 +165,10 @@ class Params:
         if value not in {"true", "false", "1", "0"}:
             raise invalid(f"Invalid boolean: {value[:40]}", param=self.name_of(key))
         return value in {"true", "1"}
+
+    def choice(self, key: str, choices: Iterable[str]) -> str | None:
+        """One of the given strings; None if absent."""
+        return self.one_of(key, choices, default="") if self.text(key) else None
 
     def one_of(self, key: str, choices: Iterable[str], *, default: str) -> str:
         """One of the given strings; the default if absent."""
@@ -213,6 +249,11 @@ class Params:
                 f"but you passed in a value that is {len(value)} characters.",
                 param=param,
             )
+
+
+def is_email(text: str) -> bool:
+    """Whether Stripe takes a text for an email address: with a dot in the domain, no spaces."""
+    return bool(re.fullmatch(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+", text))
 
 
 def invalid_choice_message(param: str, choices: list[str]) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 Json = dict[str, Any]
@@ -78,8 +79,7 @@ class Nodes:
 
 def main() -> None:
     """Convert the schema named on the command line."""
-    with open(sys.argv[1]) as file:
-        schema = json.load(file)
+    schema = json.loads(Path(sys.argv[1]).read_text())
     nodes = Nodes(schema["defs"])
     routes = {
         f"{route['method']} {route['path']}": (
@@ -91,7 +91,7 @@ def main() -> None:
     made = {"version": schema["version"], "routes": routes, "nodes": nodes.all}
     lines = [json.dumps(node, separators=(",", ":")) for node in made.pop("nodes")]
     head = json.dumps(made, indent=0)[:-2]
-    print(f'{head},\n"nodes": [\n' + ",\n".join(lines) + "\n]\n}")
+    sys.stdout.write(f'{head},\n"nodes": [\n' + ",\n".join(lines) + "\n]\n}\n")
 
 
 if __name__ == "__main__":
