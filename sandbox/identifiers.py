@@ -13,6 +13,7 @@ _RANDOM = random.SystemRandom()
 
 _FORMATS: dict[str, tuple[str, int]] = {
     "balance_transaction": ("txn_3", 23),
+    "card": ("card_1", 23),
     "charge": ("ch_3", 23),
     "checkout.session": ("cs_test_a1", 56),
     "customer": ("cus_", 14),

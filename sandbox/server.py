@@ -17,6 +17,7 @@ from sandbox.api.resources import (
     payments,
     promotion_codes,
     refunds_and_disputes,
+    saved_methods,
     stripe_cli,
     webhooks,
 )
@@ -93,6 +94,7 @@ class Sandbox:
                 *refunds_and_disputes.ROUTES,
                 *catalog.ROUTES,
                 *promotion_codes.ROUTES,
+                *saved_methods.ROUTES,
                 *stripe_cli.routes(self.cli_sessions),
             ]
         )
@@ -107,6 +109,7 @@ class Sandbox:
 _TRANSACTION_JOBS: dict[str, TransactionJob] = {
     "add_charge_to_balance": payment_flow.add_charge_to_balance,
     "close_dispute": disputes.close_when_decided,
+    "expire_authorization": payment_flow.expire_authorization,
     "expire_session": checkout_flow.expire_when_due,
     "settle_debit": checkout_flow.settle_debit,
     "settle_refund": refunds.settle_refund,

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from sandbox.account import Account
 from sandbox.errors import CardError
-from sandbox.flows import disputes
+from sandbox.flows import captures, disputes, saved_methods
 from sandbox.flows.declines import (
     Decline,
     approved,
@@ -31,6 +31,7 @@ class ConfirmationStatus(StrEnum):
     SUCCEEDED = "succeeded"
     PROCESSING = "processing"
     REQUIRES_ACTION = "requires_action"
+    REQUIRES_CAPTURE = "requires_capture"
 
 
 def create_intent(account: Account, amount: int, currency: str, **fields: object) -> JsonObject:
@@ -53,6 +54,10 @@ def confirm(
     if card.decline is not None:
         raise _decline(account, intent, method, Decline(card.decline))
     paid = account.store.add(objects.charge(intent, method, created=account.clock.timestamp()))
+    if intent["capture_method"] == "manual":
+        captures.authorize(account, intent, method, paid)
+        _save_method(account, intent, method)
+        return ConfirmationStatus.REQUIRES_CAPTURE
     _succeed(account, intent, method, paid)
     _open_dispute(account, paid, card)
     return ConfirmationStatus.SUCCEEDED
@@ -82,7 +87,9 @@ def settle_debit(account: Account, intent: JsonObject) -> bool:
 
 
 def cancel(account: Account, intent: JsonObject, reason: str | None) -> None:
-    """Cancel a payment intent."""
+    """Cancel a payment intent. The hold of an authorized payment is released."""
+    if intent["status"] == ConfirmationStatus.REQUIRES_CAPTURE:
+        captures.release(account, intent, "charge.refunded")
     intent.update(
         status="canceled",
         canceled_at=account.clock.timestamp(),
@@ -92,14 +99,23 @@ def cancel(account: Account, intent: JsonObject, reason: str | None) -> None:
     emit(account, "payment_intent.canceled", account.store.save(intent))
 
 
+def expire_authorization(account: Account, intent: str) -> None:
+    """Cancel a payment that was not captured in time."""
+    held = account.store.get("payment_intent", intent)
+    if held["status"] == ConfirmationStatus.REQUIRES_CAPTURE:
+        captures.release(account, held, "charge.expired")
+        held["status"] = "canceled"
+        cancel(account, held, "automatic")
+
+
 def add_charge_to_balance(account: Account, charge: str) -> None:
     """Add a charge's balance transaction; Stripe does so a moment later, with `charge.updated`."""
     paid = account.store.get("charge", charge)
     rate, fixed = _CARD_FEE
     booked = objects.balance_transaction(
         "charge" if paid["id"].startswith("ch_") else "payment",
-        amount=paid["amount"],
-        fee=min(paid["amount"], round(paid["amount"] * rate) + fixed),
+        amount=paid["amount_captured"],
+        fee=min(paid["amount_captured"], round(paid["amount_captured"] * rate) + fixed),
         currency=paid["currency"],
         source=paid["id"],
         created=account.clock.timestamp(),
@@ -133,7 +149,14 @@ def _succeed(account: Account, intent: JsonObject, method: JsonObject, paid: Jso
     )
     emit(account, "charge.succeeded", account.store.save(paid))
     emit(account, "payment_intent.succeeded", account.store.save(intent))
+    _save_method(account, intent, method)
     account.jobs.add("add_charge_to_balance", delay=account.options.settle_delay, charge=paid["id"])
+
+
+def _save_method(account: Account, intent: JsonObject, method: JsonObject) -> None:
+    """Attach the payment method to the customer, if the payment asked for its future use."""
+    if intent["setup_future_usage"] and intent["customer"] and method["customer"] is None:
+        saved_methods.attach(account, method, intent["customer"])
 
 
 def _open_dispute(account: Account, paid: JsonObject, card: Card) -> None:

@@ -27,6 +27,38 @@ def payment_method(kind: str, details: JsonObject, *, created: int, **fields: An
     }
 
 
+def card_source(card: JsonObject, customer_id: str) -> JsonObject:
+    """A card in a customer's `sources`; `card` is that of a payment method."""
+    brands = {"visa": "Visa", "mastercard": "MasterCard", "amex": "American Express"}
+    return {
+        "id": new_id("card"),
+        "object": "card",
+        "address_city": None,
+        "address_country": None,
+        "address_line1": None,
+        "address_line1_check": None,
+        "address_line2": None,
+        "address_state": None,
+        "address_zip": None,
+        "address_zip_check": None,
+        "allow_redisplay": "unspecified",
+        "brand": brands.get(card["brand"], "Unknown"),
+        "country": card["country"],
+        "customer": customer_id,
+        "cvc_check": card["checks"]["cvc_check"],
+        "dynamic_last4": None,
+        "exp_month": card["exp_month"],
+        "exp_year": card["exp_year"],
+        "fingerprint": card["fingerprint"],
+        "funding": card["funding"],
+        "last4": card["last4"],
+        "metadata": {},
+        "name": None,
+        "regulated_status": card["regulated_status"],
+        "tokenization_method": None,
+    }
+
+
 def payment_intent(amount: int, currency: str, *, created: int, **fields: Any) -> JsonObject:
     """A payment intent without a payment method."""
     identifier = new_id("payment_intent")

@@ -17,7 +17,8 @@ AUTH = ("sk_test_cli", "")
 
 
 def coupon(shop: Shop, **params: Any) -> str:
-    return shop.client.v1.coupons.create({"percent_off": 20, "duration": "once", **params}).id
+    given: Any = {"percent_off": 20, "duration": "once", **params}
+    return shop.client.v1.coupons.create(given).id
 
 
 def promotion_code(shop: Shop, **params: Any) -> stripe.PromotionCode:

@@ -8,7 +8,8 @@ from sandbox.api.pagination import Collection, list_objects
 from sandbox.api.routing import ApiRequest, delete, get, post
 from sandbox.api.shared_params import address_param, shipping_param
 from sandbox.errors import exclusive, invalid, not_supported
-from sandbox.flows import catalog, discounts
+from sandbox.flows import catalog, discounts, saved_methods
+from sandbox.flows.payment_methods import resolve_payment_method
 from sandbox.json_types import JsonObject
 from sandbox.objects.customers import customer
 from sandbox.params import Params
@@ -131,6 +132,11 @@ def create_customer(request: ApiRequest) -> JsonObject:
     emit(request.account, "customer.created", made)
     if coupon:
         discounts.set_customer_discount(request.account, made, coupon)
+    if method := request.params.text("payment_method"):
+        resolved = resolve_payment_method(request.account, method)
+        saved_methods.attach(request.account, resolved, made["id"])
+    if source := request.params.text("source"):
+        saved_methods.add_source(request.account, made, source)
     return made
 
 

@@ -6,7 +6,7 @@ from sandbox.account import Account
 from sandbox.api.pagination import Collection, list_objects
 from sandbox.api.routing import ApiRequest, get, post
 from sandbox.errors import invalid, not_supported, parameter_missing
-from sandbox.flows import payment_methods, payments
+from sandbox.flows import captures, payment_methods, payments
 from sandbox.flows.catalog import currency_of
 from sandbox.flows.payment_methods import resolve_payment_method
 from sandbox.json_types import JsonObject
@@ -28,6 +28,13 @@ _INTENT_TEXTS = (
     "description", "receipt_email", "setup_future_usage", "statement_descriptor",
     "statement_descriptor_suffix", "transfer_group",
 )  # fmt: skip
+_STATEMENT_TEXTS = ("statement_descriptor", "statement_descriptor_suffix")
+_UNSUPPORTED_IN_CAPTURE = (
+    "amount_details", "application_fee_amount", "final_capture", "hooks", "payment_details",
+    "transfer_data",
+)  # fmt: skip
+_CONFIRMABLE = ("requires_payment_method", "requires_confirmation", "requires_action")
+_CAPTURE_METHODS = ("automatic", "automatic_async", "manual")
 _MIN_AMOUNT = 50
 _MAX_AMOUNT = 99999999
 
@@ -57,13 +64,13 @@ def create_intent(request: ApiRequest) -> JsonObject:
     """POST /v1/payment_intents, optionally confirmed in the same request."""
     params = request.params
     params.allow_only(_INTENT_PARAMS)
-    if params.text("capture_method") == "manual":
-        raise not_supported("manual capture", param="capture_method")
+    capture_method = params.one_of("capture_method", _CAPTURE_METHODS, default="automatic_async")
     amount, currency = _amount(params), currency_of(params)
     intent = payments.create_intent(
         request.account,
         amount,
         currency,
+        capture_method=capture_method,
         customer=_customer(request.account, params),
         metadata=params.metadata(),
         payment_method_types=_method_types(params),
@@ -83,12 +90,35 @@ def confirm_intent(request: ApiRequest, identifier: str) -> JsonObject:
     request.params.allow_only({"payment_method", "return_url", "off_session", "client_secret"})
     intent = _intent(request, identifier)
     _refuse_sessions_intent(request, intent, "confirm", "the customer pays on its page")
-    if not str(intent["status"]).startswith("requires_"):
+    if intent["status"] not in _CONFIRMABLE:
         raise _unexpected_state(intent, "confirm")
     _save_return_url(request, intent)
     if reference := request.params.text("payment_method"):
         intent["payment_method"] = resolve_payment_method(request.account, reference)["id"]
     return _confirm(request, intent)
+
+
+def capture_intent(request: ApiRequest, identifier: str) -> JsonObject:
+    """POST /v1/payment_intents/{}/capture: the whole hold, or a part of it."""
+    params = request.params
+    for name in _UNSUPPORTED_IN_CAPTURE:
+        if params.has(name):
+            raise not_supported(f"`{name}` when capturing", param=name)
+    params.allow_only({"amount_to_capture", "metadata", *_STATEMENT_TEXTS})
+    intent = _intent(request, identifier)
+    if intent["status"] != "requires_capture":
+        raise invalid(
+            f"This PaymentIntent could not be captured because it has a status of "
+            f"{intent['status']}. Only a PaymentIntent with one of the following statuses may be "
+            "captured: requires_capture.",
+            code="payment_intent_unexpected_state",
+        )
+    if params.has("metadata"):
+        intent["metadata"] = params.merged_metadata(intent["metadata"])
+    for name in _STATEMENT_TEXTS:
+        if params.has(name):
+            intent[name] = params.text(name)
+    return captures.capture(request.account, intent, params.positive("amount_to_capture"))
 
 
 def update_intent(request: ApiRequest, identifier: str) -> JsonObject:
@@ -218,6 +248,7 @@ ROUTES = [
     post("/v1/payment_intents/{}", update_intent),
     post("/v1/payment_intents/{}/confirm", confirm_intent),
     post("/v1/payment_intents/{}/cancel", cancel_intent),
+    post("/v1/payment_intents/{}/capture", capture_intent),
     get("/v1/charges", lambda request: list_objects(request.account, _CHARGES, request.params)),
     get("/v1/charges/{}", lambda request, i: request.account.store.get("charge", i)),
     post("/v1/charges/{}", update_charge),
