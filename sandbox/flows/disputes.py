@@ -59,6 +59,7 @@ def submit_evidence(
         previous["status"] = disputed["status"]
         disputed["status"] = "warning_under_review" if is_inquiry(disputed) else "under_review"
         disputed["evidence_details"]["submission_count"] += 1
+        disputed["evidence_details"]["submission_method"] = "manual"
     emit(account, "charge.dispute.updated", account.store.save(disputed), previous)
     won = _DECIDING_EVIDENCE.get(str(evidence.get("uncategorized_text")))
     if submit and won is not None:

@@ -6,6 +6,7 @@ Stripe docs: https://docs.stripe.com/payments/paymentintents/lifecycle
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
 from sandbox.account import Account
 from sandbox.errors import CardError
@@ -34,9 +35,18 @@ class ConfirmationStatus(StrEnum):
     REQUIRES_CAPTURE = "requires_capture"
 
 
-def create_intent(account: Account, amount: int, currency: str, **fields: object) -> JsonObject:
+def create_intent(
+    account: Account, amount: int, currency: str, *, payment_method_types: list[str], **fields: Any
+) -> JsonObject:
     """Create a payment intent."""
-    intent = objects.payment_intent(amount, currency, created=account.clock.timestamp(), **fields)
+    intent = objects.payment_intent(
+        amount,
+        currency,
+        created=account.clock.timestamp(),
+        payment_method_types=payment_method_types,
+        payment_method_options=objects.payment_method_options(payment_method_types),
+        **fields,
+    )
     account.store.add(intent)
     emit(account, "payment_intent.created", intent)
     return intent
@@ -51,9 +61,12 @@ def confirm(
     card = test_card(account, method)
     if card.authenticate and not authenticated:
         return _ask_for_authentication(account, intent, method)
+    charged = objects.charge(
+        intent, method, created=account.clock.timestamp(), authenticated=authenticated
+    )
     if card.decline is not None:
-        raise _decline(account, intent, method, Decline(card.decline))
-    paid = account.store.add(objects.charge(intent, method, created=account.clock.timestamp()))
+        raise _decline(account, intent, charged, method, Decline(card.decline))
+    paid = account.store.add(charged)
     if intent["capture_method"] == "manual":
         captures.authorize(account, intent, method, paid)
         _save_method(account, intent, method)
@@ -200,9 +213,12 @@ def _ask_for_authentication(
 
 
 def _decline(
-    account: Account, intent: JsonObject, method: JsonObject, decline: Decline
+    account: Account,
+    intent: JsonObject,
+    refused: JsonObject,
+    method: JsonObject,
+    decline: Decline,
 ) -> CardError:
-    refused = objects.charge(intent, method, created=account.clock.timestamp())
     refused.update(
         status="failed",
         failure_code=decline.code,

@@ -62,12 +62,10 @@ def settle_refund(account: Account, refund: str, fate: str) -> None:
     if fate == "failed":
         fail_refund(account, made)
         return
-    method = made["destination_details"]["type"]
-    destination = made["destination_details"][method]
-    previous: JsonObject = {
-        "destination_details": {method: {"reference": None, "reference_status": "pending"}}
-    }
-    destination.update(reference="4215512345678901", reference_status="available")
+    previous: JsonObject = {}
+    if card := made["destination_details"].get("card"):
+        previous["destination_details"] = {"card": {"reference_status": card["reference_status"]}}
+        card.update(reference="4215512345678901", reference_status="available")
     if made["status"] == "pending":
         previous["status"] = "pending"
         made["status"] = "succeeded"
@@ -127,6 +125,8 @@ def _exceeds_message(amount: int, left: int, currency: str) -> str:
 
 
 def _refund_behaviour(account: Account, paid: JsonObject) -> str:
+    if paid["payment_method_details"]["type"] != "card":
+        return "pending"  # a bank transfer takes its time
     number = account.store.get_private(paid["payment_method"]).get("number", "")
     card = CARDS.get(number)
     return card.refund if card else "succeeded"

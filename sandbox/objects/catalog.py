@@ -26,6 +26,7 @@ def product(name: str, *, created: int, **fields: Any) -> JsonObject:
         "shippable": None,
         "statement_descriptor": None,
         "tax_code": None,
+        "tax_details": None,
         "type": "service",
         "unit_label": None,
         "updated": created,

@@ -28,6 +28,19 @@ def billing_details(given: JsonObject | None = None) -> JsonObject:
     }
 
 
+def shipping(given: JsonObject | None) -> JsonObject | None:
+    """Shipping details of a payment, with all fields; None if none were given."""
+    if given is None:
+        return None
+    return {
+        "address": address(given.get("address")),
+        "carrier": given.get("carrier"),
+        "name": given.get("name"),
+        "phone": given.get("phone"),
+        "tracking_number": given.get("tracking_number"),
+    }
+
+
 def customer(*, created: int, **fields: Any) -> JsonObject:
     """A customer."""
     return {

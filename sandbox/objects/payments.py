@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Iterable
 from typing import Any
 
 from sandbox.identifiers import new_id, random_text
@@ -80,7 +82,7 @@ def payment_intent(amount: int, currency: str, *, created: int, **fields: Any) -
         "created": created,
         "currency": currency,
         **_UNPAID_FIELDS,
-        "payment_method_options": {"card": {"request_three_d_secure": "automatic"}},
+        "payment_method_options": {},
         "payment_method_types": ["card"],
         "livemode": False,
         "metadata": {},
@@ -89,7 +91,23 @@ def payment_intent(amount: int, currency: str, *, created: int, **fields: Any) -
     }
 
 
+def payment_method_options(types: Iterable[str]) -> JsonObject:
+    """A payment intent's options for each of its payment method types."""
+    return {kind: dict(_METHOD_OPTIONS.get(kind, {})) for kind in types}
+
+
+_METHOD_OPTIONS: dict[str, JsonObject] = {
+    "card": {
+        "installments": None,
+        "mandate_options": None,
+        "network": None,
+        "request_three_d_secure": "automatic",
+    },
+    "us_bank_account": {"verification_method": "automatic"},
+}
+
 _UNPAID_FIELDS: JsonObject = {
+    "allowed_payment_method_types": None,
     "customer": None,
     "customer_account": None,
     "description": None,
@@ -101,6 +119,7 @@ _UNPAID_FIELDS: JsonObject = {
     "on_behalf_of": None,
     "payment_method": None,
     "payment_method_configuration_details": None,
+    "payment_record": None,
     "processing": None,
     "receipt_email": None,
     "review": None,
@@ -114,10 +133,13 @@ _UNPAID_FIELDS: JsonObject = {
 }
 
 
-def charge(intent: JsonObject, method: JsonObject, *, created: int) -> JsonObject:
+def charge(
+    intent: JsonObject, method: JsonObject, *, created: int, authenticated: bool = False
+) -> JsonObject:
     """A pending charge of a payment intent.
 
     The intent's metadata and description are copied when the charge is created, as Stripe does.
+    `authenticated` says that the customer passed 3D Secure.
     """
     identifier = new_id("charge")
     if method["type"] != "card":
@@ -137,7 +159,9 @@ def charge(intent: JsonObject, method: JsonObject, *, created: int) -> JsonObjec
         "metadata": dict(intent["metadata"]),
         "payment_intent": intent["id"],
         "payment_method": method["id"],
-        "payment_method_details": _payment_method_details(method, int(intent["amount"])),
+        "payment_method_details": _payment_method_details(
+            method, int(intent["amount"]), authenticated=authenticated
+        ),
         "receipt_email": intent["receipt_email"],
         "shipping": intent["shipping"],
         "statement_descriptor": intent["statement_descriptor"],
@@ -173,18 +197,22 @@ _PENDING_FIELDS: JsonObject = {
 }
 
 
-def _payment_method_details(method: JsonObject, amount: int) -> JsonObject:
+def _payment_method_details(method: JsonObject, amount: int, *, authenticated: bool) -> JsonObject:
     kind = str(method["type"])
     if kind != "card":
-        return {kind: {**method[kind], "mandate": None}, "type": kind}
+        account = {name: method[kind][name] for name in _CHARGE_BANK_FIELDS[kind]}
+        return {kind: {**account, **_BANK_PROCESSING[kind]}, "type": kind}
     card = {name: method["card"][name] for name in _CHARGE_CARD_FIELDS}
+    indicator = _COMMERCE_INDICATORS.get(card["brand"]) if authenticated else None
     return {
         "card": {
             **card,
             **_CARD_PROCESSING,
             "amount_authorized": amount,
+            "electronic_commerce_indicator": indicator,
             "network": card["brand"],
             "overcapture": {"maximum_amount_capturable": amount, "status": "unavailable"},
+            "three_d_secure": _passed_authentication(indicator) if authenticated else None,
         },
         "type": "card",
     }
@@ -195,6 +223,35 @@ _CHARGE_CARD_FIELDS = (
     "regulated_status", "wallet",
 )  # fmt: skip
 
+_CHARGE_BANK_FIELDS = {
+    "sepa_debit": ("bank_code", "branch_code", "country", "fingerprint", "last4"),
+    "us_bank_account": (
+        "account_holder_type", "account_type", "bank_name", "fingerprint", "last4",
+        "routing_number",
+    ),
+}  # fmt: skip
+
+_BANK_PROCESSING: dict[str, JsonObject] = {
+    "sepa_debit": {"mandate": None},
+    "us_bank_account": {"payment_reference": None},
+}
+
+_COMMERCE_INDICATORS = {"visa": "05", "mastercard": "02"}
+"""Electronic commerce indicator of a fully authenticated payment, by card brand."""
+
+
+def _passed_authentication(indicator: str | None) -> JsonObject:
+    return {
+        "authentication_flow": "challenge",
+        "electronic_commerce_indicator": indicator,
+        "exemption_indicator": None,
+        "result": "authenticated",
+        "result_reason": None,
+        "transaction_id": str(uuid.uuid4()),
+        "version": "2.2.0",
+    }
+
+
 _CARD_PROCESSING: JsonObject = {
     "authorization_code": None,
     "extended_authorization": {"status": "disabled"},
@@ -204,7 +261,6 @@ _CARD_PROCESSING: JsonObject = {
     "multicapture": {"status": "unavailable"},
     "network_token": {"used": False},
     "network_transaction_id": None,
-    "three_d_secure": None,
     "transaction_link_id": None,
 }
 

@@ -47,7 +47,7 @@ def refund(charge: JsonObject, amount: int, *, created: int, **fields: Any) -> J
 
 def _destination(method: str) -> JsonObject:
     if method != "card":
-        return {method: {"reference": None, "reference_status": "pending"}, "type": method}
+        return {"type": method}  # Stripe has details for cards and bank transfers only
     card = {
         "reference_status": "pending",
         "reference_type": "acquirer_reference_number",
@@ -75,7 +75,9 @@ def dispute(charge: JsonObject, *, reason: str, status: str, created: int) -> Js
             "has_evidence": False,
             "past_due": False,
             "submission_count": 0,
+            "submission_method": "not_submitted",
         },
+        "intended_submission_method": None,
         "is_charge_refundable": inquiry,
         "livemode": False,
         "metadata": {},
