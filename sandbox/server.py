@@ -14,6 +14,7 @@ from sandbox.api.handler import ApiHandler
 from sandbox.api.resources import (
     catalog,
     checkout,
+    payment_intents,
     payments,
     promotion_codes,
     refunds_and_disputes,
@@ -90,6 +91,7 @@ class Sandbox:
             [
                 *checkout.ROUTES,
                 *payments.ROUTES,
+                *payment_intents.ROUTES,
                 *webhooks.ROUTES,
                 *refunds_and_disputes.ROUTES,
                 *catalog.ROUTES,

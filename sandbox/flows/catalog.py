@@ -32,7 +32,7 @@ def create_product(account: Account, params: Params) -> JsonObject:
         _refuse_taken(account, "Product", identifier)
         made["id"] = identifier
     account.store.add(made)
-    if params.mapping("default_price_data"):
+    if params.is_object("default_price_data"):
         price = create_price(account, params.child("default_price_data"), made["id"])
         account.store.save({**made, "default_price": price["id"]})
         made["default_price"] = price["id"]

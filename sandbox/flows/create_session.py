@@ -98,7 +98,6 @@ def _refuse_unknown(params: Params, version: str) -> None:
     for name in _UNSUPPORTED:
         if params.has(name):
             raise not_supported(f"`{name}` on Checkout Sessions", param=name)
-    params.allow_only(_SUPPORTED)
 
 
 def _refuse_unsupported(params: Params) -> None:
@@ -146,7 +145,6 @@ def _line_items(account: Account, params: Params) -> list[JsonObject]:
 
 
 def _line_item(account: Account, asked: Params) -> JsonObject:
-    asked.allow_only({"price", "price_data", "quantity", "adjustable_quantity"})
     if asked.child("adjustable_quantity").boolean("enabled"):
         raise not_supported("adjustable quantities", param=asked.name_of("adjustable_quantity"))
     quantity = asked.positive("quantity")
@@ -271,7 +269,6 @@ def _customer(account: Account, params: Params) -> str | None:
 
 def _intent_data(params: Params) -> JsonObject:
     asked = params.child("payment_intent_data")
-    asked.allow_only({*_INTENT_TEXTS, "metadata", "shipping", "capture_method"})
     if (asked.text("capture_method") or "automatic_async") == "manual":
         raise not_supported("manual capture", param=asked.name_of("capture_method"))
     return {
