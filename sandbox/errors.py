@@ -105,9 +105,13 @@ def parameter_not_supported(param: str) -> ApiError:
     return not_supported(f"the parameter {param}", param=param)
 
 
+# As Stripe writes them; other kinds are written in plain words.
+_NAMES = {"payment_intent": "payment_intent", "payment_method": "PaymentMethod"}
+
+
 def resource_missing(kind: str, identifier: str, *, param: str = "id") -> ApiError:
     """No such object: 404 if the id is in the path, 400 if it is in a parameter."""
-    name = "PaymentMethod" if kind == "payment_method" else kind
+    name = _NAMES.get(kind, kind.replace("_", " "))
     return ApiError(
         404 if param in {"id", "intent", "session"} else 400,
         f"No such {name}: '{identifier}'",

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from yarl import URL
 
-from sandbox.errors import invalid, parameter_missing, parameter_unknown
+from sandbox.errors import invalid, parameter_missing
 from sandbox.json_types import JsonObject
 from sandbox.money import CURRENCIES
 
@@ -50,12 +50,6 @@ class Params:
     def unread(self) -> list[str]:
         """The full names of the parameters that were sent and that nothing has read."""
         return list(_unread(self._values, self._path, self._read))
-
-    def allow_only(self, allowed: Iterable[str]) -> None:
-        """Raise `parameter_unknown` for any other parameter."""
-        for key in self._values:
-            if key not in allowed:
-                raise parameter_unknown(self.name_of(key))
 
     def text(self, key: str) -> str | None:
         """A string; None if absent or empty."""

@@ -31,6 +31,13 @@ T = TypeVar("T")
 
 TEST_SECRET = "whsec_sandbox_test_secret"  # noqa: S105 (protects nothing)
 _TIMEOUT = 30.0
+_ADDRESS = {
+    "line1": "1 Test Street",
+    "city": "Testville",
+    "state": "CA",
+    "postal_code": "94107",
+    "country": "US",
+}
 
 
 class RunningSandbox:
@@ -59,7 +66,9 @@ class RunningSandbox:
         name: str = "Test Customer",
     ) -> PaymentResult:
         """Pay as on the hosted page. Returns when the page would redirect or show an error."""
-        payment = PaymentMethodData("card", {"number": card}, email=email, name=name)
+        payment = PaymentMethodData(
+            "card", {"number": card}, email=email, name=name, address=_ADDRESS
+        )
         return self._run(self._pay(session_id, payment))
 
     def pay_by_debit(self, session_id: str, *, succeeds: bool = True) -> PaymentResult:

@@ -41,8 +41,6 @@ _ACCEPTED_UNTIL = {
 A request without a version, as Stripe's CLI sends it, may use them all. The types of payment
 intents lack `payment_method_types`, but no change log says that the API refuses it.
 """
-_CHECKED_LIKE = {"payment_method_types": "allowed_payment_method_types"}
-"""The documented parameter that describes the values of an older one."""
 _STANDS_FOR = {"coupon": "promotion"}
 """The required parameter that an older one makes superfluous."""
 
@@ -61,8 +59,6 @@ def check_parameters(route: str, values: JsonObject, *, version: str) -> None:
         if version < _ACCEPTED_UNTIL.get((route, name), ""):
             del checked[name]
             required = [each for each in required if each != _STANDS_FOR.get(name)]
-            if name in _CHECKED_LIKE:
-                _check(_nodes()[root["fields"][_CHECKED_LIKE[name]]], value, name)
         elif route.endswith("{}") and _unsets_text(root, name, value):
             # An update unsets a text by an empty value, also where the types do not say so.
             del checked[name]

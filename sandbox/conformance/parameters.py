@@ -82,9 +82,13 @@ def _add_card_data(nodes: list[Json], card: int) -> None:
 
     The types leave it out, as card numbers should not be sent; the API takes it, with a token.
     """
-    for node in nodes:
-        if {"type", "klarna", "us_bank_account"} <= set(node.get("fields", ())):
-            node["fields"].setdefault("card", card)
+    for node in list(nodes):
+        fields = node.get("fields", {})
+        if {"type", "klarna", "us_bank_account"} <= set(fields) and "card" not in fields:
+            types = {**nodes[fields["type"]]}
+            types["enum"] = ["card", *types["enum"]]
+            fields.update(card=card, type=len(nodes))
+            nodes.append(types)
 
 
 def main() -> None:

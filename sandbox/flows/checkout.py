@@ -10,12 +10,18 @@ from sandbox.errors import invalid
 from sandbox.flows import payments
 from sandbox.flows.payments import ConfirmationStatus
 from sandbox.json_types import JsonObject
+from sandbox.objects.customers import customer
 from sandbox.objects.sessions import customer_details
 from sandbox.webhooks.events import emit
 
 
 def open_session(account: Account, session: JsonObject, private: JsonObject) -> JsonObject:
     """Store a new session and schedule its expiry."""
+    for identifier, amounts in private.pop("discount_amounts", {}).items():
+        if identifier == session["id"]:
+            private["discounts"] = amounts
+        else:
+            account.store.set_private(identifier, {"discounts": amounts})
     account.store.add(session, private=private)
     lifetime = session["expires_at"] - account.clock.now()
     account.jobs.add("expire_session", delay=lifetime, session=session["id"])
@@ -32,7 +38,8 @@ def confirm(
     """Pay a session. Raises CardError if the card is declined; the session then stays open."""
     refuse_unless_open(session)
     billing = method["billing_details"] if method else {}
-    session["customer_details"] = customer_details(session["customer_email"], billing)
+    known = (session["customer_details"] or {}).get("email")
+    session["customer_details"] = customer_details(session["customer_email"] or known, billing)
     if session["amount_total"] == 0:
         _complete(account, session, "no_payment_required")
         return ConfirmationStatus.SUCCEEDED
@@ -40,6 +47,8 @@ def confirm(
         raise invalid("Missing required param: payment_method.", param="payment_method")
     intent = _get_or_create_intent(account, session)
     progress = payments.confirm(account, intent, method, authenticated=authenticated)
+    if progress is not ConfirmationStatus.REQUIRES_ACTION and intent["customer"]:
+        session["customer"] = intent["customer"]
     if progress is ConfirmationStatus.SUCCEEDED:
         _complete(account, session, "paid")
     elif progress is ConfirmationStatus.PROCESSING:
@@ -111,7 +120,7 @@ def _get_or_create_intent(account: Account, session: JsonObject) -> JsonObject:
         account,
         session["amount_total"],
         session["currency"],
-        customer=session["customer"],
+        customer=session["customer"] or _new_customer(account, session),
         payment_method_types=session["payment_method_types"],
         **asked,
     )
@@ -121,7 +130,22 @@ def _get_or_create_intent(account: Account, session: JsonObject) -> JsonObject:
     return intent
 
 
+def _new_customer(account: Account, session: JsonObject) -> str | None:
+    """The id of a new customer, if the session asks for one."""
+    if session["customer_creation"] != "always":
+        return None
+    details = session["customer_details"]
+    made = customer(
+        created=account.clock.timestamp(),
+        **{name: details[name] for name in ("address", "email", "name", "phone")},
+    )
+    emit(account, "customer.created", account.store.add(made))
+    return str(made["id"])
+
+
 def _complete(account: Account, session: JsonObject, payment_status: str) -> None:
+    if session["customer"] is None and payment_status == "no_payment_required":
+        session["customer"] = _new_customer(account, session)
     session.update(status="complete", payment_status=payment_status, url=None)
     completed = emit(account, "checkout.session.completed", account.store.save(session))
     private = account.store.get_private(session["id"])

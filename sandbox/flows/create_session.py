@@ -6,16 +6,17 @@ Stripe docs: https://docs.stripe.com/api/checkout/sessions/create
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
 
 from sandbox.account import Account
-from sandbox.errors import invalid, not_supported, parameter_missing, parameter_unknown
+from sandbox.errors import ApiError, exclusive, invalid, not_supported, parameter_missing
 from sandbox.flows.catalog import create_price, create_product
-from sandbox.flows.testcards import DELAYED_METHOD_OF_CURRENCY
+from sandbox.flows.method_types import offered_types, requested_types
+from sandbox.flows.session_discounts import apply_coupon, discount_amounts, requested_coupon
 from sandbox.json_types import JsonObject
 from sandbox.money import amount_text
 from sandbox.objects.catalog import line_item
-from sandbox.objects.sessions import checkout_session
+from sandbox.objects.customers import shipping
+from sandbox.objects.sessions import checkout_session, known_details, session_method_options
 from sandbox.params import Params
 
 _TYPES_REMOVED_IN = "2026-09-30"
@@ -26,30 +27,7 @@ _MAX_LIFETIME = 24 * 3600
 _TOLERANCE = 60
 _MAX_LINE_ITEMS = 100
 
-_SUPPORTED = frozenset(
-    {
-        "mode", "line_items", "success_url", "cancel_url", "customer", "customer_email",
-        "client_reference_id", "metadata", "payment_intent_data", "payment_method_types",
-        "allowed_payment_method_types", "excluded_payment_method_types", "discounts",
-        "expires_at", "locale", "submit_type", "ui_mode", "currency",
-        "payment_method_collection", "billing_address_collection", "customer_creation",
-        "allow_promotion_codes", "integration_identifier",
-    }
-)  # fmt: skip
-
-_UNSUPPORTED = frozenset(
-    {
-        "adaptive_pricing", "after_expiration", "automatic_tax", "branding_settings",
-        "consent_collection", "custom_fields", "custom_text", "customer_account",
-        "customer_update", "invoice_creation", "managed_payments", "name_collection",
-        "optional_items", "origin_context", "payment_method_configuration",
-        "payment_method_data", "payment_method_options", "permissions",
-        "phone_number_collection", "redirect_on_completion", "return_url",
-        "saved_payment_method_options", "setup_intent_data", "shipping_address_collection",
-        "shipping_options", "subscription_data", "tax_id_collection", "wallet_options",
-    }
-)  # fmt: skip
-
+_ALLOWED_TYPES = "allowed_payment_method_types"
 _INTENT_TEXTS = (
     "description", "receipt_email", "setup_future_usage", "statement_descriptor",
     "statement_descriptor_suffix", "transfer_group",
@@ -69,10 +47,11 @@ def build_session(
     account: Account, params: Params, *, version: str
 ) -> tuple[JsonObject, JsonObject]:
     """Build a session and its private data. Neither is stored yet."""
-    _refuse_unknown(params, version)
     _refuse_unsupported(params)
     items = _line_items(account, params)
-    total = _total(account, params, items)
+    redeemed = requested_coupon(account, params)
+    total = _total(items, redeemed[0] if redeemed else None)
+    customer = _customer(account, params)
     created = account.clock.timestamp()
     session = checkout_session(
         subtotal=total.subtotal,
@@ -83,33 +62,31 @@ def build_session(
         success_url=_success_url(params),
         cancel_url=params.url("cancel_url"),
         expires_at=_expires_at(params, created),
-        payment_method_types=_method_types(params, total.currency),
-        customer=_customer(account, params),
+        **_method_fields(params, total.currency),
+        **_customer_fields(params, customer),
+        discounts=[_session_discount(*redeemed)] if redeemed else [],
         metadata=params.metadata(),
         **_copied_fields(params),
     )
-    private = {"line_items": items, "payment_intent_data": _intent_data(params)}
+    private: JsonObject = {"line_items": items, "payment_intent_data": _intent_data(params)}
+    if redeemed:
+        private["discount_amounts"] = discount_amounts(
+            items, *redeemed, session_id=session["id"], created=created
+        )
     return session, private
 
 
-def _refuse_unknown(params: Params, version: str) -> None:
-    if params.has("payment_method_types") and version >= _TYPES_REMOVED_IN:
-        raise parameter_unknown("payment_method_types")
-    for name in _UNSUPPORTED:
-        if params.has(name):
-            raise not_supported(f"`{name}` on Checkout Sessions", param=name)
+def _session_discount(coupon: JsonObject, code_id: str | None) -> JsonObject:
+    return {"coupon": coupon["id"], "promotion_code": code_id}
 
 
 def _refuse_unsupported(params: Params) -> None:
     mode = params.required("mode")
-    if mode in {"subscription", "setup"}:
+    if mode != "payment":
         raise not_supported(f"Checkout Sessions in {mode} mode", param="mode")
-    params.one_of("mode", ["payment", "setup", "subscription"], default="payment")
     ui_mode = params.text("ui_mode") or "hosted_page"
-    if ui_mode not in {"hosted_page", "hosted"}:
+    if ui_mode != "hosted_page":
         raise not_supported(f"the {ui_mode} user interface", param="ui_mode")
-    if params.boolean("allow_promotion_codes"):
-        raise not_supported("promotion codes", param="allow_promotion_codes")
 
 
 def _copied_fields(params: Params) -> JsonObject:
@@ -117,16 +94,25 @@ def _copied_fields(params: Params) -> JsonObject:
     reference = params.text("client_reference_id")
     if reference is not None and len(reference) > 200:
         raise invalid("Invalid string: must be at most 200 characters", param="client_reference_id")
-    email = params.text("customer_email")
-    if email is not None and "@" not in email.strip("@"):
-        raise invalid(
-            f"Invalid email address: {email}", param="customer_email", code="email_invalid"
-        )
     names = ("locale", "submit_type", "billing_address_collection", "integration_identifier")
     return {
         **params.each_text(names),
         "client_reference_id": reference,
+    }
+
+
+def _customer_fields(params: Params, customer: JsonObject | None) -> JsonObject:
+    """The customer, if given, and the contact details that are known before the payment."""
+    if customer is not None:
+        return {
+            "customer": customer["id"],
+            "customer_creation": None,
+            "customer_details": known_details(customer["email"]),
+        }
+    email = params.email("customer_email")
+    return {
         "customer_creation": params.text("customer_creation") or "if_required",
+        "customer_details": known_details(email) if email else None,
         "customer_email": email,
     }
 
@@ -156,6 +142,8 @@ def _line_item(account: Account, asked: Params) -> JsonObject:
 
 
 def _price(account: Account, asked: Params) -> JsonObject:
+    if asked.has("price") and asked.has("price_data"):
+        raise exclusive(asked.name_of("price"), asked.name_of("price_data"))
     if identifier := asked.text("price"):
         price = account.store.get("price", identifier, param=asked.name_of("price"))
         if not price["active"]:
@@ -164,25 +152,33 @@ def _price(account: Account, asked: Params) -> JsonObject:
                 param=asked.name_of("price"),
             )
         if price["recurring"]:
-            raise invalid(
-                "You specified `payment` mode but passed a recurring price. Either switch to "
-                "`subscription` mode or use only one-time prices.",
-                param=asked.name_of("price"),
-            )
+            raise _recurring_in_payment_mode(asked.name_of("price"))
         return price
-    if asked.mapping("price_data") is None:
+    if not asked.is_object("price_data"):
         raise parameter_missing(asked.name_of("price"))
     data = asked.child("price_data")
+    if data.has("recurring"):
+        raise _recurring_in_payment_mode(data.name_of("recurring"))
     product = data.text("product")
+    if product and data.has("product_data"):
+        raise exclusive(data.name_of("product"), data.name_of("product_data"))
     if product is None:
         product = create_product(account, data.child("product_data"))["id"]
     return create_price(account, data, product, active=False)
 
 
-def _total(account: Account, params: Params, items: list[JsonObject]) -> Totals:
+def _recurring_in_payment_mode(param: str) -> ApiError:
+    return invalid(
+        "You specified `payment` mode but passed a recurring price. Either switch to "
+        "`subscription` mode or use only one-time prices.",
+        param=param,
+    )
+
+
+def _total(items: list[JsonObject], coupon: JsonObject | None) -> Totals:
     currency = str(items[0]["currency"])
     subtotal = sum(int(item["amount_subtotal"]) for item in items)
-    discount = _discount(account, params, subtotal, currency)
+    discount = apply_coupon(items, coupon, currency=currency) if coupon else 0
     due = subtotal - discount
     if due > _MAX_AMOUNT:
         raise invalid(
@@ -197,26 +193,6 @@ def _total(account: Account, params: Params, items: list[JsonObject]) -> Totals:
             code="amount_too_small",
         )
     return Totals(currency, subtotal, discount)
-
-
-def _discount(account: Account, params: Params, subtotal: int, currency: str) -> int:
-    discounts = params.children("discounts")
-    if not discounts:
-        return 0
-    if len(discounts) > 1:
-        raise invalid("You may only specify one discount.", param="discounts")
-    asked = discounts[0]
-    identifier = asked.required("coupon")
-    coupon = account.store.get("coupon", identifier, param=asked.name_of("coupon"))
-    if coupon["percent_off"] is not None:
-        off = Decimal(str(coupon["percent_off"]))
-        return min(subtotal, int((subtotal * off / 100).to_integral_value(ROUND_HALF_UP)))
-    if coupon["currency"] != currency:
-        raise invalid(
-            f"The coupon is in {coupon['currency']} and the line items are in {currency}.",
-            param=asked.name_of("coupon"),
-        )
-    return min(subtotal, int(coupon["amount_off"]))
 
 
 def _success_url(params: Params) -> str:
@@ -239,32 +215,27 @@ def _expires_at(params: Params, created: int) -> int:
     return asked
 
 
-def _method_types(params: Params, currency: str) -> list[str]:
-    offered = ["card"]
-    if delayed := DELAYED_METHOD_OF_CURRENCY.get(currency):
-        offered.append(delayed)
-    asked = params.texts("payment_method_types") or params.texts("allowed_payment_method_types")
-    excluded = params.texts("excluded_payment_method_types")
-    for name in asked:
-        if name not in {"card", "link", *DELAYED_METHOD_OF_CURRENCY.values()}:
-            raise not_supported(f"payment methods of type {name}", param="payment_method_types")
-        if name not in {"link", *offered}:
-            raise invalid(
-                f"The currency {currency} cannot be paid with {name}.", param="line_items"
-            )
-    return [name for name in asked or offered if name not in excluded]
+def _method_fields(params: Params, currency: str) -> JsonObject:
+    """The payment method types, as requested and as offered, and their options."""
+    types = requested_types(params, currency, default=offered_types(currency))
+    fields: JsonObject = {
+        _ALLOWED_TYPES: params.texts(_ALLOWED_TYPES) or None,
+        "payment_method_types": types,
+        "payment_method_options": session_method_options(types),
+    }
+    if excluded := params.texts("excluded_payment_method_types"):
+        fields["excluded_payment_method_types"] = excluded
+    return fields
 
 
-def _customer(account: Account, params: Params) -> str | None:
+def _customer(account: Account, params: Params) -> JsonObject | None:
     identifier = params.text("customer")
     if identifier is None:
         return None
-    if params.text("customer_email"):
-        raise invalid(
-            "You may only specify one of these parameters: customer, customer_email.",
-            param="customer_email",
-        )
-    return str(account.store.get("customer", identifier, param="customer")["id"])
+    for other in ("customer_email", "customer_creation"):
+        if params.text(other):
+            raise exclusive("customer", other)
+    return account.store.get("customer", identifier, param="customer")
 
 
 def _intent_data(params: Params) -> JsonObject:
@@ -274,5 +245,5 @@ def _intent_data(params: Params) -> JsonObject:
     return {
         **asked.each_text(_INTENT_TEXTS),
         "metadata": asked.metadata(),
-        "shipping": asked.mapping("shipping"),
+        "shipping": shipping(asked.mapping("shipping")),
     }

@@ -21,6 +21,7 @@ class PaymentMethodData:
     details: JsonObject
     email: str | None = None
     name: str | None = None
+    address: JsonObject | None = None
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def _payment_method(
     if session["amount_total"] == 0:
         session["customer_email"] = session["customer_email"] or data.email
         return None
-    billing = {"email": data.email, "name": data.name}
+    billing = {"address": data.address, "email": data.email, "name": data.name}
     return create_payment_method(account, data.kind, data.details, billing)
 
 

@@ -10,7 +10,13 @@ from sandbox.money import amount_text
 from sandbox.pages.form_fields import Form
 from sandbox.pages.layout import message_page, render
 from sandbox.pages.markup import Markup, join, tag
-from sandbox.pages.payment_form import CARD, DEBIT, delayed_kind, method_chosen
+from sandbox.pages.payment_form import (
+    CARD,
+    DEBIT,
+    asks_for_address,
+    delayed_kind,
+    method_chosen,
+)
 
 _SUGGESTED = (
     "4242424242424242", "4000000000000002", "4000000000009995", "4000000000000069",
@@ -112,6 +118,25 @@ def _methods(session: JsonObject, form: Form) -> Markup:
         _card_fields(form) if offers_card else None,
         _debit_fields(debit, form) if debit else None,
         form.text_field("billingName", "Name", autocomplete="name", required=True),
+        _address_fields(session, form),
+    )
+
+
+def _address_fields(session: JsonObject, form: Form) -> Markup:
+    country = form.text_field(
+        "billingCountry", "Country (two letters)", autocomplete="country", maxlength="2"
+    )
+    postal_code = form.text_field("billingPostalCode", "Postal code", autocomplete="postal-code")
+    if not asks_for_address(session):
+        return tag("div", country, postal_code, class_="pair")
+    return join(
+        form.text_field("billingAddressLine1", "Address", autocomplete="address-line1"),
+        form.text_field(
+            "billingAddressLine2", "Address, second line", autocomplete="address-line2"
+        ),
+        form.text_field("billingLocality", "City", autocomplete="address-level2"),
+        form.text_field("billingAdministrativeArea", "State", autocomplete="address-level1"),
+        tag("div", country, postal_code, class_="pair"),
     )
 
 

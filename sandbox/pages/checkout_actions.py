@@ -18,6 +18,7 @@ from sandbox.pages.layout import message_page
 from sandbox.pages.payment_form import (
     clean,
     decline_errors,
+    initial_values,
     payment_from,
     redisplayed,
     validate,
@@ -52,7 +53,7 @@ class CheckoutActions:
             return unknown_page()
         if session["status"] != "open":
             return closed_page(session, return_url(session))
-        values = {"email": session["customer_email"] or ""}
+        values = initial_values(session)
         return self._page(session, Form(values=values))
 
     async def pay(self, request: web.Request) -> web.StreamResponse:
@@ -100,7 +101,7 @@ class CheckoutActions:
         except ApiError as error:
             result = PaymentResult("declined", message=error.message)
         if result.status == "declined":
-            values = {"email": session["customer_email"] or ""}
+            values = initial_values(session)
             return self._page(session, Form(values, decline_errors(result)), status=402)
         return await self._redirect_when_acknowledged(result)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from sandbox.countries import COUNTRIES
 from sandbox.flows.customer_actions import PaymentMethodData, PaymentResult
 from sandbox.flows.testcards import passes_luhn
 from sandbox.json_types import JsonObject
@@ -25,6 +26,17 @@ _FIELD_OF_PARAM = {
     "sepa_debit[iban]": "iban",
     "us_bank_account[account_number]": "accountNumber",
 }
+ADDRESS_FIELDS = {
+    "country": "billingCountry",
+    "line1": "billingAddressLine1",
+    "line2": "billingAddressLine2",
+    "city": "billingLocality",
+    "state": "billingAdministrativeArea",
+    "postal_code": "billingPostalCode",
+}
+"""Form field of each part of a billing address."""
+DEFAULT_COUNTRY = "US"
+_REQUIRED_PARTS = ("country", "line1", "city")
 _MAX_LENGTH = 200
 
 
@@ -32,6 +44,15 @@ def clean(form: Mapping[str, str]) -> dict[str, str]:
     """Strip the values; drop empty and overlong ones."""
     texts = {name: value.strip() for name, value in form.items()}
     return {name: text for name, text in texts.items() if text and len(text) <= _MAX_LENGTH}
+
+
+def initial_values(session: JsonObject) -> dict[str, str]:
+    """The values that the form shows at first."""
+    known = session["customer_details"] or {}
+    return {
+        "email": session["customer_email"] or known.get("email") or "",
+        "billingCountry": DEFAULT_COUNTRY,
+    }
 
 
 def redisplayed(values: dict[str, str]) -> dict[str, str]:
@@ -45,6 +66,7 @@ def validate(session: JsonObject, values: dict[str, str]) -> dict[str, str]:
     if session["amount_total"]:
         chosen = _debit_errors if method_chosen(session, values) == DEBIT else _card_errors
         errors.update(chosen(session, values))
+        errors.update(_address_errors(session, values))
     return {name: fault for name, fault in errors.items() if fault}
 
 
@@ -57,7 +79,9 @@ def payment_from(session: JsonObject, values: dict[str, str]) -> PaymentMethodDa
             "iban": values.get("iban"),
             "account_number": values.get("accountNumber"),
         }
-        return PaymentMethodData(kind, details, email=email, name=name)
+        return PaymentMethodData(
+            kind, details, email=email, name=name, address=_address(session, values)
+        )
     month, year = _expiry(values.get("cardExpiry", "")) or ("", "")
     number = re.sub(r"\D", "", values.get("cardNumber", ""))
     details = {
@@ -66,7 +90,9 @@ def payment_from(session: JsonObject, values: dict[str, str]) -> PaymentMethodDa
         "exp_year": year,
         "cvc": values.get("cardCvc"),
     }
-    return PaymentMethodData("card", details, email=email, name=name)
+    return PaymentMethodData(
+        "card", details, email=email, name=name, address=_address(session, values)
+    )
 
 
 def method_chosen(session: JsonObject, values: dict[str, str]) -> str:
@@ -76,6 +102,33 @@ def method_chosen(session: JsonObject, values: dict[str, str]) -> str:
         return CARD
     only_debit = "card" not in methods
     return DEBIT if only_debit or values.get("paymentMethod") == DEBIT else CARD
+
+
+def asks_for_address(session: JsonObject) -> bool:
+    """Whether the page asks for the whole billing address."""
+    return str(session["billing_address_collection"]) == "required"
+
+
+def _address(session: JsonObject, values: dict[str, str]) -> JsonObject | None:
+    """The billing address: of a card payment at least the country."""
+    given = {part: values[name] for part, name in ADDRESS_FIELDS.items() if name in values}
+    if asks_for_address(session) or method_chosen(session, values) == CARD:
+        given.setdefault("country", DEFAULT_COUNTRY)
+    if "country" in given:
+        given["country"] = given["country"].upper()
+    return given or None
+
+
+def _address_errors(session: JsonObject, values: dict[str, str]) -> dict[str, str | None]:
+    errors: dict[str, str | None] = {}
+    if asks_for_address(session):
+        for part in _REQUIRED_PARTS:
+            if ADDRESS_FIELDS[part] not in values:
+                errors[ADDRESS_FIELDS[part]] = "Your address is incomplete."
+    country = values.get("billingCountry")
+    if country is not None and country.upper() not in COUNTRIES:
+        errors["billingCountry"] = "Your country is invalid."
+    return errors
 
 
 def delayed_kind(session: JsonObject) -> str | None:

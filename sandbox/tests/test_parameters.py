@@ -144,12 +144,6 @@ WRONG: dict[str, tuple[str, dict[str, Any], str, str | None]] = {
     ),
     "a text for a list": ("products", {"name": "A", "images": "a.png"}, "Invalid array", None),
     "an object for a text": ("products", {"name": {"a": "b"}}, "Invalid string", None),
-    "a currency that does not exist": (
-        "payment_intents",
-        {**INTENT, "currency": "zzz"},
-        "Invalid currency: zzz. Stripe currently supports these currencies: usd,",
-        None,
-    ),
     "too little in pounds": (
         "payment_intents",
         {"amount": 29, "currency": "gbp"},
@@ -161,24 +155,6 @@ WRONG: dict[str, tuple[str, dict[str, Any], str, str | None]] = {
         {"amount": 299, "currency": "sek"},
         "at least 3.00 SEK",
         "amount_too_small",
-    ),
-    "a payment method type that does not exist": (
-        "payment_intents",
-        {**INTENT, "payment_method_types": ["nonsense"]},
-        "Invalid payment_method_types[0]: must be one of card,",
-        None,
-    ),
-    "a bank debit of another currency": (
-        "payment_intents",
-        {**INTENT, "payment_method_types": ["sepa_debit"]},
-        "The currency provided (usd) is invalid for the payment method type sepa_debit",
-        None,
-    ),
-    "a confirmation without a return_url": (
-        "payment_intents",
-        {**INTENT, "confirm": True, "payment_method": "pm_card_visa"},
-        "you must provide a `return_url`",
-        None,
     ),
     "two amounts of one price": (
         "products",
@@ -467,15 +443,6 @@ def test_a_payment_method_of_another_customer_is_refused(shop: Shop) -> None:
         v1.payment_intents.create({**INTENT, "payment_method": saved.id})  # type: ignore[arg-type] # a dict of Any
 
 
-def test_objects_that_do_not_exist_are_named_as_stripe_names_them(shop: Shop) -> None:
-    v1 = shop.client.v1
-
-    with pytest.raises(stripe.InvalidRequestError, match="No such payment_intent: 'pi_x'"):
-        v1.payment_intents.retrieve("pi_x")
-    with pytest.raises(stripe.InvalidRequestError, match="No such PaymentMethod: 'pm_x'"):
-        v1.payment_methods.retrieve("pm_x")
-
-
 def test_a_session_refuses_parameters_that_exclude_each_other(shop: Shop) -> None:
     customer = shop.client.v1.customers.create({"email": "a@example.com"}).id
     line = {"price": "price_sandbox_premium", "quantity": 1}
@@ -487,5 +454,5 @@ def test_a_session_refuses_parameters_that_exclude_each_other(shop: Shop) -> Non
         shop.session(customer=customer, customer_email="a@example.com")
     with pytest.raises(stripe.InvalidRequestError, match="passed a recurring price"):
         shop.session(line_items=recurring)
-    with pytest.raises(stripe.InvalidRequestError, match="price, "):
+    with pytest.raises(stripe.InvalidRequestError, match="\\[price\\], "):
         shop.session(line_items=[{**line, **price_data()["line_items"][0]}])

@@ -9,7 +9,7 @@ from sandbox.api.shared_params import payment_method_param, shipping_param
 from sandbox.errors import exclusive, invalid, not_supported, parameter_missing
 from sandbox.flows import captures, payments
 from sandbox.flows.catalog import currency_of
-from sandbox.flows.method_types import offered_types
+from sandbox.flows.method_types import offered_types, requested_types
 from sandbox.flows.payment_methods import resolve_payment_method
 from sandbox.json_types import JsonObject
 from sandbox.money import MAX_AMOUNT, amount_text, minimum_amount
@@ -38,17 +38,20 @@ def create_intent(request: ApiRequest) -> JsonObject:
     params = request.params
     if (params.text("confirmation_method") or "automatic") == "manual":
         raise not_supported("manual confirmation", param="confirmation_method")
-    amount, currency = _amount(params, currency_of(params)), currency_of(params)
+    currency = currency_of(params)
+    amount = _amount(params, currency)
+    automatic = _automatic_methods(params, request.version)
+    default = offered_types(currency) if automatic else ["card"]
     changed = _changed_fields(request, currency)
     intent = payments.create_intent(
         request.account,
         amount,
         currency,
-        automatic_payment_methods=_automatic_methods(params, request.version),
+        automatic_payment_methods=automatic,
         capture_method=params.text("capture_method") or "automatic_async",
         metadata=params.metadata(),
         payment_method_types=changed.pop("payment_method_types", None)
-        or offered_types(params, currency),
+        or requested_types(params, currency, default=default),
         **changed,
     )
     _set_options(params, intent)
@@ -149,7 +152,9 @@ def _changed_fields(request: ApiRequest, currency: str) -> JsonObject:
     if params.has("shipping"):
         changed["shipping"] = shipping_param(params, tracked=True)
     if any(params.has(name) for name in _TYPE_PARAMS):
-        changed["payment_method_types"] = offered_types(params, currency)
+        changed["payment_method_types"] = requested_types(
+            params, currency, default=offered_types(currency)
+        )
     for name in ("allowed_payment_method_types", "excluded_payment_method_types"):
         if params.has(name):
             changed[name] = params.texts(name) or None
@@ -159,7 +164,8 @@ def _changed_fields(request: ApiRequest, currency: str) -> JsonObject:
 def _automatic_methods(params: Params, version: str) -> JsonObject | None:
     """`automatic_payment_methods`: on by default, unless types are demanded."""
     asked = params.child("automatic_payment_methods")
-    default = version >= _AUTOMATIC_SINCE and not params.has("payment_method_types")
+    named = params.has("payment_method_types") or params.has("allowed_payment_method_types")
+    default = version >= _AUTOMATIC_SINCE and not named
     enabled = asked.boolean("enabled", default=default)
     if enabled and params.has("payment_method_types"):
         raise exclusive("payment_method_types", "automatic_payment_methods")
@@ -259,7 +265,7 @@ def _confirm(request: ApiRequest, intent: JsonObject) -> JsonObject:
 
 def _require_return_url(request: ApiRequest, intent: JsonObject) -> None:
     automatic = intent["automatic_payment_methods"] or {}
-    if automatic.get("allow_redirects") != "always" or intent["allowed_payment_method_types"]:
+    if automatic.get("allow_redirects") != "always":
         return
     if not request.account.store.get_private(intent["id"]).get("return_url"):
         raise invalid(
@@ -269,6 +275,8 @@ def _require_return_url(request: ApiRequest, intent: JsonObject) -> None:
             "methods, set `automatic_payment_methods[enabled]` to `true` and "
             "`automatic_payment_methods[allow_redirects]` to `never` when creating Setup Intents "
             "and Payment Intents.",
+            param="return_url",
+            code="payment_intent_invalid_parameter",
         )
 
 
