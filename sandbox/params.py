@@ -38,6 +38,10 @@ class Params:
         """Whether a parameter was sent, even empty."""
         return key in self._values
 
+    def sent(self, key: str) -> object:
+        """A parameter as sent, to be handed on."""
+        return self._get(key)
+
     def is_object(self, key: str) -> bool:
         """Whether a parameter was sent as an object."""
         return isinstance(self._values.get(key), dict)

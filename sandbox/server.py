@@ -12,20 +12,24 @@ from sandbox.access import refuse_other_sites
 from sandbox.account import Account
 from sandbox.api.handler import ApiHandler
 from sandbox.api.resources import (
+    account,
+    cash_balance,
     catalog,
     checkout,
     payment_intents,
+    payment_links,
     payments,
     promotion_codes,
     refunds_and_disputes,
     saved_methods,
+    setup_intents,
     stripe_cli,
     webhooks,
 )
 from sandbox.api.routing import Router
 from sandbox.database import open_database
+from sandbox.flows import balance, disputes, refunds
 from sandbox.flows import checkout as checkout_flow
-from sandbox.flows import disputes, refunds
 from sandbox.flows import payments as payment_flow
 from sandbox.http_server import LoopbackRunner, render_error_pages, serve_socket
 from sandbox.options import Options
@@ -90,13 +94,17 @@ class Sandbox:
         router = Router(
             [
                 *checkout.ROUTES,
+                *payment_links.ROUTES,
                 *payments.ROUTES,
                 *payment_intents.ROUTES,
                 *webhooks.ROUTES,
                 *refunds_and_disputes.ROUTES,
+                *account.ROUTES,
+                *cash_balance.ROUTES,
                 *catalog.ROUTES,
                 *promotion_codes.ROUTES,
                 *saved_methods.ROUTES,
+                *setup_intents.ROUTES,
                 *stripe_cli.routes(self.cli_sessions),
             ]
         )
@@ -104,7 +112,7 @@ class Sandbox:
         application.add_routes(CheckoutActions(self.account, self.sender).routes())
         application.add_routes(ControlActions(self.account).routes())
         application.router.add_get("/subscribe/{account}", self.cli_sessions.serve)
-        application.router.add_route("*", "/{path:(?!sandbox(/|$)|c/|subscribe/).*}", api.handle)
+        application.router.add_route("*", "/{path:(?!sandbox(/|$)|b/|c/|subscribe/).*}", api.handle)
         return application
 
 
@@ -113,6 +121,7 @@ _TRANSACTION_JOBS: dict[str, TransactionJob] = {
     "close_dispute": disputes.close_when_decided,
     "expire_authorization": payment_flow.expire_authorization,
     "expire_session": checkout_flow.expire_when_due,
+    "release_funds": balance.release_funds,
     "settle_debit": checkout_flow.settle_debit,
     "settle_refund": refunds.settle_refund,
 }

@@ -12,6 +12,8 @@ from typing import Any
 from sandbox.account import Account
 from sandbox.api.pagination import envelope
 from sandbox.errors import invalid
+from sandbox.flows.cash_balance import balance_of
+from sandbox.flows.saved_methods import sources_of
 from sandbox.json_types import JsonObject
 from sandbox.store import Query
 
@@ -38,6 +40,15 @@ _REFERENCES: dict[str, frozenset[str]] = {
     "customer": frozenset(
         {"default_source", "invoice_settings.default_payment_method", "test_clock"}
     ),
+    "customer_cash_balance_transaction": frozenset(
+        {
+            "adjusted_for_overdraft.balance_transaction",
+            "adjusted_for_overdraft.linked_transaction", "applied_to_payment.payment_intent",
+            "customer", "refunded_from_payment.refund",
+            "transferred_to_balance.balance_transaction",
+            "unapplied_from_payment.payment_intent",
+        }
+    ),
     "discount": frozenset({"customer", "promotion_code", "source.coupon"}),
     "dispute": frozenset(
         {
@@ -47,6 +58,7 @@ _REFERENCES: dict[str, frozenset[str]] = {
             "evidence.shipping_documentation", "evidence.uncategorized_file", "payment_intent",
         }
     ),
+    "mandate": frozenset({"payment_method"}),
     "payment_intent": frozenset(
         {
             "application", "customer", "latest_charge", "on_behalf_of", "payment_method",
@@ -69,10 +81,20 @@ _REFERENCES: dict[str, frozenset[str]] = {
     "price": frozenset({"product"}),
     "product": frozenset({"default_price", "tax_code"}),
     "promotion_code": frozenset({"customer", "promotion.coupon"}),
+    "radar.early_fraud_warning": frozenset({"charge", "payment_intent"}),
     "refund": frozenset(
         {
             "balance_transaction", "charge", "customer", "failure_balance_transaction",
             "payment_intent", "payment_method", "source_transfer_reversal", "transfer_reversal",
+        }
+    ),
+    "setup_attempt": frozenset(
+        {"application", "customer", "on_behalf_of", "payment_method", "setup_intent"}
+    ),
+    "setup_intent": frozenset(
+        {
+            "application", "customer", "latest_attempt", "mandate", "on_behalf_of",
+            "payment_method", "single_use_mandate",
         }
     ),
 }  # fmt: skip
@@ -143,6 +165,20 @@ def _line_items(account: Account, session: JsonObject) -> JsonObject:
     return envelope(items, f"/v1/checkout/sessions/{session['id']}/line_items")
 
 
+def _link_items(account: Account, link: JsonObject) -> JsonObject:
+    items = account.store.get_private(link["id"])["line_items"]
+    return envelope(items, f"/v1/payment_links/{link['id']}/line_items")
+
+
+def _sources(account: Account, customer: JsonObject) -> JsonObject:
+    items = sources_of(account, customer["id"])
+    return envelope(items, f"/v1/customers/{customer['id']}/sources")
+
+
+def _cash_balance(account: Account, customer: JsonObject) -> JsonObject:
+    return balance_of(account, customer["id"])
+
+
 def _refunds(account: Account, charge: JsonObject) -> JsonObject:
     query = Query("refund")
     query.where_equal("charge", charge["id"])
@@ -166,6 +202,9 @@ def _breakdown(account: Account, session: JsonObject) -> JsonObject:
 
 _INCLUDED: dict[tuple[str, str], Callable[[Account, JsonObject], Any]] = {
     ("charge", "refunds"): _refunds,
+    ("customer", "cash_balance"): _cash_balance,
+    ("customer", "sources"): _sources,
+    ("payment_link", "line_items"): _link_items,
     ("checkout.session", "line_items"): _line_items,
     ("checkout.session", "total_details.breakdown"): _breakdown,
     ("item", "discounts"): _discount_amounts,

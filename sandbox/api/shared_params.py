@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sandbox.account import Account
-from sandbox.errors import parameter_missing
+from sandbox.errors import invalid, parameter_missing
 from sandbox.flows.payment_methods import create_payment_method
 from sandbox.json_types import JsonObject
 from sandbox.objects.customers import ADDRESS_FIELDS
@@ -60,3 +60,15 @@ def billing_param(params: Params) -> JsonObject:
         "address": address_param(given, "address"),
         **given.each_text(("email", "name", "phone", "tax_id")),
     }
+
+
+def check_client_secret(params: Params, intent: JsonObject) -> None:
+    """Raise Stripe's error for the client secret of another intent."""
+    secret = params.text("client_secret")
+    if secret is not None and secret != intent["client_secret"]:
+        raise invalid(
+            "The client_secret provided does not match the client_secret associated with this "
+            "intent.",
+            param="client_secret",
+            code=f"{intent['object']}_invalid_parameter",
+        )

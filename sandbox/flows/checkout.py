@@ -148,5 +148,15 @@ def _complete(account: Account, session: JsonObject, payment_status: str) -> Non
         session["customer"] = _new_customer(account, session)
     session.update(status="complete", payment_status=payment_status, url=None)
     completed = emit(account, "checkout.session.completed", account.store.save(session))
+    if session["payment_link"]:
+        _count_completed(account, session["payment_link"])
     private = account.store.get_private(session["id"])
     account.store.set_private(session["id"], {**private, "completed_event": completed["id"]})
+
+
+def _count_completed(account: Account, link_id: str) -> None:
+    """Count a completed session of a payment link with a limit."""
+    link = account.store.find(link_id)
+    if link is not None and link["restrictions"] is not None:
+        link["restrictions"]["completed_sessions"]["count"] += 1
+        account.store.save(link)

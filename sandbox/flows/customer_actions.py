@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sandbox.account import Account
 from sandbox.errors import ApiError, CardError
-from sandbox.flows import checkout, payments
+from sandbox.flows import checkout, payments, setup_intents
 from sandbox.flows.declines import AUTHENTICATION_FAILED
 from sandbox.flows.payment_methods import create_payment_method
 from sandbox.flows.payments import ConfirmationStatus
@@ -86,6 +86,23 @@ def authenticate_intent(account: Account, intent_id: str, *, passed: bool) -> Pa
     except CardError as error:
         return PaymentResult("declined", message=error.message, redirect=redirect)
     return PaymentResult(progress, redirect=redirect)
+
+
+def authenticate_setup(account: Account, intent_id: str, *, passed: bool) -> PaymentResult:
+    """Pass or fail the 3D Secure check of a setup intent."""
+    intent = account.store.get("setup_intent", intent_id, param="intent")
+    if intent["status"] != ConfirmationStatus.REQUIRES_ACTION:
+        raise ApiError(400, "This SetupIntent is not waiting for authentication.")
+    redirect = account.store.get_private(intent_id).get("return_url")
+    try:
+        with account.change():
+            if not passed:
+                setup_intents.fail_authentication(account, intent)
+                return PaymentResult("declined", message=AUTHENTICATION_FAILED, redirect=redirect)
+            setup_intents.confirm(account, intent, authenticated=True)
+    except CardError as error:
+        return PaymentResult("declined", message=error.message, redirect=redirect)
+    return PaymentResult(ConfirmationStatus.SUCCEEDED, redirect=redirect)
 
 
 def awaits_authentication(account: Account, session: JsonObject) -> bool:

@@ -11,7 +11,7 @@ from sandbox.errors import ApiError, invalid, not_supported
 from sandbox.flows.testcards import DELAYED_METHOD_OF_CURRENCY
 from sandbox.params import Params
 
-SUPPORTED_TYPES = frozenset({"card", *DELAYED_METHOD_OF_CURRENCY.values()})
+SUPPORTED_TYPES = frozenset({"card", "customer_balance", *DELAYED_METHOD_OF_CURRENCY.values()})
 
 _ONE_CURRENCY = {
     "au_becs_debit": "aud", "bacs_debit": "gbp", "bancontact": "eur", "bizum": "eur",

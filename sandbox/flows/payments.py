@@ -10,17 +10,18 @@ from typing import Any
 
 from sandbox.account import Account
 from sandbox.errors import CardError
-from sandbox.flows import captures, disputes, saved_methods
+from sandbox.flows import balance, captures, cash_balance, disputes, fraud_warnings, saved_methods
 from sandbox.flows.declines import (
     Decline,
     approved,
     authentication_error,
     bank_decline,
 )
-from sandbox.flows.payment_methods import test_bank_account, test_card
+from sandbox.flows.payment_methods import find_test_card, test_bank_account, test_card
 from sandbox.flows.testcards import Card
 from sandbox.json_types import JsonObject
 from sandbox.objects import payments as objects
+from sandbox.objects.setup_intents import mandate
 from sandbox.webhooks.events import emit
 
 _CARD_FEE = (0.029, 30)
@@ -64,6 +65,9 @@ def confirm(
 
     A card that needs 3D Secure is declined if the customer may not be asked to authenticate.
     """
+    if method["type"] == cash_balance.METHOD_TYPE:
+        cash_balance.wait_for_transfer(account, intent, method)
+        return ConfirmationStatus(intent["status"])
     if method["type"] != "card":
         return _start_debit(account, intent, method)
     card = test_card(account, method)
@@ -84,6 +88,8 @@ def confirm(
         return ConfirmationStatus.REQUIRES_CAPTURE
     _succeed(account, intent, method, paid)
     _open_dispute(account, paid, card)
+    if card.fraud_warning:
+        fraud_warnings.warn(account, paid)
     return ConfirmationStatus.SUCCEEDED
 
 
@@ -145,7 +151,8 @@ def add_charge_to_balance(account: Account, charge: str) -> None:
         created=account.clock.timestamp(),
         category="charge",
     )
-    account.store.add(booked)
+    card = find_test_card(account, paid["payment_method"])
+    balance.add_funds(account, booked, available=card is not None and card.available_at_once)
     paid.update(
         balance_transaction=booked["id"],
         receipt_url=f"{account.base_url}/c/receipt/{paid['id']}",
@@ -191,6 +198,8 @@ def _open_dispute(account: Account, paid: JsonObject, card: Card) -> None:
 
 def _start_debit(account: Account, intent: JsonObject, method: JsonObject) -> ConfirmationStatus:
     debited = objects.charge(intent, method, created=account.clock.timestamp())
+    if acceptance := account.store.get_private(intent["id"]).get("acceptance"):
+        _add_mandate(account, intent, method, debited, acceptance)
     account.store.add(debited)
     intent.update(
         status="processing",
@@ -200,9 +209,26 @@ def _start_debit(account: Account, intent: JsonObject, method: JsonObject) -> Co
     )
     emit(account, "charge.pending", debited)
     emit(account, "payment_intent.processing", account.store.save(intent))
+    _save_method(account, intent, method)
     delay = account.options.delayed_method_delay + 60 * test_bank_account(account, method).minutes
     account.jobs.add("settle_debit", delay=delay, intent=intent["id"])
     return ConfirmationStatus.PROCESSING
+
+
+def _add_mandate(
+    account: Account,
+    intent: JsonObject,
+    method: JsonObject,
+    debited: JsonObject,
+    acceptance: JsonObject,
+) -> None:
+    """Add the mandate of a debit: for further payments too, if they are asked for."""
+    single_use = {"amount": intent["amount"], "currency": intent["currency"]}
+    made = mandate(
+        method, acceptance, single_use=None if intent["setup_future_usage"] else single_use
+    )
+    account.store.add(made)
+    debited["payment_method_details"][method["type"]]["mandate"] = made["id"]
 
 
 def _ask_for_authentication(

@@ -103,6 +103,7 @@ _METHOD_OPTIONS: dict[str, JsonObject] = {
         "network": None,
         "request_three_d_secure": "automatic",
     },
+    "customer_balance": {"funding_type": "bank_transfer"},
     "us_bank_account": {"verification_method": "automatic"},
 }
 
@@ -223,7 +224,8 @@ _CHARGE_CARD_FIELDS = (
     "regulated_status", "wallet",
 )  # fmt: skip
 
-_CHARGE_BANK_FIELDS = {
+_CHARGE_BANK_FIELDS: dict[str, tuple[str, ...]] = {
+    "customer_balance": (),
     "sepa_debit": ("bank_code", "branch_code", "country", "fingerprint", "last4"),
     "us_bank_account": (
         "account_holder_type", "account_type", "bank_name", "fingerprint", "last4",
@@ -232,6 +234,7 @@ _CHARGE_BANK_FIELDS = {
 }  # fmt: skip
 
 _BANK_PROCESSING: dict[str, JsonObject] = {
+    "customer_balance": {},
     "sepa_debit": {"mandate": None},
     "us_bank_account": {"payment_reference": None},
 }

@@ -9,8 +9,10 @@ from sandbox.account import Account
 from sandbox.errors import ApiError
 from sandbox.flows import customer_actions
 from sandbox.flows.customer_actions import PaymentResult, return_url
+from sandbox.flows.payment_links import find_by_url, open_session
 from sandbox.flows.payments import ConfirmationStatus
 from sandbox.json_types import JsonObject
+from sandbox.money import amount_text
 from sandbox.pages.checkout import closed_page, payment_page, unknown_page
 from sandbox.pages.form_data import read_form
 from sandbox.pages.form_fields import Form
@@ -44,6 +46,8 @@ class CheckoutActions:
             web.get("/c/authenticate/{id}", self.show_intent_authentication),
             web.post("/c/authenticate/{id}", self.authenticate_intent),
             web.get("/c/receipt/{id}", self.receipt),
+            web.get("/c/thanks/{id}", self.thanks),
+            web.get("/b/{code}", self.follow_link),
         ]
 
     async def show(self, request: web.Request) -> web.StreamResponse:
@@ -86,7 +90,7 @@ class CheckoutActions:
             return unknown_page()
         if not customer_actions.awaits_authentication(self._account, session):
             raise web.HTTPSeeOther(f"/c/pay/{session['id']}")
-        return authentication_page(session["amount_total"], session["currency"])
+        return authentication_page(_payment_of(session["amount_total"], session["currency"]))
 
     async def authenticate(self, request: web.Request) -> web.StreamResponse:
         """POST: complete or fail 3D Secure."""
@@ -106,29 +110,37 @@ class CheckoutActions:
         return await self._redirect_when_acknowledged(result)
 
     async def show_intent_authentication(self, request: web.Request) -> web.StreamResponse:
-        """GET: the 3D Secure page of a payment intent created without a session."""
+        """GET: the 3D Secure page of a payment or setup intent created without a session."""
         intent = self._account.store.find(request.match_info["id"])
-        if intent is None or intent["object"] != "payment_intent":
+        if intent is None or intent["object"] not in {"payment_intent", "setup_intent"}:
             return message_page("Page not found", "There is no such payment.", status=404)
         if session := self._account.store.get_private(intent["id"]).get("session"):
             raise web.HTTPSeeOther(f"/c/pay/{session}/authenticate")
         if intent["status"] != ConfirmationStatus.REQUIRES_ACTION:
             return message_page("All done", "This payment is not waiting for authentication.")
-        return authentication_page(intent["amount"], intent["currency"])
+        if intent["object"] == "setup_intent":
+            return authentication_page("the use of your card for future payments")
+        return authentication_page(_payment_of(intent["amount"], intent["currency"]))
 
     async def authenticate_intent(self, request: web.Request) -> web.StreamResponse:
-        """POST: complete or fail 3D Secure of a payment intent."""
+        """POST: complete or fail 3D Secure of a payment or setup intent."""
         intent_id = request.match_info["id"]
         passed = (await read_form(request)).get("result") == "complete"
         if self._account.store.get_private(intent_id).get("session"):
             raise web.HTTPSeeOther(f"/c/authenticate/{intent_id}")
         try:
-            result = customer_actions.authenticate_intent(self._account, intent_id, passed=passed)
+            authenticate = (
+                customer_actions.authenticate_setup
+                if intent_id.startswith("seti_")
+                else customer_actions.authenticate_intent
+            )
+            result = authenticate(self._account, intent_id, passed=passed)
         except ApiError as error:
             return message_page("Not possible", error.message, status=error.status)
         if result.redirect is not None:
             status = "failed" if result.status == "declined" else "succeeded"
-            query = {"payment_intent": intent_id, "redirect_status": status}
+            kind = "setup_intent" if intent_id.startswith("seti_") else "payment_intent"
+            query = {kind: intent_id, "redirect_status": status}
             raise web.HTTPSeeOther(URL(result.redirect).update_query(query))
         return message_page("All done", result.message or "The payment is authenticated.")
 
@@ -138,6 +150,27 @@ class CheckoutActions:
         if charge is None or charge["object"] != "charge" or not charge["paid"]:
             return message_page("Page not found", "There is no such receipt.", status=404)
         return message_page("Receipt", f"Charge {charge['id']} was paid. No money moved.")
+
+    async def thanks(self, request: web.Request) -> web.StreamResponse:
+        """GET: the confirmation page after a payment link."""
+        link = self._account.store.find(request.match_info["id"])
+        if link is None or link["object"] != "payment_link":
+            return message_page("Page not found", "There is nothing here.", status=404)
+        hosted = link["after_completion"].get("hosted_confirmation") or {}
+        message = hosted.get("custom_message") or "The payment was successful. No money moved."
+        return message_page("Thanks for your payment", message)
+
+    async def follow_link(self, request: web.Request) -> web.StreamResponse:
+        """GET: a payment link. It opens a new session and redirects to its page."""
+        link = find_by_url(self._account, f"{self._account.base_url}{request.path}")
+        if link is None:
+            return message_page("Page not found", "There is no such payment link.", status=404)
+        try:
+            with self._account.change():
+                session = open_session(self._account, link)
+        except ApiError as error:
+            return message_page("Not possible", error.message, status=error.status)
+        raise web.HTTPSeeOther(str(session["url"]))
 
     async def _redirect_when_acknowledged(self, result: PaymentResult) -> web.StreamResponse:
         """Redirect to the application after the webhook's delivery, or after `ack_timeout`."""
@@ -158,3 +191,7 @@ class CheckoutActions:
     def _session(self, request: web.Request) -> JsonObject | None:
         found = self._account.store.find(request.match_info["id"])
         return found if found and found["object"] == "checkout.session" else None
+
+
+def _payment_of(amount: int, currency: str) -> str:
+    return f"the payment of {amount_text(amount, currency)}"

@@ -178,7 +178,7 @@ def _events(rows: Sequence[EventRow]) -> Markup:
             (
                 time_tag(row.event["created"]),
                 tag("a", row.event["type"], href=f"/sandbox/events/{row.event['id']}"),
-                tag("code", short_id(row.event["data"]["object"]["id"])),
+                tag("code", short_id(row.event["data"]["object"].get("id", "-"))),
                 _outcome(row),
                 _event_actions(row.event),
             )

@@ -70,7 +70,7 @@ def test_a_payment_method_is_updated_only_when_it_is_saved(shop: Shop) -> None:
         },
     )
 
-    assert updated.metadata == {"foo": "bar"}
+    assert updated.metadata["foo"] == "bar"
     assert updated.card is not None
     assert updated.card.exp_year == 2039
     assert updated.billing_details.name == "Jenny"

@@ -5,10 +5,11 @@ from __future__ import annotations
 from sandbox.account import Account
 from sandbox.api.pagination import Collection, list_objects
 from sandbox.api.routing import ApiRequest, get, post
-from sandbox.api.shared_params import payment_method_param, shipping_param
+from sandbox.api.shared_params import check_client_secret, payment_method_param, shipping_param
 from sandbox.errors import exclusive, invalid, not_supported, parameter_missing
 from sandbox.flows import captures, payments
 from sandbox.flows.catalog import currency_of
+from sandbox.flows.mandates import acceptance_from
 from sandbox.flows.method_types import offered_types, requested_types
 from sandbox.flows.payment_methods import resolve_payment_method
 from sandbox.json_types import JsonObject
@@ -58,6 +59,7 @@ def create_intent(request: ApiRequest) -> JsonObject:
     _set_method(request, intent)
     request.account.store.save(intent)
     _save_return_url(request, intent)
+    _save_mandate_acceptance(request, intent)
     if params.boolean("confirm"):
         return _confirm(request, intent)
     _allows_authentication(params)
@@ -67,7 +69,7 @@ def create_intent(request: ApiRequest) -> JsonObject:
 def retrieve_intent(request: ApiRequest, identifier: str) -> JsonObject:
     """GET /v1/payment_intents/{}."""
     intent = _intent(request, identifier)
-    _check_client_secret(request.params, intent)
+    check_client_secret(request.params, intent)
     return intent
 
 
@@ -76,7 +78,7 @@ def confirm_intent(request: ApiRequest, identifier: str) -> JsonObject:
     params = request.params
     intent = _intent(request, identifier)
     _refuse_sessions_intent(request, intent, "confirm", "the customer pays on its page")
-    _check_client_secret(params, intent)
+    check_client_secret(params, intent)
     if intent["status"] not in _UNPAID:
         raise _unexpected_state(intent, "confirm")
     intent.update(_changed_fields(request, intent["currency"]))
@@ -85,6 +87,7 @@ def confirm_intent(request: ApiRequest, identifier: str) -> JsonObject:
     _set_options(params, intent)
     _set_method(request, intent)
     _save_return_url(request, intent)
+    _save_mandate_acceptance(request, intent)
     return _confirm(request, intent)
 
 
@@ -222,18 +225,15 @@ def _check_method(intent: JsonObject, method: JsonObject) -> None:
 def _save_return_url(request: ApiRequest, intent: JsonObject) -> None:
     """Store the URL that the customer returns to after 3D Secure."""
     if url := request.params.url("return_url"):
-        request.account.store.set_private(intent["id"], {"return_url": url})
+        private = request.account.store.get_private(intent["id"])
+        request.account.store.set_private(intent["id"], {**private, "return_url": url})
 
 
-def _check_client_secret(params: Params, intent: JsonObject) -> None:
-    secret = params.text("client_secret")
-    if secret is not None and secret != intent["client_secret"]:
-        raise invalid(
-            "The client_secret provided does not match the client_secret associated with this "
-            "PaymentIntent.",
-            param="client_secret",
-            code="payment_intent_invalid_parameter",
-        )
+def _save_mandate_acceptance(request: ApiRequest, intent: JsonObject) -> None:
+    """Store the acceptance of the mandate that a bank debit will have."""
+    if acceptance := acceptance_from(request.account, request.params):
+        private = request.account.store.get_private(intent["id"])
+        request.account.store.set_private(intent["id"], {**private, "acceptance": acceptance})
 
 
 def _refuse_sessions_intent(

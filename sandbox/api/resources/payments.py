@@ -1,4 +1,4 @@
-"""API routes of payment methods, charges and balance transactions."""
+"""API routes of payment methods and charges."""
 
 from __future__ import annotations
 
@@ -16,9 +16,6 @@ _METHODS = Collection(
 )
 _CHARGES = Collection(
     "charge", "/v1/charges", filters=("payment_intent", "customer", "transfer_group")
-)
-_BALANCE = Collection(
-    "balance_transaction", "/v1/balance_transactions", filters=("type", "source", "currency")
 )
 
 
@@ -72,12 +69,4 @@ ROUTES = [
     get("/v1/charges", lambda request: list_objects(request.account, _CHARGES, request.params)),
     get("/v1/charges/{}", lambda request, i: request.account.store.get("charge", i)),
     post("/v1/charges/{}", update_charge),
-    get(
-        "/v1/balance_transactions",
-        lambda request: list_objects(request.account, _BALANCE, request.params),
-    ),
-    get(
-        "/v1/balance_transactions/{}",
-        lambda request, i: request.account.store.get("balance_transaction", i),
-    ),
 ]

@@ -1,4 +1,4 @@
-"""API routes of refunds and disputes."""
+"""API routes of refunds, disputes and early fraud warnings."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ from sandbox.webhooks.events import emit
 
 _REFUNDS = Collection("refund", "/v1/refunds", filters=("payment_intent", "charge"))
 _DISPUTES = Collection("dispute", "/v1/disputes", filters=("payment_intent", "charge"))
+_WARNINGS = Collection(
+    "radar.early_fraud_warning",
+    "/v1/radar/early_fraud_warnings",
+    filters=("charge", "payment_intent"),
+)
 _REASONS = ("duplicate", "fraudulent", "requested_by_customer")
 
 
@@ -48,7 +53,7 @@ def update_dispute(request: ApiRequest, identifier: str) -> JsonObject:
         dispute["metadata"] = params.merged_metadata(dispute["metadata"])
         request.account.store.save(dispute)
         emit(request.account, "charge.dispute.updated", dispute, previous)
-    if not params.mapping("evidence"):
+    if not params.is_object("evidence"):
         return dispute
     evidence = params.child("evidence").each_text(params.mapping("evidence") or {})
     for name in evidence:
@@ -83,4 +88,12 @@ ROUTES = [
     get("/v1/disputes/{}", lambda request, i: request.account.store.get("dispute", i)),
     post("/v1/disputes/{}", update_dispute),
     post("/v1/disputes/{}/close", close_dispute),
+    get(
+        "/v1/radar/early_fraud_warnings",
+        lambda request: list_objects(request.account, _WARNINGS, request.params),
+    ),
+    get(
+        "/v1/radar/early_fraud_warnings/{}",
+        lambda request, i: request.account.store.get("radar.early_fraud_warning", i),
+    ),
 ]
