@@ -40,7 +40,15 @@ _REFERENCES: dict[str, frozenset[str]] = {
     "customer": frozenset(
         {"default_source", "invoice_settings.default_payment_method", "test_clock"}
     ),
-    "customer_cash_balance_transaction": frozenset({"customer"}),
+    "customer_cash_balance_transaction": frozenset(
+        {
+            "adjusted_for_overdraft.balance_transaction",
+            "adjusted_for_overdraft.linked_transaction", "applied_to_payment.payment_intent",
+            "customer", "refunded_from_payment.refund",
+            "transferred_to_balance.balance_transaction",
+            "unapplied_from_payment.payment_intent",
+        }
+    ),
     "discount": frozenset({"customer", "promotion_code", "source.coupon"}),
     "dispute": frozenset(
         {
@@ -50,6 +58,7 @@ _REFERENCES: dict[str, frozenset[str]] = {
             "evidence.shipping_documentation", "evidence.uncategorized_file", "payment_intent",
         }
     ),
+    "mandate": frozenset({"payment_method"}),
     "payment_intent": frozenset(
         {
             "application", "customer", "latest_charge", "on_behalf_of", "payment_method",
@@ -193,13 +202,13 @@ def _breakdown(account: Account, session: JsonObject) -> JsonObject:
 
 _INCLUDED: dict[tuple[str, str], Callable[[Account, JsonObject], Any]] = {
     ("charge", "refunds"): _refunds,
+    ("customer", "cash_balance"): _cash_balance,
+    ("customer", "sources"): _sources,
+    ("payment_link", "line_items"): _link_items,
     ("checkout.session", "line_items"): _line_items,
     ("checkout.session", "total_details.breakdown"): _breakdown,
     ("item", "discounts"): _discount_amounts,
     ("item", "taxes"): _tax_amounts,
-    ("customer", "cash_balance"): _cash_balance,
-    ("customer", "sources"): _sources,
-    ("payment_link", "line_items"): _link_items,
 }
 """Fields that an object has only when they are expanded."""
 

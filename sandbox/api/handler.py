@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from sandbox.account import API_VERSION, Account, Cause
+from sandbox.api.documented import check_parameters, is_documented
 from sandbox.api.expansion import expand
 from sandbox.api.idempotency import (
     IdempotencyStore,
@@ -22,8 +23,8 @@ from sandbox.api.idempotency import (
     idempotent_request,
 )
 from sandbox.api.parsers import parse_form
-from sandbox.api.routing import ApiRequest, Router
-from sandbox.errors import ApiError, CardError, invalid
+from sandbox.api.routing import ApiRequest, Route, Router
+from sandbox.errors import ApiError, CardError, invalid, parameter_not_supported
 from sandbox.identifiers import new_id
 from sandbox.json_types import JsonObject
 from sandbox.params import Params
@@ -103,7 +104,7 @@ class ApiHandler:
     async def _respond(
         self, request: web.Request, context: RequestContext
     ) -> tuple[int, JsonObject]:
-        endpoint, identifiers = self._router.find(context.method, context.path)
+        route, identifiers = self._router.find(context.method, context.path)
         key = _api_key(request.headers)
         version = _version(request.headers)
         context.version = version or API_VERSION
@@ -115,12 +116,21 @@ class ApiHandler:
                 context.replayed = stored.request_id
                 return stored.status, stored.body
             await self._inject_faults()
+            if is_documented(route.name):
+                check_parameters(route.name, values, version=version)
             params = Params(values)
-            api_request = ApiRequest(self._account, params.without("expand"), version)
-            paths = params.texts("expand")
-            return self._execute(
-                context, lambda: expand(self._account, endpoint(api_request, *identifiers), paths)
-            )
+            return self._execute(context, lambda: self._run(route, identifiers, params, version))
+
+    def _run(
+        self, route: Route, identifiers: tuple[str, ...], params: Params, version: str
+    ) -> JsonObject:
+        """Run an endpoint. A documented parameter that it did not read is refused by name."""
+        request = ApiRequest(self._account, params.without("expand"), version)
+        body = route.endpoint(request, *identifiers)
+        paths = params.texts("expand")
+        if is_documented(route.name) and (unread := params.unread()):
+            raise parameter_not_supported(unread[0])
+        return expand(self._account, body, paths)
 
     async def _inject_faults(self) -> None:
         switches = self._account.switches

@@ -135,6 +135,7 @@ def test_a_decline_is_replayed_under_its_key_without_a_second_charge(shop: Shop)
         "confirm": True,
         "allowed_payment_method_types": ["card"],
         "payment_method": "pm_card_chargeDeclined",
+        "return_url": "http://127.0.0.1:1/back",
     }
     for _ in range(2):
         with pytest.raises(stripe.CardError):
@@ -244,6 +245,7 @@ REFUSALS: dict[str, Refusal] = {
                 "confirm": True,
                 "allowed_payment_method_types": ["card"],
                 "payment_method": "pm_card_chargeDeclined",
+                "return_url": "http://127.0.0.1:1/back",
             }
         ),
         stripe.CardError,
