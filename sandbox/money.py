@@ -1,34 +1,43 @@
-"""Currencies, and amounts as text."""
+"""Currencies: which there are, their minor units, least amounts, and how amounts are written.
+
+Stripe docs: https://docs.stripe.com/currencies
+"""
 
 from __future__ import annotations
 
 import re
 
 _SYMBOLS = {"usd": "$", "eur": "€", "gbp": "£", "jpy": "¥"}
-# Stripe docs: https://docs.stripe.com/currencies#zero-decimal
 _ZERO_DECIMAL = frozenset(
     (
         "bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga",
         "pyg", "rwf", "ugx", "vnd", "vuv", "xaf", "xof", "xpf",
     )
 )  # fmt: skip
+_THREE_DECIMAL = frozenset(("bhd", "jod", "kwd", "omr", "tnd"))
 
-CURRENCIES = frozenset(
-    {
-        "aed", "afn", "all", "amd", "ang", "aoa", "ars", "aud", "awg", "azn", "bam", "bbd", "bdt",
-        "bgn", "bhd", "bif", "bmd", "bnd", "bob", "brl", "bsd", "btn", "bwp", "byn", "bzd", "cad",
-        "cdf", "chf", "clp", "cny", "cop", "crc", "cve", "czk", "djf", "dkk", "dop", "dzd", "egp",
-        "etb", "eur", "fjd", "fkp", "gbp", "gel", "gip", "gmd", "gnf", "gtq", "gyd", "hkd", "hnl",
-        "htg", "huf", "idr", "ils", "inr", "isk", "jmd", "jod", "jpy", "kes", "kgs", "khr", "kmf",
-        "krw", "kwd", "kyd", "kzt", "lak", "lbp", "lkr", "lrd", "lsl", "mad", "mdl", "mga", "mkd",
-        "mmk", "mnt", "mop", "mur", "mvr", "mwk", "mxn", "myr", "mzn", "nad", "ngn", "nio", "nok",
-        "npr", "nzd", "omr", "pab", "pen", "pgk", "php", "pkr", "pln", "pyg", "qar", "ron", "rsd",
-        "rub", "rwf", "sar", "sbd", "scr", "sek", "sgd", "shp", "sle", "sos", "srd", "std", "szl",
-        "thb", "tjs", "tnd", "top", "try", "ttd", "twd", "tzs", "uah", "ugx", "usd", "uyu", "uzs",
-        "vnd", "vuv", "wst", "xaf", "xcd", "xcg", "xof", "xpf", "yer", "zar", "zmw",
-    }
-)  # fmt: skip
-"""Currencies that Stripe takes. Stripe docs: https://docs.stripe.com/currencies"""
+_NAMES = (
+    "usd aed afn all amd ang aoa ars aud awg azn bam bbd bdt bgn bhd bif bmd bnd bob brl bsd "
+    "bwp byn bzd cad cdf chf clp cny cop crc cve czk djf dkk dop dzd egp etb eur fjd fkp gbp "
+    "gel gip gmd gnf gtq gyd hkd hnl hrk htg huf idr ils inr isk jmd jod jpy kes kgs khr kmf "
+    "krw kwd kyd kzt lak lbp lkr lrd lsl mad mdl mga mkd mmk mnt mop mur mvr mwk mxn myr mzn "
+    "nad ngn nio nok npr nzd omr pab pen pgk php pkr pln pyg qar ron rsd rub rwf sar sbd scr "
+    "sek sgd shp sle sos srd std szl thb tjs tnd top try ttd twd tzs uah ugx uyu uzs vnd vuv "
+    "wst xaf xcd xcg xof xpf yer zar zmw"
+)
+CURRENCIES = tuple(_NAMES.split())
+
+_LEAST_OF_CURRENCY = {
+    "aed": 200, "bgn": 100, "czk": 1500, "dkk": 250, "gbp": 30, "hkd": 400, "huf": 17500,
+    "mxn": 1000, "myr": 200, "nok": 300, "pln": 200, "ron": 200, "sek": 300, "thb": 1000,
+}  # fmt: skip
+_LEAST_OF_OTHERS = 50
+MAX_AMOUNT = 99999999
+
+
+def minimum_amount(currency: str) -> int:
+    """The least amount of a payment. Stripe converts 0.50 USD for currencies it does not list."""
+    return _LEAST_OF_CURRENCY.get(currency, _LEAST_OF_OTHERS)
 
 
 def amount_text(amount: int, currency: str) -> str:
@@ -64,4 +73,4 @@ def parse_amount(written: str, currency: str) -> int | None:
 
 def decimals_of(currency: str) -> int:
     """How many decimals a currency's minor unit has."""
-    return 0 if currency in _ZERO_DECIMAL else 2
+    return 0 if currency in _ZERO_DECIMAL else 3 if currency in _THREE_DECIMAL else 2

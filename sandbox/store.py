@@ -29,8 +29,13 @@ class Query:
         self.values.extend(values)
 
     def where_equal(self, name: str, value: str) -> None:
-        """Select objects whose top-level field has this value."""
+        """Select objects whose field has this value; a dot separates nested names."""
         self.where(f"json_extract(body, '$.{name}') = ?", value)
+
+    def where_in(self, name: str, values: Sequence[str]) -> None:
+        """Select objects whose field has one of these values."""
+        marks = ", ".join("?" * len(values))
+        self.where(f"json_extract(body, '$.{name}') IN ({marks})", *values)
 
 
 class Store:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from sandbox.account import API_VERSION, Account, Cause
+from sandbox.api.documented import check_parameters, is_documented
 from sandbox.api.expansion import expand
 from sandbox.api.idempotency import (
     IdempotencyStore,
@@ -22,8 +23,8 @@ from sandbox.api.idempotency import (
     idempotent_request,
 )
 from sandbox.api.parsers import parse_form
-from sandbox.api.routing import ApiRequest, Router
-from sandbox.errors import ApiError, CardError, invalid
+from sandbox.api.routing import ApiRequest, Route, Router
+from sandbox.errors import ApiError, CardError, invalid, parameter_not_supported
 from sandbox.faults import Fault, default_error
 from sandbox.identifiers import new_id
 from sandbox.json_types import JsonObject
@@ -111,7 +112,7 @@ class ApiHandler:
     async def _respond(
         self, request: web.Request, context: RequestContext
     ) -> tuple[int, JsonObject]:
-        endpoint, identifiers = self._router.find(context.method, context.path)
+        route, identifiers = self._router.find(context.method, context.path)
         key = _api_key(request.headers)
         version = _version(request.headers)
         context.version = version or API_VERSION
@@ -125,12 +126,23 @@ class ApiHandler:
                 context.replayed = stored.request_id
                 return stored.status, stored.body
             await self._inject_faults()
-            params = Params(values)
-            api_request = ApiRequest(self._account, params.without("expand"), version)
-            paths = params.texts("expand")
+            if is_documented(route.name):
+                check_parameters(route.name, values, version=version)
             return self._execute(
-                context, lambda: expand(self._account, endpoint(api_request, *identifiers), paths)
+                context, lambda: self._run(route, identifiers, values, version=version)
             )
+
+    def _run(
+        self, route: Route, identifiers: tuple[str, ...], values: JsonObject, *, version: str
+    ) -> JsonObject:
+        """Run an endpoint. A documented parameter that it did not read is refused by name."""
+        params = Params(values)
+        request = ApiRequest(self._account, params.without("expand"), version)
+        body = route.endpoint(request, *identifiers)
+        paths = params.texts("expand")
+        if is_documented(route.name) and (unread := params.unread()):
+            raise parameter_not_supported(unread[0])
+        return expand(self._account, body, paths)
 
     async def _apply_fault(self, context: RequestContext) -> None:
         fault = context.fault = self._account.faults.apply_to(context.method, context.path)
@@ -144,11 +156,14 @@ class ApiHandler:
             raise error
 
     def call(self, method: str, path: str, values: JsonObject) -> JsonObject:
-        """Run a request of the sandbox itself, in the current transaction. Raises ApiError."""
-        endpoint, identifiers = self._router.find(method, path)
-        params = Params(values)
-        request = ApiRequest(self._account, params.without("expand"), API_VERSION)
-        return expand(self._account, endpoint(request, *identifiers), params.texts("expand"))
+        """Run a request of a fixture in the current transaction, like one of Stripe's CLI.
+
+        Raises ApiError.
+        """
+        route, identifiers = self._router.find(method, path)
+        if is_documented(route.name):
+            check_parameters(route.name, values, version="")
+        return self._run(route, identifiers, values, version="")
 
     async def _inject_faults(self) -> None:
         switches = self._account.switches

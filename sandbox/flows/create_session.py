@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sandbox.account import Account
-from sandbox.errors import invalid, not_supported, parameter_missing, parameter_unknown
+from sandbox.errors import ApiError, exclusive, invalid, not_supported, parameter_missing
 from sandbox.flows.catalog import create_price, create_product
-from sandbox.flows.method_types import check_types, offered_types
+from sandbox.flows.method_types import offered_types, requested_types
 from sandbox.flows.session_discounts import apply_coupon, discount_amounts, requested_coupon
 from sandbox.json_types import JsonObject
 from sandbox.money import amount_text
@@ -26,30 +26,6 @@ _MIN_LIFETIME = 30 * 60
 _MAX_LIFETIME = 24 * 3600
 _TOLERANCE = 60
 _MAX_LINE_ITEMS = 100
-
-_SUPPORTED = frozenset(
-    {
-        "mode", "line_items", "success_url", "cancel_url", "customer", "customer_email",
-        "client_reference_id", "metadata", "payment_intent_data", "payment_method_types",
-        "allowed_payment_method_types", "excluded_payment_method_types", "discounts",
-        "expires_at", "locale", "submit_type", "ui_mode", "currency",
-        "payment_method_collection", "billing_address_collection", "customer_creation",
-        "allow_promotion_codes", "integration_identifier",
-    }
-)  # fmt: skip
-
-_UNSUPPORTED = frozenset(
-    {
-        "adaptive_pricing", "after_expiration", "automatic_tax", "branding_settings",
-        "consent_collection", "custom_fields", "custom_text", "customer_account",
-        "customer_update", "invoice_creation", "managed_payments", "name_collection",
-        "optional_items", "origin_context", "payment_method_configuration",
-        "payment_method_data", "payment_method_options", "permissions",
-        "phone_number_collection", "redirect_on_completion", "return_url",
-        "saved_payment_method_options", "setup_intent_data", "shipping_address_collection",
-        "shipping_options", "subscription_data", "tax_id_collection", "wallet_options",
-    }
-)  # fmt: skip
 
 _ALLOWED_TYPES = "allowed_payment_method_types"
 _INTENT_TEXTS = (
@@ -71,7 +47,6 @@ def build_session(
     account: Account, params: Params, *, version: str
 ) -> tuple[JsonObject, JsonObject]:
     """Build a session and its private data. Neither is stored yet."""
-    _refuse_unknown(params, version)
     _refuse_unsupported(params)
     items = _line_items(account, params)
     redeemed = requested_coupon(account, params)
@@ -105,25 +80,13 @@ def _session_discount(coupon: JsonObject, code_id: str | None) -> JsonObject:
     return {"coupon": coupon["id"], "promotion_code": code_id}
 
 
-def _refuse_unknown(params: Params, version: str) -> None:
-    if params.has("payment_method_types") and version >= _TYPES_REMOVED_IN:
-        raise parameter_unknown("payment_method_types")
-    for name in _UNSUPPORTED:
-        if params.has(name):
-            raise not_supported(f"`{name}` on Checkout Sessions", param=name)
-    params.allow_only(_SUPPORTED)
-
-
 def _refuse_unsupported(params: Params) -> None:
     mode = params.required("mode")
-    if mode in {"subscription", "setup"}:
+    if mode != "payment":
         raise not_supported(f"Checkout Sessions in {mode} mode", param="mode")
-    params.one_of("mode", ["payment", "setup", "subscription"], default="payment")
     ui_mode = params.text("ui_mode") or "hosted_page"
-    if ui_mode not in {"hosted_page", "hosted"}:
+    if ui_mode != "hosted_page":
         raise not_supported(f"the {ui_mode} user interface", param="ui_mode")
-    if params.boolean("allow_promotion_codes"):
-        raise not_supported("promotion codes", param="allow_promotion_codes")
 
 
 def _copied_fields(params: Params) -> JsonObject:
@@ -146,11 +109,7 @@ def _customer_fields(params: Params, customer: JsonObject | None) -> JsonObject:
             "customer_creation": None,
             "customer_details": known_details(customer["email"]),
         }
-    email = params.text("customer_email")
-    if email is not None and "@" not in email.strip("@"):
-        raise invalid(
-            f"Invalid email address: {email}", param="customer_email", code="email_invalid"
-        )
+    email = params.email("customer_email")
     return {
         "customer_creation": params.text("customer_creation") or "if_required",
         "customer_details": known_details(email) if email else None,
@@ -172,7 +131,6 @@ def _line_items(account: Account, params: Params) -> list[JsonObject]:
 
 
 def _line_item(account: Account, asked: Params) -> JsonObject:
-    asked.allow_only({"price", "price_data", "quantity", "adjustable_quantity"})
     if asked.child("adjustable_quantity").boolean("enabled"):
         raise not_supported("adjustable quantities", param=asked.name_of("adjustable_quantity"))
     quantity = asked.positive("quantity")
@@ -184,6 +142,8 @@ def _line_item(account: Account, asked: Params) -> JsonObject:
 
 
 def _price(account: Account, asked: Params) -> JsonObject:
+    if asked.has("price") and asked.has("price_data"):
+        raise exclusive(asked.name_of("price"), asked.name_of("price_data"))
     if identifier := asked.text("price"):
         price = account.store.get("price", identifier, param=asked.name_of("price"))
         if not price["active"]:
@@ -192,19 +152,27 @@ def _price(account: Account, asked: Params) -> JsonObject:
                 param=asked.name_of("price"),
             )
         if price["recurring"]:
-            raise invalid(
-                "You specified `payment` mode but passed a recurring price. Either switch to "
-                "`subscription` mode or use only one-time prices.",
-                param=asked.name_of("price"),
-            )
+            raise _recurring_in_payment_mode(asked.name_of("price"))
         return price
-    if asked.mapping("price_data") is None:
+    if not asked.is_object("price_data"):
         raise parameter_missing(asked.name_of("price"))
     data = asked.child("price_data")
+    if data.has("recurring"):
+        raise _recurring_in_payment_mode(data.name_of("recurring"))
     product = data.text("product")
+    if product and data.has("product_data"):
+        raise exclusive(data.name_of("product"), data.name_of("product_data"))
     if product is None:
         product = create_product(account, data.child("product_data"))["id"]
     return create_price(account, data, product, active=False)
+
+
+def _recurring_in_payment_mode(param: str) -> ApiError:
+    return invalid(
+        "You specified `payment` mode but passed a recurring price. Either switch to "
+        "`subscription` mode or use only one-time prices.",
+        param=param,
+    )
 
 
 def _total(items: list[JsonObject], coupon: JsonObject | None) -> Totals:
@@ -249,7 +217,7 @@ def _expires_at(params: Params, created: int) -> int:
 
 def _method_fields(params: Params, currency: str) -> JsonObject:
     """The payment method types, as requested and as offered, and their options."""
-    types = _method_types(params, currency)
+    types = requested_types(params, currency, default=offered_types(currency))
     fields: JsonObject = {
         _ALLOWED_TYPES: params.texts(_ALLOWED_TYPES) or None,
         "payment_method_types": types,
@@ -260,29 +228,18 @@ def _method_fields(params: Params, currency: str) -> JsonObject:
     return fields
 
 
-def _method_types(params: Params, currency: str) -> list[str]:
-    name = "payment_method_types" if params.has("payment_method_types") else _ALLOWED_TYPES
-    asked = params.texts(name)
-    check_types(asked, currency, param=name)
-    excluded = params.texts("excluded_payment_method_types")
-    return [name for name in asked or offered_types(currency) if name not in excluded]
-
-
 def _customer(account: Account, params: Params) -> JsonObject | None:
     identifier = params.text("customer")
     if identifier is None:
         return None
-    if params.text("customer_email"):
-        raise invalid(
-            "You may only specify one of these parameters: customer, customer_email.",
-            param="customer_email",
-        )
+    for other in ("customer_email", "customer_creation"):
+        if params.text(other):
+            raise exclusive("customer", other)
     return account.store.get("customer", identifier, param="customer")
 
 
 def _intent_data(params: Params) -> JsonObject:
     asked = params.child("payment_intent_data")
-    asked.allow_only({*_INTENT_TEXTS, "metadata", "shipping", "capture_method"})
     if (asked.text("capture_method") or "automatic_async") == "manual":
         raise not_supported("manual capture", param=asked.name_of("capture_method"))
     return {

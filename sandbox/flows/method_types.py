@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from sandbox.errors import ApiError, invalid, not_supported
 from sandbox.flows.testcards import DELAYED_METHOD_OF_CURRENCY
+from sandbox.params import Params
 
 SUPPORTED_TYPES = frozenset({"card", "customer_balance", *DELAYED_METHOD_OF_CURRENCY.values()})
 
@@ -36,6 +37,29 @@ def offered_types(currency: str) -> list[str]:
     """The types offered when the caller names none: cards, and the currency's bank debit."""
     delayed = DELAYED_METHOD_OF_CURRENCY.get(currency)
     return ["card", delayed] if delayed else ["card"]
+
+
+def requested_types(params: Params, currency: str, *, default: list[str]) -> list[str]:
+    """The types that a request names, less the excluded ones; the default if it names none.
+
+    `payment_method_types` is a demand, `allowed_payment_method_types` a filter: what the currency
+    does not have is refused by the one and left out by the other.
+    """
+    demanded = params.texts("payment_method_types")
+    allowed = params.texts("allowed_payment_method_types")
+    excluded = params.texts("excluded_payment_method_types")
+    check_types(demanded, currency, param="payment_method_types")
+    fitting = [name for name in allowed if _ONE_CURRENCY.get(name, currency) == currency]
+    check_types(fitting, currency, param="allowed_payment_method_types")
+    asked = demanded or (fitting if allowed else default)
+    offered = [name for name in asked if name not in excluded]
+    if not offered:
+        raise invalid(
+            "No valid payment method types for this payment. Please ensure that you have "
+            "activated payment methods compatible with your chosen currency.",
+            param="allowed_payment_method_types" if allowed else "excluded_payment_method_types",
+        )
+    return offered
 
 
 def check_types(types: Sequence[str], currency: str, *, param: str) -> None:

@@ -189,8 +189,8 @@ def _read_us_bank_account(details: JsonObject) -> tuple[JsonObject, str]:
             code="account_number_invalid",
         )
     shown: JsonObject = {
-        "account_holder_type": "individual",
-        "account_type": "checking",
+        "account_holder_type": details.get("account_holder_type") or "individual",
+        "account_type": details.get("account_type") or "checking",
         "bank_name": "STRIPE TEST BANK",
         "financial_connections_account": None,
         "fingerprint": _fingerprint(number),

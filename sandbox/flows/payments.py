@@ -54,22 +54,33 @@ def create_intent(
 
 
 def confirm(
-    account: Account, intent: JsonObject, method: JsonObject, *, authenticated: bool = False
+    account: Account,
+    intent: JsonObject,
+    method: JsonObject,
+    *,
+    authenticated: bool = False,
+    may_authenticate: bool = True,
 ) -> ConfirmationStatus:
-    """Charge the payment method. Raises CardError on a decline, after recording it."""
+    """Charge the payment method. Raises CardError on a decline, after recording it.
+
+    A card that needs 3D Secure is declined if the customer may not be asked to authenticate.
+    """
     if method["type"] == cash_balance.METHOD_TYPE:
         cash_balance.wait_for_transfer(account, intent, method)
         return ConfirmationStatus(intent["status"])
     if method["type"] != "card":
         return _start_debit(account, intent, method)
     card = test_card(account, method)
+    decline = card.decline
     if card.authenticate and not authenticated:
-        return _ask_for_authentication(account, intent, method)
+        if may_authenticate:
+            return _ask_for_authentication(account, intent, method)
+        decline = "authentication_required"
     charged = objects.charge(
         intent, method, created=account.clock.timestamp(), authenticated=authenticated
     )
-    if card.decline is not None:
-        raise _decline(account, intent, charged, method, Decline(card.decline))
+    if decline is not None:
+        raise _decline(account, intent, charged, method, Decline(decline))
     paid = account.store.add(charged)
     if intent["capture_method"] == "manual":
         captures.authorize(account, intent, method, paid)

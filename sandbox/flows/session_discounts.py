@@ -23,7 +23,6 @@ def requested_coupon(account: Account, params: Params) -> tuple[JsonObject, str 
     if len(asked) > 1:
         raise invalid("You may only specify one discount.", param="discounts")
     given = asked[0]
-    given.allow_only({"coupon", "promotion_code"})
     coupon_id, code_id = given.text("coupon"), given.text("promotion_code")
     if coupon_id and code_id:
         raise invalid(

@@ -134,5 +134,7 @@ def test_a_captured_payment_does_not_expire(shop: Shop) -> None:
 def test_parameters_of_a_capture_that_are_not_covered_are_named(shop: Shop) -> None:
     intent = authorized(shop)
 
-    with pytest.raises(stripe.InvalidRequestError, match="does not support `final_capture`"):
+    with pytest.raises(
+        stripe.InvalidRequestError, match="final_capture, which this sandbox does not"
+    ):
         shop.client.v1.payment_intents.capture(intent.id, {"final_capture": False})

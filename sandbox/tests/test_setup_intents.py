@@ -103,13 +103,19 @@ def test_a_canceled_setup_intent_cannot_be_confirmed(shop: Shop) -> None:
         ({"payment_method": "pm_none"}, "No such"),
         ({"customer": "cus_none"}, "No such customer"),
         ({"usage": "x"}, "Invalid usage"),
-        ({"payment_method_types": ["ideal"]}, "does not support payment methods of type ideal"),
-        ({"payment_method_options": {"card": {"moto": True}}}, "does not support"),
+        (
+            {"payment_method_types": ["ideal"]},
+            "payment methods of type ideal, which this sandbox does not cover",
+        ),
+        ({"payment_method_options": {"card": {"moto": True}}}, "does not cover"),
         (
             {"payment_method_types": "", "payment_method": "pm_card_visa", "confirm": True},
             "must provide a `return_url`",
         ),
-        ({"mandate_data": {"customer_acceptance": {"type": "x"}}}, "Invalid type"),
+        (
+            {"mandate_data": {"customer_acceptance": {"type": "x"}}},
+            "must be one of offline or online",
+        ),
     ],
 )
 def test_a_wrong_setup_intent_is_refused(shop: Shop, params: dict[str, Any], message: str) -> None:

@@ -99,7 +99,10 @@ def test_a_confirmation_succeeds(shop: Shop, params: JsonObject) -> None:
         ({"currency": "zzz"}, "Invalid currency: zzz"),
         ({"payment_method_types": ["nonsense"]}, 'payment method type "nonsense" is invalid'),
         ({"payment_method_types": ["au_becs_debit"]}, "support the following currencies: aud"),
-        ({"payment_method_types": ["klarna"]}, "does not support payment methods of type klarna"),
+        (
+            {"payment_method_types": ["klarna"]},
+            "payment methods of type klarna, which this sandbox does not cover",
+        ),
     ],
     ids=["an unknown currency", "an unknown type", "another currency", "an unsupported type"],
 )
@@ -320,7 +323,8 @@ def test_the_failure_of_a_refund_can_be_expanded(shop: Shop) -> None:
     refunds = shop.client.v1.refunds
     path: Any = {"expand": ["failure_balance_transaction"]}
 
-    made = refunds.create({"charge": charge["id"], **path})
+    given: Any = {"charge": charge["id"], **path}
+    made = refunds.create(given)
     shop.sandbox.wait_idle()
 
     assert "failure_balance_transaction" not in made.to_dict()

@@ -16,13 +16,11 @@ _TRANSACTIONS = Collection(
 
 def retrieve_account(request: ApiRequest) -> JsonObject:
     """GET /v1/account: the account of the API key."""
-    request.params.allow_only(())
     return account(ACCOUNT_ID)
 
 
 def retrieve_balance(request: ApiRequest) -> JsonObject:
     """GET /v1/balance."""
-    request.params.allow_only(())
     return current_balance(request.account)
 
 

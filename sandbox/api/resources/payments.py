@@ -1,232 +1,60 @@
-"""API routes of payment methods, payment intents and charges."""
+"""API routes of payment methods and charges."""
 
 from __future__ import annotations
 
 from sandbox.api.pagination import Collection, list_objects
 from sandbox.api.routing import ApiRequest, get, post
-from sandbox.errors import invalid, not_supported, parameter_missing
-from sandbox.flows import captures, payment_methods, payments
-from sandbox.flows.catalog import currency_of
-from sandbox.flows.intent_params import (
-    INTENT_TEXTS,
-    amount_of,
-    customer_of,
-    method_fields,
-    refuse_without_return_url,
-    update_fields,
-)
-from sandbox.flows.mandates import acceptance_from
-from sandbox.flows.payment_methods import resolve_payment_method
+from sandbox.api.shared_params import payment_method_param, shipping_param
+from sandbox.errors import invalid
 from sandbox.json_types import JsonObject
-from sandbox.objects.customers import ADDRESS_FIELDS, shipping
-from sandbox.params import Params
 from sandbox.webhooks.events import emit
 
-_INTENT_PARAMS = frozenset(
-    {
-        "amount", "currency", "confirm", "payment_method", "payment_method_types",
-        "allowed_payment_method_types", "metadata", "description", "customer", "receipt_email",
-        "shipping", "setup_future_usage", "statement_descriptor", "statement_descriptor_suffix",
-        "automatic_payment_methods", "return_url", "off_session", "error_on_requires_action",
-        "confirmation_method", "capture_method", "transfer_group", "mandate_data",
-    }
-)  # fmt: skip
-_UNPAID_PARAMS = frozenset(
-    {
-        "amount", "currency", "customer", "payment_method", "payment_method_types",
-        "allowed_payment_method_types", "setup_future_usage",
-    }
-)  # fmt: skip
-"""Parameters that can be changed before the payment only."""
-_UPDATE_PARAMS = _UNPAID_PARAMS | {"metadata", "shipping", *INTENT_TEXTS}
-_STATEMENT_TEXTS = ("statement_descriptor", "statement_descriptor_suffix")
-_UNSUPPORTED_IN_CAPTURE = (
-    "amount_details", "application_fee_amount", "final_capture", "hooks", "payment_details",
-    "transfer_data",
-)  # fmt: skip
-_CONFIRMABLE = ("requires_payment_method", "requires_confirmation", "requires_action")
-_CAPTURE_METHODS = ("automatic", "automatic_async", "manual")
-
-_METHODS = Collection("payment_method", "/v1/payment_methods", filters=("type", "customer"))
-_INTENTS = Collection("payment_intent", "/v1/payment_intents", filters=("customer",))
-_CHARGES = Collection("charge", "/v1/charges", filters=("payment_intent", "customer"))
+_METHODS = Collection(
+    "payment_method",
+    "/v1/payment_methods",
+    filters=("type", "customer", "customer_account", "allow_redisplay"),
+)
+_CHARGES = Collection(
+    "charge", "/v1/charges", filters=("payment_intent", "customer", "transfer_group")
+)
 
 
 def create_payment_method(request: ApiRequest) -> JsonObject:
     """POST /v1/payment_methods."""
-    kind = request.params.required("type")
-    request.params.allow_only({"type", kind, "billing_details", "metadata", "allow_redisplay"})
-    details = request.params.mapping(kind)
-    if details is None:
-        raise parameter_missing(kind)
-    made = payment_methods.create_payment_method(
-        request.account, kind, details, _billing(request.params.child("billing_details"))
-    )
-    made["metadata"] = request.params.metadata()
+    params = request.params
+    made = payment_method_param(request.account, params)
+    made["metadata"] = params.metadata()
     return request.account.store.save(made)
 
 
-def create_intent(request: ApiRequest) -> JsonObject:
-    """POST /v1/payment_intents, optionally confirmed in the same request."""
-    params = request.params
-    params.allow_only(_INTENT_PARAMS)
-    capture_method = params.one_of("capture_method", _CAPTURE_METHODS, default="automatic_async")
-    currency = currency_of(params)
-    texts: JsonObject = {**params.each_text(INTENT_TEXTS)}
-    intent = payments.create_intent(
-        request.account,
-        amount_of(params, currency),
-        currency,
-        capture_method=capture_method,
-        customer=customer_of(request.account, params),
-        metadata=params.metadata(),
-        shipping=shipping(params.mapping("shipping")),
-        **method_fields(params, currency, request.version),
-        **texts,
-    )
-    _save_return_url(request, intent)
-    _save_mandate_acceptance(request, intent)
-    if reference := params.text("payment_method"):
-        intent["payment_method"] = resolve_payment_method(request.account, reference)["id"]
-        intent["status"] = "requires_confirmation"
-        request.account.store.save(intent)
-    return _confirm(request, intent) if params.boolean("confirm") else intent
-
-
-def confirm_intent(request: ApiRequest, identifier: str) -> JsonObject:
-    """POST /v1/payment_intents/{}/confirm."""
-    request.params.allow_only(
-        {"payment_method", "return_url", "off_session", "client_secret", "mandate_data"}
-    )
-    intent = _intent(request, identifier)
-    _refuse_sessions_intent(request, intent, "confirm", "the customer pays on its page")
-    if intent["status"] not in _CONFIRMABLE:
-        raise _unexpected_state(intent, "confirm")
-    _save_return_url(request, intent)
-    _save_mandate_acceptance(request, intent)
-    if reference := request.params.text("payment_method"):
-        intent["payment_method"] = resolve_payment_method(request.account, reference)["id"]
-    return _confirm(request, intent)
-
-
-def capture_intent(request: ApiRequest, identifier: str) -> JsonObject:
-    """POST /v1/payment_intents/{}/capture: the whole hold, or a part of it."""
-    params = request.params
-    for name in _UNSUPPORTED_IN_CAPTURE:
-        if params.has(name):
-            raise not_supported(f"`{name}` when capturing", param=name)
-    params.allow_only({"amount_to_capture", "metadata", *_STATEMENT_TEXTS})
-    intent = _intent(request, identifier)
-    if intent["status"] != "requires_capture":
-        raise invalid(
-            f"This PaymentIntent could not be captured because it has a status of "
-            f"{intent['status']}. Only a PaymentIntent with one of the following statuses may be "
-            "captured: requires_capture.",
-            code="payment_intent_unexpected_state",
-        )
-    if params.has("metadata"):
-        intent["metadata"] = params.merged_metadata(intent["metadata"])
-    for name in _STATEMENT_TEXTS:
-        if params.has(name):
-            intent[name] = params.text(name)
-    return captures.capture(request.account, intent, params.positive("amount_to_capture"))
-
-
-def update_intent(request: ApiRequest, identifier: str) -> JsonObject:
-    """POST /v1/payment_intents/{}: amount, customer, payment method, descriptions, metadata."""
-    params = request.params
-    params.allow_only(_UPDATE_PARAMS)
-    intent = _intent(request, identifier)
-    changed = update_fields(request.account, intent, params)
-    if any(params.has(name) for name in _UNPAID_PARAMS):
-        _refuse_sessions_intent(request, intent, "update", "create another Checkout Session")
-        if not str(intent["status"]).startswith("requires_"):
-            raise _unexpected_state(intent, "update")
-    intent.update(changed)
-    if reference := params.text("payment_method"):
-        intent["payment_method"] = resolve_payment_method(request.account, reference)["id"]
-        intent["status"] = "requires_confirmation"
-    return request.account.store.save(intent)
-
-
-def cancel_intent(request: ApiRequest, identifier: str) -> JsonObject:
-    """POST /v1/payment_intents/{}/cancel; a session's intent ends with the session instead."""
-    intent = _intent(request, identifier)
-    _refuse_sessions_intent(request, intent, "cancel", "expire the Checkout Session instead")
-    if not str(intent["status"]).startswith("requires_"):
-        raise _unexpected_state(intent, "cancel")
-    payments.cancel(request.account, intent, request.params.text("cancellation_reason"))
-    return intent
-
-
 def update_charge(request: ApiRequest, identifier: str) -> JsonObject:
-    """POST /v1/charges/{}: description and metadata."""
-    request.params.allow_only({"metadata", "description"})
+    """POST /v1/charges/{}."""
+    params = request.params
     charge = request.account.store.get("charge", identifier)
-    previous: JsonObject = {"metadata": charge["metadata"]}
-    charge["metadata"] = request.params.merged_metadata(charge["metadata"])
-    if request.params.has("description"):
-        previous["description"] = charge["description"]
-        charge["description"] = request.params.text("description")
+    changed: JsonObject = {
+        name: params.text(name) for name in ("description", "transfer_group") if params.has(name)
+    }
+    if params.has("receipt_email"):
+        changed["receipt_email"] = params.email("receipt_email")
+    if params.is_object("shipping"):
+        changed["shipping"] = shipping_param(params, tracked=True)
+    if params.is_object("fraud_details"):
+        report = params.child("fraud_details").text("user_report")
+        changed["fraud_details"] = {"user_report": report} if report else {}
+    if customer := params.text("customer"):
+        if charge["customer"] is not None:
+            raise invalid(
+                "You may only set the customer of a charge that has none.", param="customer"
+            )
+        changed["customer"] = request.account.store.get("customer", customer, param="customer")[
+            "id"
+        ]
+    if params.has("metadata"):
+        changed["metadata"] = params.merged_metadata(charge["metadata"])
+    previous = {name: charge[name] for name, value in changed.items() if charge[name] != value}
+    charge.update(changed)
     emit(request.account, "charge.updated", request.account.store.save(charge), previous)
     return charge
-
-
-def _intent(request: ApiRequest, identifier: str) -> JsonObject:
-    return request.account.store.get("payment_intent", identifier, param="intent")
-
-
-def _save_return_url(request: ApiRequest, intent: JsonObject) -> None:
-    """Store the URL that the customer returns to after 3D Secure."""
-    if url := request.params.url("return_url"):
-        private = request.account.store.get_private(intent["id"])
-        request.account.store.set_private(intent["id"], {**private, "return_url": url})
-
-
-def _save_mandate_acceptance(request: ApiRequest, intent: JsonObject) -> None:
-    """Store the acceptance of the mandate that a bank debit will have."""
-    if acceptance := acceptance_from(request.account, request.params):
-        private = request.account.store.get_private(intent["id"])
-        request.account.store.set_private(intent["id"], {**private, "acceptance": acceptance})
-
-
-def _return_url(request: ApiRequest, intent: JsonObject) -> str | None:
-    return request.account.store.get_private(intent["id"]).get("return_url")
-
-
-def _billing(asked: Params) -> JsonObject:
-    texts = asked.each_text(("email", "name", "phone"))
-    return {**texts, "address": asked.child("address").each_text(ADDRESS_FIELDS)}
-
-
-def _refuse_sessions_intent(
-    request: ApiRequest, intent: JsonObject, verb: str, instead: str
-) -> None:
-    """Only a session may confirm or cancel its payment intent; else it could be paid twice."""
-    if request.account.store.get_private(intent["id"]).get("session"):
-        raise invalid(
-            f"You cannot {verb} a PaymentIntent created by a Checkout Session; {instead}.",
-            code="payment_intent_unexpected_state",
-        )
-
-
-def _confirm(request: ApiRequest, intent: JsonObject) -> JsonObject:
-    if not intent["payment_method"]:
-        raise invalid(
-            "You cannot confirm this PaymentIntent because it's missing a payment method.",
-            code="payment_intent_unexpected_state",
-        )
-    refuse_without_return_url(intent, _return_url(request, intent))
-    method = request.account.store.get("payment_method", intent["payment_method"])
-    payments.confirm(request.account, intent, method)
-    return intent
-
-
-def _unexpected_state(intent: JsonObject, verb: str) -> Exception:
-    return invalid(
-        f"You cannot {verb} this PaymentIntent because it has a status of {intent['status']}.",
-        code="payment_intent_unexpected_state",
-    )
 
 
 ROUTES = [
@@ -238,16 +66,6 @@ ROUTES = [
     get(
         "/v1/payment_methods/{}", lambda request, i: request.account.store.get("payment_method", i)
     ),
-    post("/v1/payment_intents", create_intent),
-    get(
-        "/v1/payment_intents",
-        lambda request: list_objects(request.account, _INTENTS, request.params),
-    ),
-    get("/v1/payment_intents/{}", _intent),
-    post("/v1/payment_intents/{}", update_intent),
-    post("/v1/payment_intents/{}/confirm", confirm_intent),
-    post("/v1/payment_intents/{}/cancel", cancel_intent),
-    post("/v1/payment_intents/{}/capture", capture_intent),
     get("/v1/charges", lambda request: list_objects(request.account, _CHARGES, request.params)),
     get("/v1/charges/{}", lambda request, i: request.account.store.get("charge", i)),
     post("/v1/charges/{}", update_charge),

@@ -23,7 +23,6 @@ _REASONS = ("duplicate", "fraudulent", "requested_by_customer")
 def create_refund(request: ApiRequest) -> JsonObject:
     """POST /v1/refunds for a payment intent or a charge."""
     params = request.params
-    params.allow_only({"payment_intent", "charge", "amount", "reason", "metadata"})
     reason = params.text("reason")
     if reason is not None:
         params.one_of("reason", _REASONS, default=reason)
@@ -38,7 +37,6 @@ def create_refund(request: ApiRequest) -> JsonObject:
 
 def update_refund(request: ApiRequest, identifier: str) -> JsonObject:
     """POST /v1/refunds/{}: metadata only."""
-    request.params.allow_only({"metadata"})
     refund = request.account.store.get("refund", identifier)
     previous = {"metadata": refund["metadata"]}
     refund["metadata"] = request.params.merged_metadata(refund["metadata"])
@@ -49,14 +47,13 @@ def update_refund(request: ApiRequest, identifier: str) -> JsonObject:
 def update_dispute(request: ApiRequest, identifier: str) -> JsonObject:
     """POST /v1/disputes/{}: add evidence; it is submitted unless `submit=false`."""
     params = request.params
-    params.allow_only({"evidence", "metadata", "submit"})
     dispute = request.account.store.get("dispute", identifier)
     if params.has("metadata"):
         previous = {"metadata": dispute["metadata"]}
         dispute["metadata"] = params.merged_metadata(dispute["metadata"])
         request.account.store.save(dispute)
         emit(request.account, "charge.dispute.updated", dispute, previous)
-    if not params.mapping("evidence"):
+    if not params.is_object("evidence"):
         return dispute
     evidence = params.child("evidence").each_text(params.mapping("evidence") or {})
     for name in evidence:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sandbox.api.pagination import Collection, list_objects
 from sandbox.api.routing import ApiRequest, get, post
+from sandbox.api.shared_params import check_client_secret
 from sandbox.errors import invalid, not_supported
 from sandbox.flows import setup_intents
 from sandbox.flows.mandates import acceptance_from
@@ -11,21 +12,6 @@ from sandbox.flows.payment_methods import resolve_payment_method
 from sandbox.json_types import JsonObject
 from sandbox.params import Params
 
-_PARAMS = frozenset(
-    {
-        "allowed_payment_method_types", "automatic_payment_methods", "confirm", "customer",
-        "description", "mandate_data", "metadata", "payment_method", "payment_method_types",
-        "return_url", "usage",
-    }
-)  # fmt: skip
-_UNSUPPORTED = frozenset(
-    {
-        "attach_to_self", "confirmation_token", "customer_account",
-        "excluded_payment_method_types", "flow_directions", "on_behalf_of",
-        "payment_method_configuration", "payment_method_data", "payment_method_options",
-        "single_use", "use_stripe_sdk",
-    }
-)  # fmt: skip
 _TYPES = ("card", "sepa_debit", "us_bank_account")
 _REASONS = ("abandoned", "requested_by_customer", "duplicate")
 _RETURN_URL_SINCE = "2023-08-16"
@@ -36,7 +22,6 @@ _INTENTS = Collection("setup_intent", "/v1/setup_intents", filters=("customer", 
 def create_setup_intent(request: ApiRequest) -> JsonObject:
     """POST /v1/setup_intents, optionally confirmed in the same request."""
     params = request.params
-    _refuse_unsupported(params, _PARAMS)
     types = _types(params)
     automatic = _automatic(request, types)
     intent = setup_intents.create(
@@ -59,8 +44,6 @@ def create_setup_intent(request: ApiRequest) -> JsonObject:
 def update_setup_intent(request: ApiRequest, identifier: str) -> JsonObject:
     """POST /v1/setup_intents/{}: customer, description, metadata and payment method."""
     params = request.params
-    allowed = {"customer", "description", "metadata", "payment_method", "payment_method_types"}
-    _refuse_unsupported(params, allowed)
     intent = _intent(request, identifier)
     if params.has("customer"):
         intent["customer"] = _customer(request)
@@ -78,10 +61,8 @@ def update_setup_intent(request: ApiRequest, identifier: str) -> JsonObject:
 
 def confirm_setup_intent(request: ApiRequest, identifier: str) -> JsonObject:
     """POST /v1/setup_intents/{}/confirm."""
-    _refuse_unsupported(
-        request.params, {"client_secret", "mandate_data", "payment_method", "return_url"}
-    )
     intent = _intent(request, identifier)
+    check_client_secret(request.params, intent)
     _save_private(request, intent)
     if request.params.has("payment_method"):
         intent["payment_method"] = _method(request)
@@ -91,7 +72,6 @@ def confirm_setup_intent(request: ApiRequest, identifier: str) -> JsonObject:
 
 def cancel_setup_intent(request: ApiRequest, identifier: str) -> JsonObject:
     """POST /v1/setup_intents/{}/cancel."""
-    request.params.allow_only({"cancellation_reason"})
     reason = request.params.text("cancellation_reason")
     if reason is not None:
         request.params.one_of("cancellation_reason", _REASONS, default=reason)
@@ -100,13 +80,6 @@ def cancel_setup_intent(request: ApiRequest, identifier: str) -> JsonObject:
 
 def _intent(request: ApiRequest, identifier: str) -> JsonObject:
     return request.account.store.get("setup_intent", identifier, param="intent")
-
-
-def _refuse_unsupported(params: Params, allowed: frozenset[str] | set[str]) -> None:
-    for name in _UNSUPPORTED:
-        if params.has(name):
-            raise not_supported(f"`{name}` on setup intents", param=name)
-    params.allow_only(allowed)
 
 
 def _types(params: Params) -> list[str]:
@@ -120,7 +93,6 @@ def _types(params: Params) -> list[str]:
 
 def _automatic(request: ApiRequest, types: list[str]) -> JsonObject | None:
     asked = request.params.child("automatic_payment_methods")
-    asked.allow_only({"allow_redirects", "enabled"})
     if types or (not asked.has("enabled") and request.version < _RETURN_URL_SINCE):
         return None
     redirects = asked.one_of("allow_redirects", ["always", "never"], default="always")
