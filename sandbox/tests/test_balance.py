@@ -22,7 +22,7 @@ def pay(shop: Shop, method: str, currency: str = "usd") -> stripe.PaymentIntent:
             "currency": currency,
             "confirm": True,
             "payment_method": method,
-            "payment_method_types": ["card"],
+            "allowed_payment_method_types": ["card"],
         }
     )
     shop.sandbox.wait_idle()

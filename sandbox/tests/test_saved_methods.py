@@ -104,7 +104,7 @@ def test_a_payment_for_future_use_saves_its_method(shop: Shop) -> None:
             "customer": owner,
             "confirm": True,
             "payment_method": "pm_card_visa",
-            "payment_method_types": ["card"],
+            "allowed_payment_method_types": ["card"],
             "setup_future_usage": "off_session",
         }
     )

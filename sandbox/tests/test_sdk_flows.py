@@ -133,7 +133,7 @@ def test_a_decline_is_replayed_under_its_key_without_a_second_charge(shop: Shop)
         "amount": 500,
         "currency": "usd",
         "confirm": True,
-        "payment_method_types": ["card"],
+        "allowed_payment_method_types": ["card"],
         "payment_method": "pm_card_chargeDeclined",
         "return_url": "http://127.0.0.1:1/back",
     }
@@ -243,7 +243,7 @@ REFUSALS: dict[str, Refusal] = {
                 "amount": 500,
                 "currency": "usd",
                 "confirm": True,
-                "payment_method_types": ["card"],
+                "allowed_payment_method_types": ["card"],
                 "payment_method": "pm_card_chargeDeclined",
                 "return_url": "http://127.0.0.1:1/back",
             }

@@ -323,7 +323,8 @@ def test_the_failure_of_a_refund_can_be_expanded(shop: Shop) -> None:
     refunds = shop.client.v1.refunds
     path: Any = {"expand": ["failure_balance_transaction"]}
 
-    made = refunds.create({"charge": charge["id"], **path})
+    given: Any = {"charge": charge["id"], **path}
+    made = refunds.create(given)
     shop.sandbox.wait_idle()
 
     assert "failure_balance_transaction" not in made.to_dict()
