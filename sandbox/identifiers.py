@@ -36,7 +36,9 @@ _FORMATS: dict[str, tuple[str, int]] = {
     "request_log": ("resp_", 14),
     "setup_attempt": ("setatt_1", 23),
     "setup_intent": ("seti_1", 23),
+    "shipping_rate": ("shr_1", 23),
     "stripecli_session": ("cliws_", 24),
+    "tax_rate": ("txr_1", 23),
     "webhook_endpoint": ("we_1", 23),
 }
 

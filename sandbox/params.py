@@ -42,6 +42,10 @@ class Params:
         """A parameter as sent, to be handed on."""
         return self._get(key)
 
+    def all_sent(self) -> JsonObject:
+        """All parameters as sent, to be used again."""
+        return self._values
+
     def is_object(self, key: str) -> bool:
         """Whether a parameter was sent as an object."""
         return isinstance(self._values.get(key), dict)

@@ -23,6 +23,7 @@ from sandbox.api.resources import (
     refunds_and_disputes,
     saved_methods,
     setup_intents,
+    shipping_rates,
     stripe_cli,
     webhooks,
 )
@@ -129,6 +130,7 @@ class Sandbox:
                 *payment_intents.ROUTES,
                 *webhooks.ROUTES,
                 *refunds_and_disputes.ROUTES,
+                *shipping_rates.ROUTES,
                 *account.ROUTES,
                 *cash_balance.ROUTES,
                 *catalog.ROUTES,

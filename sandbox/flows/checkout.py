@@ -17,11 +17,6 @@ from sandbox.webhooks.events import emit
 
 def open_session(account: Account, session: JsonObject, private: JsonObject) -> JsonObject:
     """Store a new session and schedule its expiry."""
-    for identifier, amounts in private.pop("discount_amounts", {}).items():
-        if identifier == session["id"]:
-            private["discounts"] = amounts
-        else:
-            account.store.set_private(identifier, {"discounts": amounts})
     account.store.add(session, private=private)
     lifetime = session["expires_at"] - account.clock.now()
     account.jobs.add("expire_session", delay=lifetime, session=session["id"])

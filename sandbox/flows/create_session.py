@@ -5,27 +5,31 @@ Stripe docs: https://docs.stripe.com/api/checkout/sessions/create
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from sandbox.account import Account
 from sandbox.errors import ApiError, exclusive, invalid, not_supported, parameter_missing
 from sandbox.flows.catalog import create_price, create_product
 from sandbox.flows.method_types import offered_types, requested_types
-from sandbox.flows.session_discounts import apply_coupon, discount_amounts, requested_coupon
+from sandbox.flows.session_discounts import check_restrictions, requested_coupon
+from sandbox.flows.session_options import (
+    adjustable_quantity,
+    check_customer_data,
+    customer_updates,
+    optional_items,
+    page_options,
+)
+from sandbox.flows.session_totals import check_total, compute_totals
+from sandbox.flows.shipping_rates import shipping_options
 from sandbox.json_types import JsonObject
-from sandbox.money import amount_text
 from sandbox.objects.catalog import line_item
 from sandbox.objects.customers import shipping
 from sandbox.objects.sessions import checkout_session, known_details, session_method_options
 from sandbox.params import Params
 
-_TYPES_REMOVED_IN = "2026-09-30"
-_MIN_AMOUNT = 50
-_MAX_AMOUNT = 99999999
 _MIN_LIFETIME = 30 * 60
 _MAX_LIFETIME = 24 * 3600
 _TOLERANCE = 60
 _MAX_LINE_ITEMS = 100
+_MAX_REFERENCE = 200
 
 _ALLOWED_TYPES = "allowed_payment_method_types"
 _INTENT_TEXTS = (
@@ -34,50 +38,54 @@ _INTENT_TEXTS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Totals:
-    """Amounts of a session."""
-
-    currency: str
-    subtotal: int
-    discount: int
-
-
 def build_session(
     account: Account, params: Params, *, version: str
 ) -> tuple[JsonObject, JsonObject]:
     """Build a session and its private data. Neither is stored yet."""
     _refuse_unsupported(params)
     items = _line_items(account, params)
-    redeemed = requested_coupon(account, params)
-    total = _total(items, redeemed[0] if redeemed else None)
+    currency = str(items[0]["currency"])
     customer = _customer(account, params)
     created = account.clock.timestamp()
+    updates = customer_updates(params)
     session = checkout_session(
-        subtotal=total.subtotal,
-        discount=total.discount,
-        currency=total.currency,
+        currency=currency,
         created=created,
         url_base=account.base_url,
         success_url=_success_url(params),
         cancel_url=params.url("cancel_url"),
         expires_at=_expires_at(params, created),
-        **_method_fields(params, total.currency),
-        **_customer_fields(params, customer),
-        discounts=[_session_discount(*redeemed)] if redeemed else [],
+        client_reference_id=_reference(params),
         metadata=params.metadata(),
-        **_copied_fields(params),
+        shipping_options=shipping_options(account, params, currency),
+        **_method_fields(params, currency),
+        **_customer_fields(params, customer),
+        **page_options(account, params),
     )
-    private: JsonObject = {"line_items": items, "payment_intent_data": _intent_data(params)}
+    if offered := optional_items(account, params, currency):
+        session["optional_items"] = offered
+    private: JsonObject = {
+        "line_items": items,
+        "payment_intent_data": _intent_data(params),
+        "allow_redisplay": params.child("payment_method_data").text("allow_redisplay"),
+        "customer_update": updates,
+    }
+    if customer is not None:
+        check_customer_data(session, customer, updates)
+        private["tax_location"] = (customer["shipping"] or {}).get("address") or customer["address"]
+    if session["shipping_options"]:
+        private["shipping_rate"] = session["shipping_options"][0]["shipping_rate"]
+    redeemed = requested_coupon(account, params)
     if redeemed:
-        private["discount_amounts"] = discount_amounts(
-            items, *redeemed, session_id=session["id"], created=created
-        )
+        private["coupon"] = redeemed[0]
+        private["promotion_code"] = redeemed[1] and redeemed[1]["id"]
+    compute_totals(account, session, private)
+    if redeemed and redeemed[1]:
+        check_restrictions(redeemed[1], session, int(session["amount_subtotal"]))
+    check_total(session)
+    if session["after_expiration"] and session["after_expiration"]["recovery"]:
+        private["params"] = params.all_sent()
     return session, private
-
-
-def _session_discount(coupon: JsonObject, code_id: str | None) -> JsonObject:
-    return {"coupon": coupon["id"], "promotion_code": code_id}
 
 
 def _refuse_unsupported(params: Params) -> None:
@@ -89,16 +97,14 @@ def _refuse_unsupported(params: Params) -> None:
         raise not_supported(f"the {ui_mode} user interface", param="ui_mode")
 
 
-def _copied_fields(params: Params) -> JsonObject:
-    """Parameters that are copied to the session unchanged."""
+def _reference(params: Params) -> str | None:
     reference = params.text("client_reference_id")
-    if reference is not None and len(reference) > 200:
-        raise invalid("Invalid string: must be at most 200 characters", param="client_reference_id")
-    names = ("locale", "submit_type", "billing_address_collection", "integration_identifier")
-    return {
-        **params.each_text(names),
-        "client_reference_id": reference,
-    }
+    if reference is not None and len(reference) > _MAX_REFERENCE:
+        raise invalid(
+            f"Invalid string: must be at most {_MAX_REFERENCE} characters",
+            param="client_reference_id",
+        )
+    return reference
 
 
 def _customer_fields(params: Params, customer: JsonObject | None) -> JsonObject:
@@ -124,21 +130,25 @@ def _line_items(account: Account, params: Params) -> list[JsonObject]:
     if len(asked) > _MAX_LINE_ITEMS:
         raise invalid(f"You can have up to {_MAX_LINE_ITEMS} line items.", param="line_items")
     items = [_line_item(account, each) for each in asked]
-    currencies = {item["currency"] for item in items} | {params.text("currency") or "any"}
+    currencies = {item["currency"] for item in items} | {params.currency() or "any"}
     if len(currencies - {"any"}) > 1:
         raise invalid("All line items must have the same currency.", param="line_items")
     return items
 
 
 def _line_item(account: Account, asked: Params) -> JsonObject:
-    if asked.child("adjustable_quantity").boolean("enabled"):
-        raise not_supported("adjustable quantities", param=asked.name_of("adjustable_quantity"))
     quantity = asked.positive("quantity")
     if quantity is None:
         raise parameter_missing(asked.name_of("quantity"))
     price = _price(account, asked)
     product = account.store.get("product", price["product"])
-    return line_item(price, description=product["name"], quantity=quantity)
+    return line_item(
+        price,
+        description=product["name"],
+        quantity=quantity,
+        adjustable_quantity=adjustable_quantity(asked, quantity),
+        metadata=asked.metadata(),
+    )
 
 
 def _price(account: Account, asked: Params) -> JsonObject:
@@ -175,26 +185,6 @@ def _recurring_in_payment_mode(param: str) -> ApiError:
     )
 
 
-def _total(items: list[JsonObject], coupon: JsonObject | None) -> Totals:
-    currency = str(items[0]["currency"])
-    subtotal = sum(int(item["amount_subtotal"]) for item in items)
-    discount = apply_coupon(items, coupon, currency=currency) if coupon else 0
-    due = subtotal - discount
-    if due > _MAX_AMOUNT:
-        raise invalid(
-            "The Checkout Session's total amount due must be no more than "
-            f"{amount_text(_MAX_AMOUNT, currency)}.",
-            code="amount_too_large",
-        )
-    if 0 < due < _MIN_AMOUNT:
-        raise invalid(
-            "The Checkout Session's total amount due must add up to at least "
-            f"{amount_text(_MIN_AMOUNT, currency)} {currency}",
-            code="amount_too_small",
-        )
-    return Totals(currency, subtotal, discount)
-
-
 def _success_url(params: Params) -> str:
     url = params.url("success_url")
     if url is None:
@@ -218,10 +208,15 @@ def _expires_at(params: Params, created: int) -> int:
 def _method_fields(params: Params, currency: str) -> JsonObject:
     """The payment method types, as requested and as offered, and their options."""
     types = requested_types(params, currency, default=offered_types(currency))
+    options = session_method_options(types)
+    card = params.child("payment_method_options").child("card")
+    for name in ("request_three_d_secure", "setup_future_usage"):
+        if "card" in options and (value := card.text(name)):
+            options["card"][name] = value
     fields: JsonObject = {
         _ALLOWED_TYPES: params.texts(_ALLOWED_TYPES) or None,
         "payment_method_types": types,
-        "payment_method_options": session_method_options(types),
+        "payment_method_options": options,
     }
     if excluded := params.texts("excluded_payment_method_types"):
         fields["excluded_payment_method_types"] = excluded
@@ -240,10 +235,10 @@ def _customer(account: Account, params: Params) -> JsonObject | None:
 
 def _intent_data(params: Params) -> JsonObject:
     asked = params.child("payment_intent_data")
-    if (asked.text("capture_method") or "automatic_async") == "manual":
-        raise not_supported("manual capture", param=asked.name_of("capture_method"))
+    asked.email("receipt_email")
     return {
         **asked.each_text(_INTENT_TEXTS),
+        "capture_method": asked.text("capture_method") or "automatic_async",
         "metadata": asked.metadata(),
         "shipping": shipping(asked.mapping("shipping")),
     }

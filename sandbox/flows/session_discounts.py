@@ -8,12 +8,14 @@ from decimal import ROUND_HALF_UP, Decimal
 from sandbox.account import Account
 from sandbox.errors import invalid, parameter_missing
 from sandbox.json_types import JsonObject
-from sandbox.objects.discounts import discount
+from sandbox.money import amount_text
 from sandbox.params import Params
 
 
-def requested_coupon(account: Account, params: Params) -> tuple[JsonObject, str | None] | None:
-    """The coupon of the `discounts` parameter, and the id of its promotion code if one was given.
+def requested_coupon(
+    account: Account, params: Params
+) -> tuple[JsonObject, JsonObject | None] | None:
+    """The coupon of the `discounts` parameter, and its promotion code if one was given.
 
     Raises Stripe's error for a coupon or code that cannot be redeemed.
     """
@@ -29,19 +31,15 @@ def requested_coupon(account: Account, params: Params) -> tuple[JsonObject, str 
             "You may only specify one of these parameters: coupon, promotion_code.",
             param=given.name_of("promotion_code"),
         )
+    code = None
     if code_id:
         code = account.store.get("promotion_code", code_id, param=given.name_of("promotion_code"))
-        if not code["active"]:
-            raise invalid(
-                "This promotion code is not active.", param=given.name_of("promotion_code")
-            )
         coupon_id = code["promotion"]["coupon"]
     if not coupon_id:
         raise parameter_missing(given.name_of("coupon"))
     coupon = account.store.get("coupon", coupon_id, param=given.name_of("coupon"))
-    if not coupon["valid"]:
-        raise invalid(f"Coupon {coupon_id} is not valid.", param=given.name_of("coupon"))
-    return coupon, code_id
+    check_redeemable(account, coupon, code)
+    return coupon, code
 
 
 def apply_coupon(
@@ -52,29 +50,60 @@ def apply_coupon(
     total = min(subtotal, _amount_off(coupon, subtotal, currency, param))
     for item, share in zip(items, _shares(total, items, subtotal), strict=True):
         item["amount_discount"] = share
-        item["amount_total"] = int(item["amount_subtotal"]) + int(item["amount_tax"]) - share
+        item["amount_total"] = int(item["amount_subtotal"]) - share
     return total
 
 
-def discount_amounts(
-    items: Sequence[JsonObject],
-    coupon: JsonObject,
-    code_id: str | None,
-    *,
-    session_id: str,
-    created: int,
-) -> dict[str, list[JsonObject]]:
-    """Discounts with their amounts, by id of the session and of each line item."""
-    applied = discount(
-        coupon["id"], start=created, checkout_session=session_id, promotion_code=code_id
-    )
-    total = sum(int(item["amount_discount"]) for item in items)
-    return {
-        session_id: [{"amount": total, "discount": applied}],
-        **{
-            item["id"]: [{"amount": item["amount_discount"], "discount": applied}] for item in items
-        },
-    }
+def check_redeemable(account: Account, coupon: JsonObject, code: JsonObject | None) -> None:
+    """Raise Stripe's error for a coupon or promotion code that is expired or used up."""
+    now = account.clock.timestamp()
+    expired = coupon["redeem_by"] is not None and coupon["redeem_by"] <= now
+    if not coupon["valid"] or expired or _is_used_up(coupon):
+        raise invalid(f"Coupon {coupon['id']} is expired and cannot be applied.", param="discounts")
+    if code is None:
+        return
+    expired = code["expires_at"] is not None and code["expires_at"] <= now
+    if not code["active"] or expired or _is_used_up(code):
+        raise invalid("This promotion code is not active.", param="discounts")
+
+
+def check_restrictions(code: JsonObject, session: JsonObject, subtotal: int) -> None:
+    """Raise Stripe's error if a promotion code is not for this customer or this amount."""
+    if code["customer"] is not None and code["customer"] != session["customer"]:
+        raise invalid("This promotion code is not for this customer.", param="discounts")
+    limits = code["restrictions"]
+    if limits["minimum_amount"] is not None and (
+        limits["minimum_amount_currency"] != session["currency"]
+        or subtotal < limits["minimum_amount"]
+    ):
+        raise invalid(
+            "This promotion code needs a larger order: "
+            f"{amount_text(limits['minimum_amount'], limits['minimum_amount_currency'])}.",
+            param="discounts",
+        )
+
+
+def count_redemption(account: Account, private: JsonObject) -> None:
+    """Count the redemption of a completed session's coupon and promotion code."""
+    used = (private.get("coupon") or {}).get("id"), private.get("promotion_code")
+    for identifier in filter(None, used):
+        found = account.store.find(identifier)
+        if found is None:
+            continue
+        found["times_redeemed"] += 1
+        if _is_used_up(found):
+            found["valid" if found["object"] == "coupon" else "active"] = False
+        emit(
+            account,
+            f"{found['object']}.updated",
+            account.store.save(found),
+            {"times_redeemed": found["times_redeemed"] - 1},
+        )
+
+
+def _is_used_up(redeemed: JsonObject) -> bool:
+    most = redeemed["max_redemptions"]
+    return most is not None and redeemed["times_redeemed"] >= most
 
 
 def _amount_off(coupon: JsonObject, subtotal: int, currency: str, param: str) -> int:

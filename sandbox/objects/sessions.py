@@ -70,24 +70,21 @@ _DEFAULTS: JsonObject = {
 }
 
 
-def checkout_session(
-    *, subtotal: int, discount: int, currency: str, created: int, url_base: str, **fields: Any
-) -> JsonObject:
-    """An open session. It has no payment intent until the customer confirms."""
+def checkout_session(*, currency: str, created: int, url_base: str, **fields: Any) -> JsonObject:
+    """An open session, without its amounts. It has no payment intent until it is confirmed."""
     identifier = new_id("checkout.session")
-    total = subtotal - discount
     return {
         "id": identifier,
         "object": "checkout.session",
         **_UNSET,
         **copy.deepcopy(_DEFAULTS),
-        "amount_subtotal": subtotal,
-        "amount_total": total,
+        "amount_subtotal": 0,
+        "amount_total": 0,
         "created": created,
         "currency": currency,
         "expires_at": created + 86400,
-        "payment_status": "unpaid" if total else "no_payment_required",
-        "total_details": {"amount_discount": discount, "amount_shipping": 0, "amount_tax": 0},
+        "payment_status": "unpaid",
+        "total_details": {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
         "url": f"{url_base}/c/pay/{identifier}#{random_text(_FRAGMENT_LENGTH)}",
         **fields,
     }

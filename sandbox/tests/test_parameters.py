@@ -206,10 +206,11 @@ def test_a_wrong_request_is_refused_as_stripe_refuses_it(shop: Shop, name: str) 
 
 @pytest.mark.parametrize("email", ["test@test", "otameshi@com", " a@x.com ", "a b@x.com", "@x.com"])
 def test_an_email_address_that_stripe_refuses_is_refused(shop: Shop, email: str) -> None:
+    v1: Any = shop.client.v1
     for create in (
         lambda: shop.session(customer_email=email),
-        lambda: shop.client.v1.customers.create({"email": email}),
-        lambda: shop.client.v1.payment_intents.create({**INTENT, "receipt_email": email}),  # type: ignore[arg-type] # a dict of Any
+        lambda: v1.customers.create({"email": email}),
+        lambda: v1.payment_intents.create({**INTENT, "receipt_email": email}),
     ):
         with pytest.raises(stripe.InvalidRequestError, match="Invalid email address") as refusal:
             create()
@@ -228,7 +229,7 @@ def test_an_email_address_that_stripe_refuses_is_refused(shop: Shop, email: str)
     ],
 )
 def test_routes_without_parameters_refuse_unknown_ones(shop: Shop, path: str, verb: str) -> None:
-    v1 = shop.client.v1
+    v1: Any = shop.client.v1
     made = {
         "session": shop.session().id,
         "intent": v1.payment_intents.create({"amount": 2000, "currency": "usd"}).id,
@@ -323,7 +324,7 @@ def test_a_product_shows_every_detail_it_was_given(shop: Shop) -> None:
         "unit_label": "book",
         "url": "http://127.0.0.1:1/book",
     }
-    products = shop.client.v1.products
+    products: Any = shop.client.v1.products
 
     made = products.create(
         {"name": "Book", "default_price_data": {"currency": "usd", "unit_amount": 900}, **details}
@@ -340,7 +341,7 @@ def test_a_product_shows_every_detail_it_was_given(shop: Shop) -> None:
 
 
 def test_products_and_prices_are_found_by_ids_and_lookup_keys(shop: Shop) -> None:
-    v1 = shop.client.v1
+    v1: Any = shop.client.v1
     first, second = (v1.products.create({"name": name}) for name in ("One", "Two"))
     price: Any = {"currency": "usd", "unit_amount": 500, "product": first.id}
     v1.prices.create({**price, "lookup_key": "monthly", "recurring": {"interval": "month"}})
@@ -377,7 +378,7 @@ def test_a_customer_shows_every_detail_it_was_given(shop: Shop) -> None:
         "shipping": {"name": "Jenny", "phone": "+431", "address": {"line1": "Ring 1"}},
         "tax_exempt": "reverse",
     }
-    customers = shop.client.v1.customers
+    customers: Any = shop.client.v1.customers
 
     made = customers.create(details).to_dict()
     emptied = customers.update(made["id"], {"address": "", "email": "", "shipping": ""})
@@ -392,15 +393,15 @@ def test_a_customer_shows_every_detail_it_was_given(shop: Shop) -> None:
 def test_an_unpaid_intent_changes_its_amount_and_method_and_a_paid_one_does_not(
     shop: Shop,
 ) -> None:
-    intents = shop.client.v1.payment_intents
-    made = intents.create({**INTENT, "automatic_payment_methods": {"enabled": True}})  # type: ignore[arg-type] # a dict of Any
+    intents: Any = shop.client.v1.payment_intents
+    made = intents.create({**INTENT, "automatic_payment_methods": {"enabled": True}})
 
     changed = intents.update(
         made.id,
         {
             "amount": 3000,
             "setup_future_usage": "off_session",
-            "payment_method_data": {"type": "card", "card": {"token": "tok_visa"}},  # type: ignore[typeddict-unknown-key] # test tokens
+            "payment_method_data": {"type": "card", "card": {"token": "tok_visa"}},
             "payment_method_options": {"card": {"request_three_d_secure": "any"}},
             "shipping": {"name": "Jenny", "address": {"line1": "Ring 1"}},
         },
@@ -435,12 +436,12 @@ def test_a_card_that_needs_the_customer_is_declined_without_one(shop: Shop, para
 
 
 def test_a_payment_method_of_another_customer_is_refused(shop: Shop) -> None:
-    v1 = shop.client.v1
+    v1: Any = shop.client.v1
     owner = v1.customers.create({"payment_method": "pm_card_visa"})
     saved = v1.payment_methods.list({"customer": owner.id, "type": "card"}).data[0]
 
     with pytest.raises(stripe.InvalidRequestError, match="belongs to the Customer"):
-        v1.payment_intents.create({**INTENT, "payment_method": saved.id})  # type: ignore[arg-type] # a dict of Any
+        v1.payment_intents.create({**INTENT, "payment_method": saved.id})
 
 
 def test_a_session_refuses_parameters_that_exclude_each_other(shop: Shop) -> None:
