@@ -113,7 +113,7 @@ def awaits_authentication(account: Account, session: JsonObject) -> bool:
 
 def waits_for_authentication(intent: JsonObject) -> bool:
     """Whether a payment or setup intent waits for 3D Secure, not for a bank transfer."""
-    return (
+    return bool(
         intent["status"] == ConfirmationStatus.REQUIRES_ACTION
         and intent["next_action"]["type"] == "redirect_to_url"
     )
