@@ -21,6 +21,7 @@ _FORMATS: dict[str, tuple[str, int]] = {
     "customer_cash_balance_transaction": ("ccsbtxn_1", 23),
     "discount": ("di_1", 23),
     "dispute": ("du_1", 23),
+    "fault": ("fault_", 14),
     "item": ("li_1", 23),
     "mandate": ("mandate_1", 23),
     "payment_intent": ("pi_3", 23),

@@ -5,6 +5,8 @@ Stripe docs: https://docs.stripe.com/currencies
 
 from __future__ import annotations
 
+import re
+
 _SYMBOLS = {"usd": "$", "eur": "€", "gbp": "£", "jpy": "¥"}
 _ZERO_DECIMAL = frozenset(
     (
@@ -40,7 +42,35 @@ def minimum_amount(currency: str) -> int:
 
 def amount_text(amount: int, currency: str) -> str:
     """Format an amount in minor units: $20.00, ¥500, 9.50 CHF."""
-    decimals = 0 if currency in _ZERO_DECIMAL else 3 if currency in _THREE_DECIMAL else 2
+    decimals = decimals_of(currency)
     number = f"{amount / 10**decimals:,.{decimals}f}"
     sign = _SYMBOLS.get(currency)
     return f"{sign}{number}" if sign else f"{number} {currency.upper()}"
+
+
+def plain_amount(amount: int, currency: str) -> str:
+    """An amount as people type it: 20.00, 500."""
+    decimals = decimals_of(currency)
+    return f"{amount / 10**decimals:.{decimals}f}"
+
+
+def parse_amount(written: str, currency: str) -> int | None:
+    """Minor units of an amount as people write it: 12.50, 1,234.50, 12,50, $5; None if it is none.
+
+    The last full stop or comma is the decimal mark if no more digits follow it than the currency
+    has decimals. Others separate thousands.
+    """
+    text = re.sub(rf"[\s']|{re.escape(currency)}", "", written, flags=re.IGNORECASE)
+    text = text.strip("".join(_SYMBOLS.values()))
+    decimals = decimals_of(currency)
+    match = re.fullmatch(rf"(.*)([.,])(\d{{1,{decimals or 1}}})", text, re.ASCII)
+    whole, mark, fraction = match.groups() if match and decimals else (text, "", "")
+    thousands = r"\d{1,3}(,\d{3}){1,3}|\d{1,3}(\.\d{3}){1,3}"
+    if not re.fullmatch(rf"\d{{1,12}}|{thousands}", whole, re.ASCII) or (mark and mark in whole):
+        return None
+    return int(re.sub(r"[.,]", "", whole) + fraction.ljust(decimals, "0"))
+
+
+def decimals_of(currency: str) -> int:
+    """How many decimals a currency's minor unit has."""
+    return 0 if currency in _ZERO_DECIMAL else 3 if currency in _THREE_DECIMAL else 2

@@ -17,11 +17,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar, Unpack
 
+from sandbox.faults import Fault, fault_from
 from sandbox.flows import customer_actions, disputes, refunds
 from sandbox.flows.collected import Collected
 from sandbox.flows.customer_actions import PaymentMethodData, PaymentResult
 from sandbox.json_types import JsonObject
 from sandbox.options import Options
+from sandbox.request_log import LoggedRequest
 from sandbox.server import Sandbox
 from sandbox.webhooks.delivery import resend
 from sandbox.webhooks.endpoints import CONFIGURED_ENDPOINT, roll_secret
@@ -159,6 +161,28 @@ class RunningSandbox:
         """Set the fault switches (see Switches); without arguments, reset them."""
         self._change(lambda: self._sandbox.account.set_switches(Switches(**switches)))
 
+    def add_fault(self, **fault: Any) -> Fault:
+        """Make matching API requests fail, late or lost (see Fault)."""
+        return self._call(lambda: self._sandbox.account.faults.add(fault_from(fault)))
+
+    def clear_faults(self) -> None:
+        """Remove all faults."""
+        self._call(self._sandbox.account.faults.remove)
+
+    def requests(
+        self, *, method: str | None = None, path: str | None = None
+    ) -> list[LoggedRequest]:
+        """The API requests received, oldest first; `*` in the path matches any text."""
+        return self._call(lambda: self._sandbox.account.requests.select(method=method, path=path))
+
+    def seed(self, fixtures: JsonObject) -> dict[str, JsonObject]:
+        """Load fixtures, in the format of `stripe fixtures`. Returns what was created, by name."""
+        return self._call(lambda: self._sandbox.seed(fixtures))
+
+    def reset(self) -> None:
+        """Return to the state after the first start."""
+        self._call(self._sandbox.reset)
+
     def set_options(self, **options: Any) -> None:
         """Change options while running; see Options."""
         account = self._sandbox.account
@@ -226,8 +250,11 @@ class RunningSandbox:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(_TIMEOUT)
 
 
-class Times(TypedDict, total=False):
-    """Options that a test may set; see Options."""
+class MoreOptions(TypedDict, total=False):
+    """Further options that a test may set; see Options."""
+
+    fixtures: Path
+    allowed_hosts: frozenset[str]
 
     retry_delays: tuple[float, ...]
     ack_timeout: float
@@ -251,11 +278,11 @@ def running(
     prices: Mapping[str, str] | None = None,
     state: Path | None = None,
     socket: Path | None = None,
-    **times: Unpack[Times],
+    **more: Unpack[MoreOptions],
 ) -> Iterator[RunningSandbox]:
     """Run a sandbox for the duration of the block, with short delays unless given."""
     options = replace(
-        replace(_TEST_OPTIONS, **times),
+        replace(_TEST_OPTIONS, **more),
         port=port,
         webhook=webhook,
         webhook_secret=webhook_secret,

@@ -25,19 +25,16 @@ from sandbox.api.idempotency import (
 from sandbox.api.parsers import parse_form
 from sandbox.api.routing import ApiRequest, Route, Router
 from sandbox.errors import ApiError, CardError, invalid, parameter_not_supported
+from sandbox.faults import Fault, default_error
 from sandbox.identifiers import new_id
 from sandbox.json_types import JsonObject
 from sandbox.params import Params
+from sandbox.request_log import LoggedRequest, loggable
 from sandbox.webhooks.cli_sessions import CliSessions
 
 _FORM = "application/x-www-form-urlencoded"
 _TEST_KEY = re.compile(r"(sk|rk)_test_\w+", re.ASCII)
 _VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(\.[a-z]+)?(; [\w=.; ]+)?", re.ASCII)
-_SWITCHED_ERRORS = {
-    401: ("invalid_request_error", "Invalid API Key provided (failed by a sandbox switch)."),
-    403: ("invalid_request_error", "This key may not do that (failed by a sandbox switch)."),
-    429: ("invalid_request_error", "Too many requests (failed by a sandbox switch)."),
-}
 
 log = logging.getLogger("sandbox")
 
@@ -53,6 +50,9 @@ class RequestContext:
     idempotent_request: IdempotentRequest | None = None
     replayed: str | None = None
     """Request id of the original response, if this one is replayed."""
+    params: JsonObject = field(default_factory=dict)
+    fault: Fault | None = None
+    """The fault that applies."""
 
     def headers(self, status: int) -> dict[str, str]:
         """The response headers."""
@@ -80,6 +80,7 @@ class ApiHandler:
     async def handle(self, request: web.Request) -> web.Response:
         """Handle one request. Every failure becomes an error object as Stripe's API returns it."""
         context = RequestContext(request.method, request.path)
+        received = self._account.clock.now()
         try:
             status, body = await self._respond(request, context)
         except ApiError as error:
@@ -87,6 +88,8 @@ class ApiHandler:
         except web.HTTPRequestEntityTooLarge:
             too_large = ApiError(413, "The request body is too large.")
             status, body = 413, too_large.envelope(context.request_id)
+        except _RequestDropped:
+            status, body = 0, {}
         except ConnectionError:
             raise  # the client has disconnected
         except (web.HTTPBadRequest, web.RequestPayloadError):
@@ -95,6 +98,11 @@ class ApiHandler:
         except Exception:
             log.exception("%s %s failed", context.method, context.path)
             status, body = 500, _unknown_error().envelope(context.request_id)
+        if context.fault is not None and context.fault.drop == "answer":
+            status = 0
+        self._account.requests.add(_logged(request, context, received, status, body))
+        if not status:
+            return _close_connection(request)
         if self._cli_sessions.wants_logs:
             await self._cli_sessions.send_log_entry(self._log_entry(context, status, body))
         return web.json_response(
@@ -110,6 +118,8 @@ class ApiHandler:
         context.version = version or API_VERSION
         body = await request.read()
         values = _values(request, body)
+        context.params = values
+        await self._apply_fault(context)
         context.idempotent_request = _idempotent_request(request, key, body)
         with self._idempotency.lock(context.idempotent_request):
             if stored := self._idempotency.find_response(context.idempotent_request):
@@ -118,13 +128,15 @@ class ApiHandler:
             await self._inject_faults()
             if is_documented(route.name):
                 check_parameters(route.name, values, version=version)
-            params = Params(values)
-            return self._execute(context, lambda: self._run(route, identifiers, params, version))
+            return self._execute(
+                context, lambda: self._run(route, identifiers, values, version=version)
+            )
 
     def _run(
-        self, route: Route, identifiers: tuple[str, ...], params: Params, version: str
+        self, route: Route, identifiers: tuple[str, ...], values: JsonObject, *, version: str
     ) -> JsonObject:
         """Run an endpoint. A documented parameter that it did not read is refused by name."""
+        params = Params(values)
         request = ApiRequest(self._account, params.without("expand"), version)
         body = route.endpoint(request, *identifiers)
         paths = params.texts("expand")
@@ -132,14 +144,33 @@ class ApiHandler:
             raise parameter_not_supported(unread[0])
         return expand(self._account, body, paths)
 
+    async def _apply_fault(self, context: RequestContext) -> None:
+        fault = context.fault = self._account.faults.apply_to(context.method, context.path)
+        if fault is None:
+            return
+        if fault.delay:
+            await asyncio.sleep(fault.delay)
+        if fault.drop == "request":
+            raise _RequestDropped
+        if error := fault.error():
+            raise error
+
+    def call(self, method: str, path: str, values: JsonObject) -> JsonObject:
+        """Run a request of a fixture in the current transaction, like one of Stripe's CLI.
+
+        Raises ApiError.
+        """
+        route, identifiers = self._router.find(method, path)
+        if is_documented(route.name):
+            check_parameters(route.name, values, version="")
+        return self._run(route, identifiers, values, version="")
+
     async def _inject_faults(self) -> None:
         switches = self._account.switches
         if switches.api_delay:
             await asyncio.sleep(switches.api_delay)
         if status := switches.api_error:
-            kind, message = _SWITCHED_ERRORS.get(
-                status, ("api_error", "An error occurred (failed by a sandbox switch).")
-            )
+            kind, message = default_error(status)
             raise ApiError(status, message, kind=kind)
 
     def _execute(
@@ -170,6 +201,42 @@ class ApiHandler:
             "status": status,
             "url": context.path,
         }
+
+
+class _RequestDropped(Exception):
+    """The connection is closed without carrying the request out."""
+
+
+def _close_connection(request: web.Request) -> web.Response:
+    """Close the connection without an answer."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response()
+
+
+def _logged(
+    request: web.Request,
+    context: RequestContext,
+    received: float,
+    status: int,
+    body: JsonObject,
+) -> LoggedRequest:
+    error = body.get("error") or {}
+    key = request.headers.get("Idempotency-Key")
+    return LoggedRequest(
+        id=context.request_id,
+        at=received,
+        method=context.method,
+        path=context.path,
+        params=loggable(context.params),
+        status=status,
+        error=error.get("code") or error.get("type"),
+        idempotency_key=key,
+        replayed=context.replayed is not None,
+        api_version=request.headers.get("Stripe-Version"),
+        user_agent=request.headers.get("User-Agent"),
+        fault=context.fault.id if context.fault else None,
+    )
 
 
 def _api_key(headers: Mapping[str, str]) -> str:

@@ -79,7 +79,7 @@ def authenticate(account: Account, session_id: str, *, passed: bool) -> PaymentR
 def authenticate_intent(account: Account, intent_id: str, *, passed: bool) -> PaymentResult:
     """Pass or fail the 3D Secure check of a payment intent created without a session."""
     intent = account.store.get("payment_intent", intent_id, param="intent")
-    if intent["status"] != ConfirmationStatus.REQUIRES_ACTION:
+    if not waits_for_authentication(intent):
         raise ApiError(400, "This PaymentIntent is not waiting for authentication.")
     method = account.store.get("payment_method", intent["payment_method"])
     redirect = account.store.get_private(intent_id).get("return_url")
@@ -88,7 +88,7 @@ def authenticate_intent(account: Account, intent_id: str, *, passed: bool) -> Pa
             if not passed:
                 payments.fail_authentication(account, intent, method)
                 return PaymentResult("declined", message=AUTHENTICATION_FAILED, redirect=redirect)
-            progress = payments.confirm(account, intent, method, authenticated=True)
+            progress = payments.finish_authentication(account, intent, method)
     except CardError as error:
         return PaymentResult("declined", message=error.message, redirect=redirect)
     return PaymentResult(progress, redirect=redirect)
@@ -114,7 +114,15 @@ def authenticate_setup(account: Account, intent_id: str, *, passed: bool) -> Pay
 def awaits_authentication(account: Account, session: JsonObject) -> bool:
     """Whether a session waits for 3D Secure."""
     intent = account.store.find(session["payment_intent"] or "")
-    return intent is not None and intent["status"] == ConfirmationStatus.REQUIRES_ACTION
+    return intent is not None and waits_for_authentication(intent)
+
+
+def waits_for_authentication(intent: JsonObject) -> bool:
+    """Whether a payment or setup intent waits for 3D Secure, not for a bank transfer."""
+    return bool(
+        intent["status"] == ConfirmationStatus.REQUIRES_ACTION
+        and intent["next_action"]["type"] == "redirect_to_url"
+    )
 
 
 def return_url(session: JsonObject) -> str:

@@ -5,13 +5,13 @@ Stripe docs: https://docs.stripe.com/payments/payment-methods/payment-method-sup
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sandbox.errors import ApiError, invalid, not_supported
 from sandbox.flows.testcards import DELAYED_METHOD_OF_CURRENCY
 from sandbox.params import Params
 
-SUPPORTED_TYPES = frozenset({"card", "customer_balance", *DELAYED_METHOD_OF_CURRENCY.values()})
+SUPPORTED_TYPES = frozenset({"card", *DELAYED_METHOD_OF_CURRENCY.values()})
 
 _ONE_CURRENCY = {
     "au_becs_debit": "aud", "bacs_debit": "gbp", "bancontact": "eur", "bizum": "eur",
@@ -39,18 +39,21 @@ def offered_types(currency: str) -> list[str]:
     return ["card", delayed] if delayed else ["card"]
 
 
-def requested_types(params: Params, currency: str, *, default: list[str]) -> list[str]:
+def requested_types(
+    params: Params, currency: str, *, default: list[str], more: Collection[str] = ()
+) -> list[str]:
     """The types that a request names, less the excluded ones; the default if it names none.
 
     `payment_method_types` is a demand, `allowed_payment_method_types` a filter: what the currency
-    does not have is refused by the one and left out by the other.
+    does not have is refused by the one and left out by the other. `more` are types that the caller
+    supports in addition.
     """
     demanded = params.texts("payment_method_types")
     allowed = params.texts("allowed_payment_method_types")
     excluded = params.texts("excluded_payment_method_types")
-    check_types(demanded, currency, param="payment_method_types")
+    check_types(demanded, currency, param="payment_method_types", more=more)
     fitting = [name for name in allowed if _ONE_CURRENCY.get(name, currency) == currency]
-    check_types(fitting, currency, param="allowed_payment_method_types")
+    check_types(fitting, currency, param="allowed_payment_method_types", more=more)
     asked = demanded or (fitting if allowed else default)
     offered = [name for name in asked if name not in excluded]
     if not offered:
@@ -62,7 +65,9 @@ def requested_types(params: Params, currency: str, *, default: list[str]) -> lis
     return offered
 
 
-def check_types(types: Sequence[str], currency: str, *, param: str) -> None:
+def check_types(
+    types: Sequence[str], currency: str, *, param: str, more: Collection[str] = ()
+) -> None:
     """Raise Stripe's error for a type that does not exist or does not take the currency."""
     for name in types:
         if name not in _ONE_CURRENCY and name not in _OTHER_TYPES and name != "card":
@@ -75,7 +80,7 @@ def check_types(types: Sequence[str], currency: str, *, param: str) -> None:
                 param=param,
                 code="payment_intent_invalid_currency",
             )
-        if name not in SUPPORTED_TYPES | {"link"}:
+        if name not in SUPPORTED_TYPES | {"link", *more}:
             raise not_supported(f"payment methods of type {name}", param=param)
 
 

@@ -34,6 +34,7 @@ class ConfirmationStatus(StrEnum):
     PROCESSING = "processing"
     REQUIRES_ACTION = "requires_action"
     REQUIRES_CAPTURE = "requires_capture"
+    REQUIRES_CONFIRMATION = "requires_confirmation"
 
 
 def create_intent(
@@ -72,6 +73,7 @@ def confirm(
         return _start_debit(account, intent, method)
     card = test_card(account, method)
     decline = card.decline
+    authenticated = authenticated or _was_authenticated(account, intent, method)
     if card.authenticate and not authenticated:
         if may_authenticate:
             return _ask_for_authentication(account, intent, method)
@@ -91,6 +93,27 @@ def confirm(
     if card.fraud_warning:
         fraud_warnings.warn(account, paid)
     return ConfirmationStatus.SUCCEEDED
+
+
+def finish_authentication(
+    account: Account, intent: JsonObject, method: JsonObject
+) -> ConfirmationStatus:
+    """Go on after a passed 3D Secure check. Raises CardError.
+
+    With manual confirmation, the server confirms once more; else the card is charged at once.
+    """
+    if intent["confirmation_method"] == "automatic":
+        return confirm(account, intent, method, authenticated=True)
+    intent.update(status="requires_confirmation", next_action=None)
+    private = account.store.get_private(intent["id"])
+    account.store.set_private(intent["id"], {**private, "authenticated": method["id"]})
+    account.store.save(intent)
+    return ConfirmationStatus.REQUIRES_CONFIRMATION
+
+
+def _was_authenticated(account: Account, intent: JsonObject, method: JsonObject) -> bool:
+    authenticated = account.store.get_private(intent["id"]).get("authenticated")
+    return bool(authenticated == method["id"])
 
 
 def fail_authentication(account: Account, intent: JsonObject, method: JsonObject) -> None:

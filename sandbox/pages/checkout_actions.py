@@ -11,7 +11,6 @@ from sandbox.flows import customer_actions
 from sandbox.flows.customer_actions import PaymentResult, return_url
 from sandbox.flows.order_changes import change_order
 from sandbox.flows.payment_links import find_by_url, open_session
-from sandbox.flows.payments import ConfirmationStatus
 from sandbox.json_types import JsonObject
 from sandbox.money import amount_text
 from sandbox.pages.checkout import closed_page, payment_page, unknown_page
@@ -142,7 +141,7 @@ class CheckoutActions:
             return message_page("Page not found", "There is no such payment.", status=404)
         if session := self._account.store.get_private(intent["id"]).get("session"):
             raise web.HTTPSeeOther(f"/c/pay/{session}/authenticate")
-        if intent["status"] != ConfirmationStatus.REQUIRES_ACTION:
+        if not customer_actions.waits_for_authentication(intent):
             return message_page("All done", "This payment is not waiting for authentication.")
         if intent["object"] == "setup_intent":
             return authentication_page("the use of your card for future payments")

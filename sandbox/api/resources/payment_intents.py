@@ -6,8 +6,9 @@ from sandbox.account import Account
 from sandbox.api.pagination import Collection, list_objects
 from sandbox.api.routing import ApiRequest, get, post
 from sandbox.api.shared_params import check_client_secret, payment_method_param, shipping_param
-from sandbox.errors import exclusive, invalid, not_supported, parameter_missing
+from sandbox.errors import exclusive, invalid, parameter_missing
 from sandbox.flows import captures, payments
+from sandbox.flows.cash_balance import METHOD_TYPE, TRANSFER_OF_CURRENCY
 from sandbox.flows.catalog import currency_of
 from sandbox.flows.mandates import acceptance_from
 from sandbox.flows.method_types import offered_types, requested_types
@@ -26,6 +27,8 @@ _TYPE_PARAMS = (
 )  # fmt: skip
 _AUTOMATIC_SINCE = "2023-08-16"
 """API version since which a payment takes the methods of the Dashboard by default."""
+_CLI_TRANSFERS = {"jpy": ("jp_bank_account",)}
+"""The name that `stripe trigger payment_intent.partially_funded` of the CLI 1.52.0 sends."""
 _STATEMENT_TEXTS = ("statement_descriptor", "statement_descriptor_suffix")
 _UNPAID = ("requires_payment_method", "requires_confirmation", "requires_action")
 
@@ -37,8 +40,6 @@ _INTENTS = Collection(
 def create_intent(request: ApiRequest) -> JsonObject:
     """POST /v1/payment_intents, optionally confirmed in the same request."""
     params = request.params
-    if (params.text("confirmation_method") or "automatic") == "manual":
-        raise not_supported("manual confirmation", param="confirmation_method")
     currency = currency_of(params)
     amount = _amount(params, currency)
     automatic = _automatic_methods(params, request.version)
@@ -50,6 +51,7 @@ def create_intent(request: ApiRequest) -> JsonObject:
         currency,
         automatic_payment_methods=automatic,
         capture_method=params.text("capture_method") or "automatic_async",
+        confirmation_method=params.text("confirmation_method") or "automatic",
         metadata=params.metadata(),
         payment_method_types=changed.pop("payment_method_types", None)
         or requested_types(params, currency, default=default),
@@ -156,7 +158,7 @@ def _changed_fields(request: ApiRequest, currency: str) -> JsonObject:
         changed["shipping"] = shipping_param(params, tracked=True)
     if any(params.has(name) for name in _TYPE_PARAMS):
         changed["payment_method_types"] = requested_types(
-            params, currency, default=offered_types(currency)
+            params, currency, default=offered_types(currency), more=[METHOD_TYPE]
         )
     for name in ("allowed_payment_method_types", "excluded_payment_method_types"):
         if params.has(name):
@@ -181,10 +183,31 @@ def _set_options(params: Params, intent: JsonObject) -> None:
     for kind, kept in intent["payment_method_options"].items():
         if kind in options:
             options[kind] = {**options[kind], **kept}
-    asked = params.child("payment_method_options").child("card")
-    if "card" in options and (secure := asked.text("request_three_d_secure")):
+    asked = params.child("payment_method_options")
+    secure = asked.child("card").text("request_three_d_secure")
+    if "card" in options and secure:
         options["card"]["request_three_d_secure"] = secure
+    transfer = _bank_transfer(asked.child(METHOD_TYPE), intent["currency"])
+    if METHOD_TYPE in options and transfer:
+        options[METHOD_TYPE]["bank_transfer"] = transfer
     intent["payment_method_options"] = options
+
+
+def _bank_transfer(asked: Params, currency: str) -> JsonObject | None:
+    """The kind of bank transfer, which the currency determines; None if it was not sent."""
+    asked.text("funding_type")
+    transfer = asked.child("bank_transfer")
+    kind = transfer.text("type")
+    if kind is None:
+        return None
+    fitting = TRANSFER_OF_CURRENCY.get(currency)
+    if kind not in (fitting, *_CLI_TRANSFERS.get(currency, ())):
+        raise invalid(
+            f"Bank transfers of type {kind} are not available in {currency}.",
+            param=transfer.name_of("type"),
+        )
+    country = transfer.child("eu_bank_transfer").text("country")
+    return {**({kind: {"country": country}} if country else {}), "type": fitting}
 
 
 def _set_method(request: ApiRequest, intent: JsonObject) -> None:
