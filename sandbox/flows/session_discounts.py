@@ -10,7 +10,6 @@ from sandbox.errors import invalid, parameter_missing
 from sandbox.json_types import JsonObject
 from sandbox.money import amount_text
 from sandbox.params import Params
-from sandbox.webhooks.events import emit
 
 
 def requested_coupon(
