@@ -19,6 +19,7 @@ from typing import Any, TypedDict, TypeVar, Unpack
 
 from sandbox.faults import Fault, fault_from
 from sandbox.flows import customer_actions, disputes, refunds
+from sandbox.flows.collected import Collected
 from sandbox.flows.customer_actions import PaymentMethodData, PaymentResult
 from sandbox.json_types import JsonObject
 from sandbox.options import Options
@@ -40,6 +41,29 @@ _ADDRESS = {
     "postal_code": "94107",
     "country": "US",
 }
+
+
+def _collected(session: JsonObject, name: str) -> Collected:
+    """Test data for all that a session asks for."""
+    shipping = None
+    if asked := session["shipping_address_collection"]:
+        address = {**_ADDRESS, "country": asked["allowed_countries"][0]}
+        shipping = {"name": name, "address": address}
+    names = session.get("name_collection") or {}
+    return Collected(
+        phone="+15555550100" if session["phone_number_collection"]["enabled"] else None,
+        business_name="Test Business" if "business" in names else None,
+        individual_name=name if "individual" in names else None,
+        shipping=shipping,
+        custom_fields={each["key"]: _custom_value(each) for each in session["custom_fields"]},
+        terms_of_service=bool((session["consent_collection"] or {}).get("terms_of_service")),
+    )
+
+
+def _custom_value(asked: JsonObject) -> str:
+    if asked["type"] == "dropdown":
+        return str(asked["dropdown"]["options"][0]["value"])
+    return "1" * (asked[asked["type"]]["minimum_length"] or 1)
 
 
 class RunningSandbox:
@@ -69,7 +93,12 @@ class RunningSandbox:
     ) -> PaymentResult:
         """Pay as on the hosted page. Returns when the page would redirect or show an error."""
         payment = PaymentMethodData(
-            "card", {"number": card}, email=email, name=name, address=_ADDRESS
+            "card",
+            {"number": card},
+            email=email,
+            name=name,
+            address=_ADDRESS,
+            collected=_collected(self.object(session_id), name),
         )
         return self._run(self._pay(session_id, payment))
 

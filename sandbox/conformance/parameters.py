@@ -102,7 +102,8 @@ def main() -> None:
         for route in schema["routes"]
         if route["resource"] not in _LEFT_OUT
     }
-    _add_card_data(nodes.all, nodes.all[routes["POST /v1/payment_methods"]]["fields"]["card"])
+    methods = nodes.all[routes["POST /v1/payment_methods"] or 0]
+    _add_card_data(nodes.all, methods["fields"]["card"])
     made = {"version": schema["version"], "routes": routes, "nodes": nodes.all}
     lines = [json.dumps(node, separators=(",", ":")) for node in made.pop("nodes")]
     head = json.dumps(made, indent=0)[:-2]

@@ -75,7 +75,7 @@ class Schema:
         self.version = str(schema["version"])
         self.routes: list[JsonObject] = schema["routes"]
         self._events: dict[str, JsonObject] = schema["events"]
-        self._patterns = [
+        self._patterns: list[tuple[JsonObject, re.Pattern[str]]] = [
             (route, re.compile(re.escape(route["path"]).replace(r"\{\}", "[^/]+")))
             for route in self.routes
         ]

@@ -8,7 +8,10 @@ from __future__ import annotations
 from sandbox.account import Account
 from sandbox.errors import invalid
 from sandbox.flows import payments
+from sandbox.flows.collected import add_to_details, payment_shipping, update_customer
 from sandbox.flows.payments import ConfirmationStatus
+from sandbox.flows.saved_methods import attach
+from sandbox.flows.session_discounts import count_redemption
 from sandbox.json_types import JsonObject
 from sandbox.objects.customers import customer
 from sandbox.objects.sessions import customer_details
@@ -32,9 +35,11 @@ def confirm(
 ) -> ConfirmationStatus:
     """Pay a session. Raises CardError if the card is declined; the session then stays open."""
     refuse_unless_open(session)
+    private = account.store.get_private(session["id"])
     billing = method["billing_details"] if method else {}
     known = (session["customer_details"] or {}).get("email")
-    session["customer_details"] = customer_details(session["customer_email"] or known, billing)
+    details = customer_details(session["customer_email"] or known, billing)
+    session["customer_details"] = add_to_details(session, private, details)
     if session["amount_total"] == 0:
         _complete(account, session, "no_payment_required")
         return ConfirmationStatus.SUCCEEDED
@@ -42,12 +47,14 @@ def confirm(
         raise invalid("Missing required param: payment_method.", param="payment_method")
     intent = _get_or_create_intent(account, session)
     progress = payments.confirm(account, intent, method, authenticated=authenticated)
-    if progress is not ConfirmationStatus.REQUIRES_ACTION and intent["customer"]:
-        session["customer"] = intent["customer"]
-    if progress is ConfirmationStatus.SUCCEEDED:
-        _complete(account, session, "paid")
-    elif progress is ConfirmationStatus.PROCESSING:
-        _complete(account, session, "unpaid")
+    if progress is not ConfirmationStatus.REQUIRES_ACTION:
+        session["customer"] = session["customer"] or intent["customer"]
+    if progress is ConfirmationStatus.REQUIRES_ACTION:
+        return progress
+    if (private.get("collected") or {}).get("save_method") and intent["customer"]:
+        attach(account, method, intent["customer"])
+    paid = progress is ConfirmationStatus.SUCCEEDED
+    _complete(account, session, "paid" if paid else "unpaid")
     return progress
 
 
@@ -106,19 +113,27 @@ def expire_when_due(account: Account, session: str) -> None:
 
 
 def _get_or_create_intent(account: Account, session: JsonObject) -> JsonObject:
-    """The session's payment intent, created at the first confirmation."""
+    """The session's payment intent, created at the first confirmation, with the amount due now."""
+    private = account.store.get_private(session["id"])
+    collected = private.get("collected") or {}
+    shipping = payment_shipping(session, collected)
     if session["payment_intent"]:
         account.store.save(session)
-        return account.store.get("payment_intent", session["payment_intent"])
-    asked = account.store.get_private(session["id"])["payment_intent_data"]
+        intent = account.store.get("payment_intent", session["payment_intent"])
+        intent.update(amount=session["amount_total"], shipping=shipping or intent["shipping"])
+        return account.store.save(intent)
+    asked = private["payment_intent_data"]
     intent = payments.create_intent(
         account,
         session["amount_total"],
         session["currency"],
         customer=session["customer"] or _new_customer(account, session),
         payment_method_types=session["payment_method_types"],
-        **asked,
+        **{**asked, "shipping": shipping or asked["shipping"]},
     )
+    for kind, options in session["payment_method_options"].items():
+        intent["payment_method_options"].setdefault(kind, {}).update(options)
+    account.store.save(intent)
     account.store.set_private(intent["id"], {"session": session["id"]})
     session["payment_intent"] = intent["id"]
     account.store.save(session)
@@ -130,8 +145,11 @@ def _new_customer(account: Account, session: JsonObject) -> str | None:
     if session["customer_creation"] != "always":
         return None
     details = session["customer_details"]
+    collected = account.store.get_private(session["id"]).get("collected") or {}
+    shipping = payment_shipping(session, collected)
     made = customer(
         created=account.clock.timestamp(),
+        shipping=shipping and {name: shipping[name] for name in ("address", "name", "phone")},
         **{name: details[name] for name in ("address", "email", "name", "phone")},
     )
     emit(account, "customer.created", account.store.add(made))
@@ -142,10 +160,12 @@ def _complete(account: Account, session: JsonObject, payment_status: str) -> Non
     if session["customer"] is None and payment_status == "no_payment_required":
         session["customer"] = _new_customer(account, session)
     session.update(status="complete", payment_status=payment_status, url=None)
+    private = account.store.get_private(session["id"])
+    update_customer(account, session, private)
+    count_redemption(account, private)
     completed = emit(account, "checkout.session.completed", account.store.save(session))
     if session["payment_link"]:
         _count_completed(account, session["payment_link"])
-    private = account.store.get_private(session["id"])
     account.store.set_private(session["id"], {**private, "completed_event": completed["id"]})
 
 

@@ -209,7 +209,9 @@ def _succeed(account: Account, intent: JsonObject, method: JsonObject, paid: Jso
 
 def _save_method(account: Account, intent: JsonObject, method: JsonObject) -> None:
     """Attach the payment method to the customer, if the payment asked for its future use."""
-    if intent["setup_future_usage"] and intent["customer"] and method["customer"] is None:
+    options = intent["payment_method_options"].get(method["type"]) or {}
+    future = intent["setup_future_usage"] or options.get("setup_future_usage")
+    if future and intent["customer"] and method["customer"] is None:
         saved_methods.attach(account, method, intent["customer"])
 
 

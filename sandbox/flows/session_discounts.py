@@ -93,12 +93,7 @@ def count_redemption(account: Account, private: JsonObject) -> None:
         found["times_redeemed"] += 1
         if _is_used_up(found):
             found["valid" if found["object"] == "coupon" else "active"] = False
-        emit(
-            account,
-            f"{found['object']}.updated",
-            account.store.save(found),
-            {"times_redeemed": found["times_redeemed"] - 1},
-        )
+        account.store.save(found)
 
 
 def _is_used_up(redeemed: JsonObject) -> bool:

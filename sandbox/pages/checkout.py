@@ -7,9 +7,11 @@ from aiohttp import web
 from sandbox.flows.testcards import CARDS
 from sandbox.json_types import JsonObject
 from sandbox.money import amount_text
+from sandbox.pages.collected_fields import after_submit_text, collected_fields, consent_fields
 from sandbox.pages.form_fields import Form
 from sandbox.pages.layout import message_page, render
 from sandbox.pages.markup import Markup, join, tag
+from sandbox.pages.order_fields import Order, order_fields, summary
 from sandbox.pages.payment_form import (
     CARD,
     DEBIT,
@@ -27,7 +29,7 @@ _SUGGESTED = (
 
 def payment_page(
     session: JsonObject,
-    items: list[JsonObject],
+    order: Order,
     form: Form,
     *,
     message: str | None = None,
@@ -37,10 +39,10 @@ def payment_page(
     total = amount_text(session["amount_total"], session["currency"])
     return render(
         f"Pay {total}",
-        tag("h1", "Checkout"),
-        _summary(session, items, total),
+        tag("h1", (session.get("branding_settings") or {}).get("display_name") or "Checkout"),
+        summary(session, order),
         form.alert(message),
-        tag("div", _form(session, form, total), class_="card"),
+        tag("div", _form(session, order, form, total), class_="card"),
         _hints(session),
         _cancel_link(session),
         status=status,
@@ -70,56 +72,64 @@ def unknown_page() -> web.Response:
     )
 
 
-def _summary(session: JsonObject, items: list[JsonObject], total: str) -> Markup:
-    lines = [
-        tag(
-            "li",
-            tag("span", f"{item['description']} \N{MULTIPLICATION SIGN} {item['quantity']}"),
-            tag("span", amount_text(item["amount_total"], item["currency"])),
-        )
-        for item in items
-    ]
-    if discount := session["total_details"]["amount_discount"]:
-        saved = amount_text(discount, session["currency"])
-        lines.append(tag("li", tag("span", "Discount"), tag("span", f"\N{MINUS SIGN}{saved}")))
-    return tag(
-        "section",
-        tag("p", total, class_="total", id="total"),
-        tag("ul", *lines, class_="items"),
-        class_="card",
-        aria_label="Your order",
-    )
-
-
-def _form(session: JsonObject, form: Form, total: str) -> Markup:
+def _form(session: JsonObject, order: Order, form: Form, total: str) -> Markup:
+    changes = order_fields(session, order, form)
     return tag(
         "form",
+        # Pressing Enter in a field presses the first button: that has to be one that pays.
+        tag("button", "Pay", class_="default", tabindex="-1", aria_hidden="true")
+        if changes
+        else None,
+        changes,
         form.text_field(
             "email", "Email", type="email", autocomplete="email", inputmode="email", required=True
         ),
-        _methods(session, form) if session["amount_total"] else None,
-        tag(
-            "button",
-            f"Pay {total}" if session["amount_total"] else "Complete order",
-            type="submit",
-            class_="main",
-            id="submit",
-        ),
+        collected_fields(session, form),
+        _methods(session, order, form) if session["amount_total"] else None,
+        consent_fields(session, form),
+        tag("button", _pay_label(session, total), type="submit", class_="main", id="submit"),
+        after_submit_text(session),
         method="post",
         novalidate=True,
     )
 
 
-def _methods(session: JsonObject, form: Form) -> Markup:
+def _pay_label(session: JsonObject, total: str) -> str:
+    if not session["amount_total"]:
+        return "Complete order"
+    verb = {"book": "Book", "donate": "Donate", "subscribe": "Subscribe"}
+    return f"{verb.get(session['submit_type'], 'Pay')} {total}"
+
+
+def _methods(session: JsonObject, order: Order, form: Form) -> Markup:
     offers_card = "card" in session["payment_method_types"]
     debit = delayed_kind(session)
     return join(
+        _saved_methods(order, form),
         _choice(session, form) if offers_card and debit else None,
         _card_fields(form) if offers_card else None,
         _debit_fields(debit, form) if debit else None,
         form.text_field("billingName", "Name", autocomplete="name", required=True),
         _address_fields(session, form),
+        _save_box(session, form),
     )
+
+
+def _saved_methods(order: Order, form: Form) -> Markup | None:
+    if not order.saved_methods:
+        return None
+    options = [
+        (method["id"], f"{method['card']['brand'].title()} ending in {method['card']['last4']}")
+        for method in order.saved_methods
+    ]
+    chosen = form.values.get("savedMethod", "new")
+    return form.radio_group("savedMethod", "Pay with", [*options, ("new", "A new card")], chosen)
+
+
+def _save_box(session: JsonObject, form: Form) -> Markup | None:
+    if (session["saved_payment_method_options"] or {}).get("payment_method_save") != "enabled":
+        return None
+    return form.checkbox("savePaymentMethod", "Save this card for my next purchases")
 
 
 def _address_fields(session: JsonObject, form: Form) -> Markup:

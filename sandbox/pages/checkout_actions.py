@@ -9,14 +9,18 @@ from sandbox.account import Account
 from sandbox.errors import ApiError
 from sandbox.flows import customer_actions
 from sandbox.flows.customer_actions import PaymentResult, return_url
+from sandbox.flows.order_changes import change_order
 from sandbox.flows.payment_links import find_by_url, open_session
 from sandbox.json_types import JsonObject
 from sandbox.money import amount_text
 from sandbox.pages.checkout import closed_page, payment_page, unknown_page
+from sandbox.pages.collected_form import changes_from
 from sandbox.pages.form_data import read_form
 from sandbox.pages.form_fields import Form
 from sandbox.pages.layout import message_page
+from sandbox.pages.order_fields import order_of
 from sandbox.pages.payment_form import (
+    billing_address,
     clean,
     decline_errors,
     initial_values,
@@ -26,6 +30,9 @@ from sandbox.pages.payment_form import (
 )
 from sandbox.pages.three_d_secure import authentication_page
 from sandbox.webhooks.delivery import WebhookSender
+
+_ORDER_ACTIONS = frozenset({"apply", "remove", "update"})
+"""Buttons of the payment page that change the order and do not pay."""
 
 
 class CheckoutActions:
@@ -60,16 +67,34 @@ class CheckoutActions:
         return self._page(session, Form(values=values))
 
     async def pay(self, request: web.Request) -> web.StreamResponse:
-        """POST: pay."""
+        """POST: change the order, or pay it."""
         session = self._session(request)
         if session is None:
             return unknown_page()
         if session["status"] != "open":
             return self._closed(session)
         values = clean(await read_form(request))
-        shown = redisplayed(values)
+        changes = changes_from(session, values, billing_address(session, values))
+        try:
+            session = change_order(self._account, session["id"], changes)
+        except ApiError as error:
+            faults = {error.param or "promotionCode": error.message}
+            return self._page(session, Form(redisplayed(values), faults), status=400)
+        return self._shown_again(session, values) or await self._pay(session, values)
+
+    def _shown_again(self, session: JsonObject, values: dict[str, str]) -> web.Response | None:
+        """The page, if the order was only changed, is not valid, or has another total now."""
+        form = Form(redisplayed(values))
+        if values.get("action") in _ORDER_ACTIONS:
+            return self._page(session, Form({**form.values, "promotionCode": ""}))
         if errors := validate(session, values):
-            return self._page(session, Form(shown, errors), status=400)
+            return self._page(session, Form(form.values, errors), status=400)
+        if values.get("expectedAmount") not in (None, str(session["amount_total"])):
+            changed = "The total has changed. Please check it, then pay."
+            return self._page(session, form, message=changed)
+        return None
+
+    async def _pay(self, session: JsonObject, values: dict[str, str]) -> web.StreamResponse:
         try:
             result = customer_actions.pay(
                 self._account, session["id"], payment_from(session, values)
@@ -77,7 +102,8 @@ class CheckoutActions:
         except ApiError as error:
             result = PaymentResult("declined", message=error.message, param=error.param)
         if result.status == "declined":
-            return self._page(session, Form(shown, decline_errors(result)), status=402)
+            form = Form(redisplayed(values), decline_errors(result))
+            return self._page(session, form, status=402)
         if result.status == "requires_action":
             raise web.HTTPSeeOther(f"/c/pay/{session['id']}/authenticate")
         return await self._redirect_when_acknowledged(result)
@@ -183,9 +209,11 @@ class CheckoutActions:
             raise web.HTTPSeeOther(return_url(session))
         return closed_page(session, return_url(session))
 
-    def _page(self, session: JsonObject, form: Form, *, status: int = 200) -> web.Response:
-        items = self._account.store.get_private(session["id"])["line_items"]
-        return payment_page(session, items, form, status=status)
+    def _page(
+        self, session: JsonObject, form: Form, *, status: int = 200, message: str | None = None
+    ) -> web.Response:
+        order = order_of(self._account, session)
+        return payment_page(session, order, form, status=status, message=message)
 
     def _session(self, request: web.Request) -> JsonObject | None:
         found = self._account.store.find(request.match_info["id"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sandbox.pages.markup import Markup, tag
@@ -38,6 +39,67 @@ class Form:
             tag("p", hint, id=f"{name}-hint", class_="hint") if hint else None,
             tag("p", error, id=f"{name}-fault", class_="fault") if error else None,
         )
+
+    def select_field(
+        self, name: str, label: str, options: Sequence[tuple[str, str]], *, required: bool = False
+    ) -> Markup:
+        """A labelled selection of values with their texts."""
+        error = self.errors.get(name)
+        choices = [
+            tag("option", text, value=value, selected=value == self.values.get(name))
+            for value, text in options
+        ]
+        control = tag(
+            "select",
+            *choices,
+            id=name,
+            name=name,
+            required=required,
+            aria_invalid="true" if error else None,
+            aria_describedby=f"{name}-fault" if error else None,
+            autofocus=name == next(iter(self.errors), None),
+        )
+        fault = tag("p", error, id=f"{name}-fault", class_="fault") if error else None
+        return tag("div", tag("label", label, for_=name), control, fault)
+
+    def checkbox(self, name: str, label: str) -> Markup:
+        """A labelled checkbox."""
+        error = self.errors.get(name)
+        box = tag(
+            "input",
+            type="checkbox",
+            id=name,
+            name=name,
+            value="on",
+            checked=name in self.values,
+            aria_invalid="true" if error else None,
+            aria_describedby=f"{name}-fault" if error else None,
+            autofocus=name == next(iter(self.errors), None),
+        )
+        fault = tag("p", error, id=f"{name}-fault", class_="fault") if error else None
+        return tag("div", tag("label", box, label, class_="check", for_=name), fault)
+
+    def radio_group(
+        self, name: str, legend: str, options: Sequence[tuple[str, str]], chosen: str | None
+    ) -> Markup:
+        """A group of radio buttons, with values and their texts."""
+        choices = [
+            tag(
+                "label",
+                tag(
+                    "input",
+                    type="radio",
+                    name=name,
+                    value=value,
+                    id=f"{name}-{value}",
+                    checked=value == chosen,
+                ),
+                text,
+                class_="choice",
+            )
+            for value, text in options
+        ]
+        return tag("fieldset", tag("legend", legend), *choices)
 
     def alert(self, message: str | None) -> Markup | None:
         """The error summary, announced by screen readers."""

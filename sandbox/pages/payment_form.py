@@ -13,6 +13,7 @@ from sandbox.countries import COUNTRIES
 from sandbox.flows.customer_actions import PaymentMethodData, PaymentResult
 from sandbox.flows.testcards import passes_luhn
 from sandbox.json_types import JsonObject
+from sandbox.pages.collected_form import collected_from, initial_options, option_errors
 
 CARD = "card"
 DEBIT = "debit"
@@ -52,6 +53,7 @@ def initial_values(session: JsonObject) -> dict[str, str]:
     return {
         "email": session["customer_email"] or known.get("email") or "",
         "billingCountry": DEFAULT_COUNTRY,
+        **initial_options(session),
     }
 
 
@@ -63,7 +65,8 @@ def redisplayed(values: dict[str, str]) -> dict[str, str]:
 def validate(session: JsonObject, values: dict[str, str]) -> dict[str, str]:
     """Errors by field, in the order of the page."""
     errors = {"email": _email_error(values.get("email", ""))}
-    if session["amount_total"]:
+    errors.update(option_errors(session, values))
+    if session["amount_total"] and saved_method(values) is None:
         chosen = _debit_errors if method_chosen(session, values) == DEBIT else _card_errors
         errors.update(chosen(session, values))
         errors.update(_address_errors(session, values))
@@ -72,27 +75,36 @@ def validate(session: JsonObject, values: dict[str, str]) -> dict[str, str]:
 
 def payment_from(session: JsonObject, values: dict[str, str]) -> PaymentMethodData:
     """The payment method data of a valid form."""
-    email, name = values.get("email"), values.get("billingName")
+    kind, details = "card", _card_details(values)
     if method_chosen(session, values) == DEBIT:
         kind = delayed_kind(session) or "sepa_debit"
-        details: JsonObject = {
-            "iban": values.get("iban"),
-            "account_number": values.get("accountNumber"),
-        }
-        return PaymentMethodData(
-            kind, details, email=email, name=name, address=_address(session, values)
-        )
+        details = {"iban": values.get("iban"), "account_number": values.get("accountNumber")}
+    billing = billing_address(session, values)
+    return PaymentMethodData(
+        kind,
+        details,
+        email=values.get("email"),
+        name=values.get("billingName"),
+        address=billing,
+        saved=saved_method(values),
+        collected=collected_from(session, values, billing),
+    )
+
+
+def saved_method(values: dict[str, str]) -> str | None:
+    """The id of the chosen saved payment method; None to pay with a new one."""
+    chosen = values.get("savedMethod", "new")
+    return None if chosen == "new" else chosen
+
+
+def _card_details(values: dict[str, str]) -> JsonObject:
     month, year = _expiry(values.get("cardExpiry", "")) or ("", "")
-    number = re.sub(r"\D", "", values.get("cardNumber", ""))
-    details = {
-        "number": number,
+    return {
+        "number": re.sub(r"\D", "", values.get("cardNumber", "")),
         "exp_month": month,
         "exp_year": year,
         "cvc": values.get("cardCvc"),
     }
-    return PaymentMethodData(
-        "card", details, email=email, name=name, address=_address(session, values)
-    )
 
 
 def method_chosen(session: JsonObject, values: dict[str, str]) -> str:
@@ -109,7 +121,7 @@ def asks_for_address(session: JsonObject) -> bool:
     return str(session["billing_address_collection"]) == "required"
 
 
-def _address(session: JsonObject, values: dict[str, str]) -> JsonObject | None:
+def billing_address(session: JsonObject, values: dict[str, str]) -> JsonObject | None:
     """The billing address: of a card payment at least the country."""
     given = {part: values[name] for part, name in ADDRESS_FIELDS.items() if name in values}
     if asks_for_address(session) or method_chosen(session, values) == CARD:

@@ -173,7 +173,7 @@ def test_with_manual_confirmation_the_server_confirms_after_3d_secure(shop: Shop
             "confirmation_method": "manual",
             "confirm": True,
             "payment_method": "pm_card_threeDSecure2Required",
-            "payment_method_types": ["card"],
+            "allowed_payment_method_types": ["card"],
             "return_url": "http://127.0.0.1:1/back",
         }
     )

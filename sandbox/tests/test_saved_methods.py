@@ -13,7 +13,8 @@ pytestmark = pytest.mark.http
 
 
 def customer(shop: Shop, **params: Any) -> str:
-    return shop.client.v1.customers.create({"email": "jenny@example.com", **params}).id
+    given: Any = {"email": "jenny@example.com", **params}
+    return shop.client.v1.customers.create(given).id
 
 
 def attached(shop: Shop, owner: str) -> stripe.PaymentMethod:
@@ -70,6 +71,7 @@ def test_a_payment_method_is_updated_only_when_it_is_saved(shop: Shop) -> None:
         },
     )
 
+    assert updated.metadata is not None
     assert updated.metadata["foo"] == "bar"
     assert updated.card is not None
     assert updated.card.exp_year == 2039
@@ -118,7 +120,8 @@ def test_a_card_is_added_changed_and_removed_as_a_source(shop: Shop) -> None:
     sources = shop.client.v1.customers.payment_sources
 
     added: Any = sources.create(owner, {"source": "tok_visa", "metadata": {"a": "b"}})
-    changed: Any = sources.update(owner, added.id, {"name": "Jenny", "exp_month": 3})
+    update: Any = {"name": "Jenny", "exp_month": 3}
+    changed: Any = sources.update(owner, added.id, update)
     listed = sources.list(owner, {"object": "card"}).data
     removed: Any = sources.delete(owner, added.id)
 
