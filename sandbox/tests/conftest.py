@@ -12,6 +12,11 @@ from sandbox.tests.receiver import Receiver, receiving
 from sandbox.tests.shop import Shop
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker that the repository's settings have too."""
+    config.addinivalue_line("markers", "http: talks over loopback TCP")
+
+
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     with receiving() as receiver:
