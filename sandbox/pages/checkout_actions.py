@@ -28,6 +28,7 @@ from sandbox.pages.payment_form import (
     redisplayed,
     validate,
 )
+from sandbox.pages.receipts import invoice_page, receipt_page
 from sandbox.pages.three_d_secure import authentication_page
 from sandbox.webhooks.delivery import WebhookSender
 
@@ -52,6 +53,7 @@ class CheckoutActions:
             web.get("/c/authenticate/{id}", self.show_intent_authentication),
             web.post("/c/authenticate/{id}", self.authenticate_intent),
             web.get("/c/receipt/{id}", self.receipt),
+            web.get("/c/invoice/{id}", self.invoice),
             web.get("/c/thanks/{id}", self.thanks),
             web.get("/b/{code}", self.follow_link),
         ]
@@ -174,7 +176,19 @@ class CheckoutActions:
         charge = self._account.store.find(request.match_info["id"])
         if charge is None or charge["object"] != "charge" or not charge["paid"]:
             return message_page("Page not found", "There is no such receipt.", status=404)
-        return message_page("Receipt", f"Charge {charge['id']} was paid. No money moved.")
+        session = self._account.store.get_private(charge["payment_intent"] or "").get("session")
+        private = self._account.store.get_private(session or "")
+        return receipt_page(charge, private.get("line_items", []))
+
+    async def invoice(self, request: web.Request) -> web.StreamResponse:
+        """GET: a hosted invoice."""
+        invoice = self._account.store.find(request.match_info["id"])
+        if invoice is None or invoice["object"] != "invoice":
+            return message_page("Page not found", "There is no such invoice.", status=404)
+        payment = self._account.store.get_private(invoice["id"])["payment_intent"]
+        intent = self._account.store.find(payment or "")
+        charge = self._account.store.find((intent or {}).get("latest_charge") or "")
+        return invoice_page(invoice, (charge or {}).get("receipt_url"))
 
     async def thanks(self, request: web.Request) -> web.StreamResponse:
         """GET: the confirmation page after a payment link."""
