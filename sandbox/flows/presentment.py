@@ -9,7 +9,7 @@ from __future__ import annotations
 from decimal import ROUND_HALF_UP, Decimal
 
 from sandbox.json_types import JsonObject
-from sandbox.money import minor_units
+from sandbox.money import decimals_of
 
 _UNITS_PER_DOLLAR = {
     "aud": "1.50", "cad": "1.36", "chf": "0.88", "dkk": "6.90", "eur": "0.92", "gbp": "0.79",
@@ -42,6 +42,6 @@ def local_price(session: JsonObject, country: str | None) -> JsonObject | None:
 
 
 def _convert(amount: int, source: str, target: str) -> int:
-    dollars = Decimal(amount) / minor_units(source) / Decimal(_UNITS_PER_DOLLAR[source])
-    converted = dollars * Decimal(_UNITS_PER_DOLLAR[target]) * minor_units(target)
-    return int(converted.to_integral_value(ROUND_HALF_UP))
+    dollars = Decimal(amount).scaleb(-decimals_of(source)) / Decimal(_UNITS_PER_DOLLAR[source])
+    converted = dollars * Decimal(_UNITS_PER_DOLLAR[target])
+    return int(converted.scaleb(decimals_of(target)).to_integral_value(ROUND_HALF_UP))
