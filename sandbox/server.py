@@ -23,6 +23,7 @@ from sandbox.api.resources import (
     promotion_codes,
     refunds_and_disputes,
     saved_methods,
+    search,
     setup_intents,
     shipping_rates,
     stripe_cli,
@@ -125,6 +126,7 @@ class Sandbox:
         )
         router = Router(
             [
+                *search.ROUTES,  # before the routes that take an id in its place
                 *checkout.ROUTES,
                 *payment_links.ROUTES,
                 *payments.ROUTES,

@@ -150,6 +150,8 @@ def _expand_in(account: Account, place: _Place, value: Any, names: list[str]) ->
     if place.field in _REFERENCES.get(place.kind, ()):
         if isinstance(inner, str):
             value[name] = account.store.find(inner) or inner
+    elif (place.kind, place.field) == ("search_result", "total_count"):
+        return  # the search has counted
     elif place.field in _USER_DATA or (name not in value) or _is_plain(inner):
         raise _cannot_be_expanded(names)
     _expand_in(account, place, value.get(name), names[1:])

@@ -137,9 +137,9 @@ class ApiHandler:
     ) -> JsonObject:
         """Run an endpoint. A documented parameter that it did not read is refused by name."""
         params = Params(values)
-        request = ApiRequest(self._account, params.without("expand"), version)
-        body = route.endpoint(request, *identifiers)
         paths = params.texts("expand")
+        request = ApiRequest(self._account, params.without("expand"), version, paths)
+        body = route.endpoint(request, *identifiers)
         if is_documented(route.name) and (unread := params.unread()):
             raise parameter_not_supported(unread[0])
         return expand(self._account, body, paths)

@@ -19,6 +19,7 @@ class ApiRequest:
     account: Account
     params: Params
     version: str
+    expand: Sequence[str] = ()
 
 
 Endpoint = Callable[..., JsonObject]

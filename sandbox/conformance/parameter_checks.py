@@ -81,8 +81,10 @@ class ParameterReport:
     """Counts, and what is not as it should be."""
 
     documented: int = 0
-    covered: int = 0
+    used: int = 0
+    not_covered: int = 0
     wrong_requests: int = 0
+    refused: int = 0
     findings: list[Finding] = field(default_factory=list)
 
 
@@ -152,6 +154,7 @@ class _RouteCheck:
         answer = self._send({name: value})
         error = answer.get("error")
         if error and _NOT_COVERED in error["message"]:
+            self._report.not_covered += 1
             self._refused.add(name)
         elif error:
             self._refused.add(name)
@@ -159,7 +162,7 @@ class _RouteCheck:
         elif self._request.method == "POST" and not _shows(answer, name, value):
             self._find(name, f"without effect: sent {value!r}, got {answer[name]!r}")
         else:
-            self._report.covered += 1
+            self._report.used += 1
             self._used[name] = value
 
     def _value(self, name: str, described: JsonObject) -> Any:
@@ -199,6 +202,8 @@ class _RouteCheck:
             self._find(wrong.what, "accepted")
         elif wrong.code not in (None, error.get("code")):
             self._find(wrong.what, f"{error.get('code')} instead of {wrong.code}")
+        else:
+            self._report.refused += 1
 
     def _find(self, what: str, text: str) -> None:
         self._report.findings.append(Finding(self._request.route, what, text))
