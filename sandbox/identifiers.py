@@ -22,6 +22,8 @@ _FORMATS: dict[str, tuple[str, int]] = {
     "discount": ("di_1", 23),
     "dispute": ("du_1", 23),
     "fault": ("fault_", 14),
+    "invoice": ("in_1", 23),
+    "invoice_line": ("il_1", 23),
     "item": ("li_1", 23),
     "mandate": ("mandate_1", 23),
     "payment_intent": ("pi_3", 23),

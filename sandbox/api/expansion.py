@@ -59,6 +59,9 @@ _REFERENCES: dict[str, frozenset[str]] = {
         }
     ),
     "mandate": frozenset({"payment_method"}),
+    "invoice": frozenset(
+        {"application", "customer", "default_payment_method", "discounts", "on_behalf_of"}
+    ),
     "payment_intent": frozenset(
         {
             "application", "customer", "latest_charge", "on_behalf_of", "payment_method",

@@ -5,17 +5,23 @@ Stripe docs: https://docs.stripe.com/payments/checkout/how-checkout-works
 
 from __future__ import annotations
 
-from sandbox.account import Account
+from sandbox.account import API_VERSION, Account
 from sandbox.errors import invalid
 from sandbox.flows import payments
 from sandbox.flows.collected import add_to_details, payment_shipping, update_customer
+from sandbox.flows.create_session import build_session
+from sandbox.flows.invoices import create_invoice
 from sandbox.flows.payments import ConfirmationStatus
+from sandbox.flows.presentment import local_price
 from sandbox.flows.saved_methods import attach
 from sandbox.flows.session_discounts import count_redemption
 from sandbox.json_types import JsonObject
 from sandbox.objects.customers import customer
 from sandbox.objects.sessions import customer_details
+from sandbox.params import Params
 from sandbox.webhooks.events import emit
+
+_RECOVERY_LIFETIME = 30 * 86400
 
 
 def open_session(account: Account, session: JsonObject, private: JsonObject) -> JsonObject:
@@ -46,6 +52,7 @@ def confirm(
     if method is None:
         raise invalid("Missing required param: payment_method.", param="payment_method")
     intent = _get_or_create_intent(account, session)
+    _present(account, session, intent, private)
     progress = payments.confirm(account, intent, method, authenticated=authenticated)
     if progress is not ConfirmationStatus.REQUIRES_ACTION:
         session["customer"] = session["customer"] or intent["customer"]
@@ -85,6 +92,8 @@ def settle_debit(account: Account, intent: str) -> None:
         return
     session = account.store.get("checkout.session", session_id)
     session["payment_status"] = "paid" if succeeded else "unpaid"
+    if succeeded and session["invoice_creation"]["enabled"]:
+        session["invoice"] = create_invoice(account, session)["id"]
     kind = f"checkout.session.async_payment_{'succeeded' if succeeded else 'failed'}"
     emit(account, kind, account.store.save(session))
 
@@ -97,12 +106,35 @@ def expire(account: Account, session: JsonObject) -> JsonObject:
             f"This Checkout Session has a status of {session['status']}."
         )
     session.update(status="expired", url=None)
+    if (session["after_expiration"] or {}).get("recovery"):
+        session["after_expiration"]["recovery"].update(
+            expires_at=account.clock.timestamp() + _RECOVERY_LIFETIME,
+            url=f"{account.base_url}/c/recover/{session['id']}",
+        )
     account.store.save(session)
     if session["payment_intent"]:
         intent = account.store.get("payment_intent", session["payment_intent"])
         payments.cancel(account, intent, "automatic")
     emit(account, "checkout.session.expired", session)
     return session
+
+
+def recover(account: Account, session: JsonObject) -> JsonObject:
+    """Open a copy of an expired session. Raises a 400 if it has no valid recovery link."""
+    recovery = (session["after_expiration"] or {}).get("recovery") or {}
+    now = account.clock.timestamp()
+    if recovery.get("url") is None or recovery["expires_at"] <= now:
+        raise invalid("This link is no longer valid.")
+    asked = {
+        name: value
+        for name, value in account.store.get_private(session["id"])["params"].items()
+        if name not in {"expires_at", "expand"}
+    }
+    if recovery["allow_promotion_codes"] and "discounts" not in asked:
+        asked["allow_promotion_codes"] = "true"
+    renewed, private = build_session(account, Params(asked), version=API_VERSION)
+    renewed["recovered_from"] = session["id"]
+    return open_session(account, renewed, private)
 
 
 def expire_when_due(account: Account, session: str) -> None:
@@ -140,9 +172,23 @@ def _get_or_create_intent(account: Account, session: JsonObject) -> JsonObject:
     return intent
 
 
+def _present(
+    account: Account, session: JsonObject, intent: JsonObject, private: JsonObject
+) -> None:
+    """Note the currency that the customer chose to pay in, if it is offered."""
+    chosen = (private.get("collected") or {}).get("presentment_currency")
+    country = (session["customer_details"]["address"] or {}).get("country")
+    presented = local_price(session, country)
+    if presented and presented["presentment_currency"] == chosen:
+        session["presentment_details"] = presented
+        intent["presentment_details"] = presented
+        account.store.save(session)
+        account.store.save(intent)
+
+
 def _new_customer(account: Account, session: JsonObject) -> str | None:
     """The id of a new customer, if the session asks for one."""
-    if session["customer_creation"] != "always":
+    if session["customer_creation"] != "always" and not session["invoice_creation"]["enabled"]:
         return None
     details = session["customer_details"]
     collected = account.store.get_private(session["id"]).get("collected") or {}
@@ -159,6 +205,9 @@ def _new_customer(account: Account, session: JsonObject) -> str | None:
 def _complete(account: Account, session: JsonObject, payment_status: str) -> None:
     if session["customer"] is None and payment_status == "no_payment_required":
         session["customer"] = _new_customer(account, session)
+    invoices = session["invoice_creation"]["enabled"]
+    if invoices and payment_status != "unpaid":
+        session["invoice"] = create_invoice(account, session)["id"]
     session.update(status="complete", payment_status=payment_status, url=None)
     private = account.store.get_private(session["id"])
     update_customer(account, session, private)

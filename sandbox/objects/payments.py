@@ -145,9 +145,11 @@ def charge(
     identifier = new_id("charge")
     if method["type"] != "card":
         identifier = identifier.replace("ch_", "py_", 1)
+    presented = intent.get("presentment_details")
     return {
         "id": identifier,
         "object": "charge",
+        **({"presentment_details": presented} if presented else {}),
         "amount": intent["amount"],
         "billing_details": method["billing_details"],
         "created": created,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from sandbox.flows.presentment import local_price
 from sandbox.flows.testcards import CARDS
 from sandbox.json_types import JsonObject
 from sandbox.money import amount_text
@@ -38,14 +39,15 @@ def payment_page(
     """The page of an open session."""
     total = amount_text(session["amount_total"], session["currency"])
     return render(
-        f"Pay {total}",
+        f"{form.say('Pay')} {total}",
         tag("h1", (session.get("branding_settings") or {}).get("display_name") or "Checkout"),
-        summary(session, order),
+        summary(session, order, form),
         form.alert(message),
         tag("div", _form(session, order, form, total), class_="card"),
         _hints(session),
         _cancel_link(session),
         status=status,
+        language=form.language,
     )
 
 
@@ -87,18 +89,18 @@ def _form(session: JsonObject, order: Order, form: Form, total: str) -> Markup:
         collected_fields(session, form),
         _methods(session, order, form) if session["amount_total"] else None,
         consent_fields(session, form),
-        tag("button", _pay_label(session, total), type="submit", class_="main", id="submit"),
+        tag("button", _pay_label(session, form, total), type="submit", class_="main", id="submit"),
         after_submit_text(session),
         method="post",
         novalidate=True,
     )
 
 
-def _pay_label(session: JsonObject, total: str) -> str:
+def _pay_label(session: JsonObject, form: Form, total: str) -> str:
     if not session["amount_total"]:
-        return "Complete order"
+        return form.say("Complete order")
     verb = {"book": "Book", "donate": "Donate", "subscribe": "Subscribe"}
-    return f"{verb.get(session['submit_type'], 'Pay')} {total}"
+    return f"{form.say(verb.get(session['submit_type'], 'Pay'))} {total}"
 
 
 def _methods(session: JsonObject, order: Order, form: Form) -> Markup:
@@ -112,7 +114,22 @@ def _methods(session: JsonObject, order: Order, form: Form) -> Markup:
         form.text_field("billingName", "Name", autocomplete="name", required=True),
         _address_fields(session, form),
         _save_box(session, form),
+        _local_currency(session, form),
     )
+
+
+def _local_currency(session: JsonObject, form: Form) -> Markup | None:
+    """The choice between the session's currency and that of the billing country."""
+    local = local_price(session, form.values.get("billingCountry"))
+    if local is None:
+        return None
+    currency = local["presentment_currency"]
+    options = [
+        (currency, amount_text(local["presentment_amount"], currency)),
+        (session["currency"], amount_text(session["amount_total"], session["currency"])),
+    ]
+    chosen = form.values.get("presentmentCurrency", session["currency"])
+    return form.radio_group("presentmentCurrency", "Choose a currency", options, chosen)
 
 
 def _saved_methods(order: Order, form: Form) -> Markup | None:
@@ -169,7 +186,7 @@ def _choice(session: JsonObject, form: Form) -> Markup:
         )
         for value, label in labels.items()
     ]
-    return tag("fieldset", tag("legend", "Payment method"), *options, class_="methods")
+    return tag("fieldset", tag("legend", form.say("Payment method")), *options, class_="methods")
 
 
 def _card_fields(form: Form) -> Markup:

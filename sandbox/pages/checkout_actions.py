@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from aiohttp import web
 from yarl import URL
 
 from sandbox.account import Account
 from sandbox.errors import ApiError
-from sandbox.flows import customer_actions
+from sandbox.flows import checkout, customer_actions
 from sandbox.flows.customer_actions import PaymentResult, return_url
 from sandbox.flows.order_changes import change_order
 from sandbox.flows.payment_links import find_by_url, open_session
@@ -28,7 +30,9 @@ from sandbox.pages.payment_form import (
     redisplayed,
     validate,
 )
+from sandbox.pages.receipts import invoice_page, receipt_page
 from sandbox.pages.three_d_secure import authentication_page
+from sandbox.pages.translations import language_of
 from sandbox.webhooks.delivery import WebhookSender
 
 _ORDER_ACTIONS = frozenset({"apply", "remove", "update"})
@@ -51,7 +55,9 @@ class CheckoutActions:
             web.post("/c/pay/{id}/authenticate", self.authenticate),
             web.get("/c/authenticate/{id}", self.show_intent_authentication),
             web.post("/c/authenticate/{id}", self.authenticate_intent),
+            web.get("/c/recover/{id}", self.recover),
             web.get("/c/receipt/{id}", self.receipt),
+            web.get("/c/invoice/{id}", self.invoice),
             web.get("/c/thanks/{id}", self.thanks),
             web.get("/b/{code}", self.follow_link),
         ]
@@ -64,7 +70,7 @@ class CheckoutActions:
         if session["status"] != "open":
             return closed_page(session, return_url(session))
         values = initial_values(session)
-        return self._page(session, Form(values=values))
+        return self._page(request, session, Form(values=values))
 
     async def pay(self, request: web.Request) -> web.StreamResponse:
         """POST: change the order, or pay it."""
@@ -79,22 +85,28 @@ class CheckoutActions:
             session = change_order(self._account, session["id"], changes)
         except ApiError as error:
             faults = {error.param or "promotionCode": error.message}
-            return self._page(session, Form(redisplayed(values), faults), status=400)
-        return self._shown_again(session, values) or await self._pay(session, values)
+            return self._page(request, session, Form(redisplayed(values), faults), status=400)
+        return self._shown_again(request, session, values) or await self._pay(
+            request, session, values
+        )
 
-    def _shown_again(self, session: JsonObject, values: dict[str, str]) -> web.Response | None:
+    def _shown_again(
+        self, request: web.Request, session: JsonObject, values: dict[str, str]
+    ) -> web.Response | None:
         """The page, if the order was only changed, is not valid, or has another total now."""
         form = Form(redisplayed(values))
         if values.get("action") in _ORDER_ACTIONS:
-            return self._page(session, Form({**form.values, "promotionCode": ""}))
+            return self._page(request, session, Form({**form.values, "promotionCode": ""}))
         if errors := validate(session, values):
-            return self._page(session, Form(form.values, errors), status=400)
+            return self._page(request, session, Form(form.values, errors), status=400)
         if values.get("expectedAmount") not in (None, str(session["amount_total"])):
             changed = "The total has changed. Please check it, then pay."
-            return self._page(session, form, message=changed)
+            return self._page(request, session, form, message=changed)
         return None
 
-    async def _pay(self, session: JsonObject, values: dict[str, str]) -> web.StreamResponse:
+    async def _pay(
+        self, request: web.Request, session: JsonObject, values: dict[str, str]
+    ) -> web.StreamResponse:
         try:
             result = customer_actions.pay(
                 self._account, session["id"], payment_from(session, values)
@@ -103,7 +115,7 @@ class CheckoutActions:
             result = PaymentResult("declined", message=error.message, param=error.param)
         if result.status == "declined":
             form = Form(redisplayed(values), decline_errors(result))
-            return self._page(session, form, status=402)
+            return self._page(request, session, form, status=402)
         if result.status == "requires_action":
             raise web.HTTPSeeOther(f"/c/pay/{session['id']}/authenticate")
         return await self._redirect_when_acknowledged(result)
@@ -131,7 +143,7 @@ class CheckoutActions:
             result = PaymentResult("declined", message=error.message)
         if result.status == "declined":
             values = initial_values(session)
-            return self._page(session, Form(values, decline_errors(result)), status=402)
+            return self._page(request, session, Form(values, decline_errors(result)), status=402)
         return await self._redirect_when_acknowledged(result)
 
     async def show_intent_authentication(self, request: web.Request) -> web.StreamResponse:
@@ -169,12 +181,36 @@ class CheckoutActions:
             raise web.HTTPSeeOther(URL(result.redirect).update_query(query))
         return message_page("All done", result.message or "The payment is authenticated.")
 
+    async def recover(self, request: web.Request) -> web.StreamResponse:
+        """GET: open a copy of an expired session, by its recovery link."""
+        session = self._session(request)
+        if session is None:
+            return unknown_page()
+        try:
+            with self._account.change():
+                renewed = checkout.recover(self._account, session)
+        except ApiError as error:
+            return message_page("Link expired", error.message, status=410)
+        raise web.HTTPSeeOther(renewed["url"])
+
     async def receipt(self, request: web.Request) -> web.StreamResponse:
         """GET: the receipt of a charge."""
         charge = self._account.store.find(request.match_info["id"])
         if charge is None or charge["object"] != "charge" or not charge["paid"]:
             return message_page("Page not found", "There is no such receipt.", status=404)
-        return message_page("Receipt", f"Charge {charge['id']} was paid. No money moved.")
+        session = self._account.store.get_private(charge["payment_intent"] or "").get("session")
+        private = self._account.store.get_private(session or "")
+        return receipt_page(charge, private.get("line_items", []))
+
+    async def invoice(self, request: web.Request) -> web.StreamResponse:
+        """GET: a hosted invoice."""
+        invoice = self._account.store.find(request.match_info["id"])
+        if invoice is None or invoice["object"] != "invoice":
+            return message_page("Page not found", "There is no such invoice.", status=404)
+        payment = self._account.store.get_private(invoice["id"])["payment_intent"]
+        intent = self._account.store.find(payment or "")
+        charge = self._account.store.find((intent or {}).get("latest_charge") or "")
+        return invoice_page(invoice, (charge or {}).get("receipt_url"))
 
     async def thanks(self, request: web.Request) -> web.StreamResponse:
         """GET: the confirmation page after a payment link."""
@@ -210,10 +246,18 @@ class CheckoutActions:
         return closed_page(session, return_url(session))
 
     def _page(
-        self, session: JsonObject, form: Form, *, status: int = 200, message: str | None = None
+        self,
+        request: web.Request,
+        session: JsonObject,
+        form: Form,
+        *,
+        status: int = 200,
+        message: str | None = None,
     ) -> web.Response:
+        accepted = request.headers.get("Accept-Language", "")
         order = order_of(self._account, session)
-        return payment_page(session, order, form, status=status, message=message)
+        shown = replace(form, language=language_of(session["locale"], accepted))
+        return payment_page(session, order, shown, status=status, message=message)
 
     def _session(self, request: web.Request) -> JsonObject | None:
         found = self._account.store.find(request.match_info["id"])

@@ -64,7 +64,7 @@ def _shipping_address(session: JsonObject, form: Form) -> Markup | None:
     countries = [(code, code) for code in asked["allowed_countries"]]
     return tag(
         "fieldset",
-        tag("legend", "Shipping address"),
+        tag("legend", form.say("Shipping address")),
         _shops_text(session, "shipping_address"),
         form.text_field("shippingName", "Full name", autocomplete="shipping name", required=True),
         form.select_field("shippingCountry", "Country", countries, required=True),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sandbox.account import Account
 from sandbox.json_types import JsonObject
@@ -59,7 +59,7 @@ def _saved_cards(account: Account, session: JsonObject) -> list[JsonObject]:
     return account.store.select(query)
 
 
-def summary(session: JsonObject, order: Order) -> Markup:
+def summary(session: JsonObject, order: Order, form: Form) -> Markup:
     """The order's lines and its total."""
     currency = session["currency"]
     lines = [
@@ -72,11 +72,11 @@ def summary(session: JsonObject, order: Order) -> Markup:
     totals = session["total_details"]
     if totals["amount_discount"]:
         saved = amount_text(totals["amount_discount"], currency)
-        lines.append(_line("Discount", f"\N{MINUS SIGN}{saved}"))
+        lines.append(_line(form.say("Discount"), f"\N{MINUS SIGN}{saved}"))
     if session["shipping_cost"]:
-        lines.append(_line("Shipping", amount_text(totals["amount_shipping"], currency)))
+        lines.append(_line(form.say("Shipping"), amount_text(totals["amount_shipping"], currency)))
     if session["automatic_tax"]["enabled"]:
-        lines.append(_line("Tax", _tax_text(session)))
+        lines.append(_line(form.say("Tax"), _tax_text(session)))
     total = amount_text(session["amount_total"], currency)
     return tag(
         "section",
@@ -96,10 +96,19 @@ def order_fields(session: JsonObject, order: Order, form: Form) -> Markup | None
         _shipping(order, form, currency) if order.shipping_rates else None,
         _promotion_code(session, form) if session["allow_promotion_codes"] else None,
     ]
-    if session["automatic_tax"]["enabled"] or any(fields):
+    depends_on_address = (
+        session["automatic_tax"]["enabled"] or session["adaptive_pricing"]["enabled"]
+    )
+    if depends_on_address or any(fields):
         return join(
             *fields,
-            tag("button", "Update the order", name="action", value="update", class_="plain"),
+            tag(
+                "button",
+                form.say("Update the order"),
+                name="action",
+                value="update",
+                class_="plain",
+            ),
             tag("input", type="hidden", name="expectedAmount", value=str(session["amount_total"])),
         )
     return None
@@ -118,7 +127,8 @@ def _tax_text(session: JsonObject) -> str:
 def _quantity(item: JsonObject, form: Form) -> Markup:
     bounds = item["adjustable_quantity"]
     name = f"quantity-{item['id']}"
-    shown = Form({name: form.values.get(name, str(item["quantity"]))}, form.errors)
+    values = {name: form.values.get(name, str(item["quantity"]))}
+    shown = replace(form, values=values)
     return shown.text_field(
         name,
         f"Quantity of {item['description']}",
@@ -134,7 +144,7 @@ def _optional_items(order: Order, form: Form, currency: str) -> list[Markup]:
     boxes = []
     for index, offer in enumerate(order.optional_items):
         name = f"optional-{index}"
-        shown = Form({name: "on"} if offer["chosen"] else {}, form.errors)
+        shown = replace(form, values={name: "on"} if offer["chosen"] else {})
         price = amount_text(offer["amount"], currency)
         boxes.append(shown.checkbox(name, f"Add {offer['name']} for {price}"))
     marker = tag("input", type="hidden", name="optionalItems", value="shown")
@@ -161,5 +171,5 @@ def _promotion_code(session: JsonObject, form: Form) -> Markup:
         )
     return join(
         form.text_field("promotionCode", "Promotion code", autocomplete="off"),
-        tag("button", "Apply the code", name="action", value="apply", class_="plain"),
+        tag("button", form.say("Apply the code"), name="action", value="apply", class_="plain"),
     )

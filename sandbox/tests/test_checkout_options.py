@@ -475,3 +475,139 @@ def test_the_harness_fills_in_what_a_session_asks_for(shop: Shop) -> None:
     assert paid.collected_information.shipping_details.address.country == "DE"
     assert paid.custom_fields[0].text.value == "1"
     assert paid.consent.terms_of_service == "accepted"
+
+
+def test_a_paid_invoice_is_created_with_its_page(shop: Shop) -> None:
+    coupon = shop.client.v1.coupons.create({"amount_off": 200, "currency": "usd"})
+    data = {
+        "description": "Thanks for your order",
+        "footer": "Books Ltd",
+        "custom_fields": [{"name": "Order", "value": "17"}],
+        "metadata": {"order": "17"},
+    }
+    session = shop.session(
+        amount=1000,
+        discounts=[{"coupon": coupon.id}],
+        automatic_tax={"enabled": True},
+        invoice_creation={"enabled": True, "invoice_data": data},
+    )
+
+    shop.submit(session, billingCountry="AT")
+    shop.sandbox.wait_idle()
+
+    invoice = stored(shop, session, "invoice").invoice
+    assert (invoice.status, invoice.total, invoice.amount_remaining) == ("paid", 960, 0)
+    assert (invoice.total_taxes[0].amount, invoice.total_discount_amounts[0].amount) == (160, 200)
+    assert invoice.lines.data[0].amount == 1000
+    assert invoice.metadata.to_dict() == {"order": "17"}
+    assert shop.sandbox.object(session.id)["customer"] == invoice.customer
+    types = [event["type"] for event in shop.sandbox.events() if "invoice" in event["type"]]
+    assert types == [
+        f"invoice.{each}" for each in ("created", "finalized", "paid", "payment_succeeded")
+    ]
+    text = requests.get(invoice.hosted_invoice_url, timeout=5).text
+    for shown in ("$9.60", "Order", "17", "Thanks for your order", "Books Ltd", "Receipt"):
+        assert shown in text
+    listed = shop.client.v1.invoices.list({"customer": str(invoice.customer)}).data
+    assert [each.id for each in listed] == [invoice.id]
+
+
+def test_a_receipt_shows_what_was_paid(shop: Shop) -> None:
+    session = shop.session(amount=1000)
+    shop.submit(session)
+    shop.sandbox.wait_idle()
+
+    text = requests.get(charge_of(shop, session)["receipt_url"], timeout=5).text
+
+    for shown in ("$10.00", "Credits", "Visa ending in 4242", "customer@example.com"):
+        assert shown in text
+
+
+def test_a_session_paid_later_is_invoiced_when_it_is_paid(shop: Shop) -> None:
+    session = shop.session(invoice_creation={"enabled": True})
+
+    shop.sandbox.pay_by_debit(session.id)
+    shop.sandbox.wait_idle()
+
+    kinds = ("completed", "async_payment_succeeded")
+    invoices = [
+        shop.sandbox.events(f"checkout.session.{kind}")[0]["data"]["object"]["invoice"]
+        for kind in kinds
+    ]
+    assert invoices[0] is None
+    assert str(invoices[1]).startswith("in_")
+
+
+def test_an_expired_session_is_recovered_by_its_link(shop: Shop) -> None:
+    recovery: Any = {"recovery": {"enabled": True, "allow_promotion_codes": True}}
+    session = shop.session(amount=1000, after_expiration=recovery)
+
+    shop.client.v1.checkout.sessions.expire(session.id)
+    event = shop.sandbox.events("checkout.session.expired")[0]["data"]["object"]
+    link = event["after_expiration"]["recovery"]
+    visit = requests.get(link["url"], allow_redirects=False, timeout=5)
+
+    assert session.after_expiration is not None
+    assert session.after_expiration.to_dict()["recovery"]["url"] is None
+    assert link["expires_at"] >= session.created + 30 * 86400
+    assert visit.status_code == 303
+    (renewed, _) = shop.client.v1.checkout.sessions.list().data
+    assert renewed.recovered_from == session.id
+    assert (renewed.amount_total, renewed.allow_promotion_codes) == (1000, True)
+    assert str(renewed.url) == visit.headers["Location"]
+    assert shop.submit(renewed).status_code == 303
+
+
+def test_a_recovery_link_ends_after_thirty_days(shop: Shop) -> None:
+    session = shop.session(after_expiration={"recovery": {"enabled": True}})
+    shop.client.v1.checkout.sessions.expire(session.id)
+    url = shop.sandbox.object(session.id)["after_expiration"]["recovery"]["url"]
+
+    shop.sandbox.advance_clock(31 * 86400)
+
+    assert requests.get(url, allow_redirects=False, timeout=5).status_code == 410
+
+
+def test_a_customer_pays_in_the_local_currency(shop: Shop) -> None:
+    session = shop.session(amount=1000, adaptive_pricing={"enabled": True})
+
+    shown = shop.submit(session, action="update", billingCountry="AT")
+    paid = shop.submit(session, billingCountry="AT", presentmentCurrency="eur")
+
+    assert "€9.20" in shown.text
+    assert paid.status_code == 303
+    presented = {"presentment_amount": 920, "presentment_currency": "eur"}
+    whole = stored(shop, session, "payment_intent")
+    assert (whole.amount_total, whole.currency) == (1000, "usd")
+    assert whole.presentment_details.to_dict() == presented
+    assert whole.payment_intent.presentment_details.to_dict() == presented
+    assert charge_of(shop, session)["presentment_details"] == presented
+
+
+def test_a_currency_that_is_not_offered_is_not_paid_in(shop: Shop) -> None:
+    session = shop.session(amount=1000)
+
+    shop.submit(session, billingCountry="AT", presentmentCurrency="eur")
+
+    assert "presentment_details" not in shop.sandbox.object(session.id)
+
+
+@pytest.mark.parametrize(
+    ("locale", "header", "language", "button"),
+    [
+        ("de", "", "de", "Zahlen"),
+        ("fr", "", "fr", "Payer"),
+        ("auto", "es-ES,es;q=0.9", "es", "Pagar"),
+        ("auto", "", "en", "Pay $10.00"),
+        ("ja", "", "en", "Pay $10.00"),
+    ],
+)
+def test_the_page_speaks_the_sessions_language(
+    shop: Shop, locale: Any, header: str, language: str, button: str
+) -> None:
+    session = shop.session(amount=1000, locale=locale)
+
+    shown = requests.get(str(session.url), headers={"Accept-Language": header}, timeout=5).text
+
+    assert f'<html lang="{language}">' in shown
+    assert button in shown
