@@ -13,8 +13,14 @@ from sandbox.tests.shop import Shop
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker that the repository's settings have too."""
-    config.addinivalue_line("markers", "http: talks over loopback TCP")
+    """Register the markers, for tests that run outside the repository."""
+    for marker in (
+        "http: talks over loopback TCP",
+        "allow_hosts(hosts): the hosts that pytest-socket allows",
+        "enable_socket: pytest-socket allows all hosts",
+        "timeout(seconds): of pytest-timeout",
+    ):
+        config.addinivalue_line("markers", marker)
 
 
 @pytest.fixture
