@@ -6,6 +6,7 @@ from sandbox.conformance.client import Client
 from sandbox.conformance.flows import (
     catalog,
     checkout,
+    checkout_options,
     customers,
     intents,
     refunds_and_disputes,
@@ -17,6 +18,7 @@ _FLOWS = [
     *catalog.FLOWS,
     *customers.FLOWS,
     *checkout.FLOWS,
+    *checkout_options.FLOWS,
     *intents.FLOWS,
     *refunds_and_disputes.FLOWS,
     *webhooks.FLOWS,
