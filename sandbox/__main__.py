@@ -37,6 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def command() -> None:
+    """The `stripe-sandbox` command."""
+    raise SystemExit(main())
+
+
 async def _serve(options: Options) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -147,4 +152,4 @@ def _startup_error(reason: str) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    command()

@@ -84,9 +84,9 @@ class Client:
         body = urllib.parse.urlencode(form).encode()
         return self._send("POST", path, body, {})[0]
 
-    def visit(self, path: str) -> int:
-        """GET a page. Returns the status."""
-        return self._send("GET", path, None, {})[0]
+    def visit(self, url: str) -> int:
+        """Open a page of the sandbox. Returns the status."""
+        return self._send("GET", url.removeprefix(self._sandbox.url), None, {})[0]
 
     def settle(self) -> None:
         """Let time pass until everything that follows a payment has happened."""

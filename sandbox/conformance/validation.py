@@ -77,7 +77,8 @@ class Schema:
         self._events: dict[str, JsonObject] = schema["events"]
         self._patterns: list[tuple[JsonObject, re.Pattern[str]]] = [
             (route, re.compile(re.escape(route["path"]).replace(r"\{\}", "[^/]+")))
-            for route in self.routes
+            # `/v1/products/search` is not the id of a product: fixed paths come first.
+            for route in sorted(self.routes, key=lambda route: str(route["path"]).count("{}"))
         ]
         self._error = self._error_schema()
 

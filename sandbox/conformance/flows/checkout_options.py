@@ -1,6 +1,9 @@
-"""Flows of Checkout's options: codes, taxes, shipping, collected data, invoices, recovery."""
+"""Flows of Checkout's options: taxes, shipping, collected data, invoices, recovery, currencies."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 from sandbox.conformance.client import Client
 from sandbox.conformance.flows.catalog import PRICE
@@ -12,149 +15,156 @@ _SHIPPING = {
     "shippingName": "Jenny Rosen",
     "shippingCountry": "AT",
     "shippingAddressLine1": "Ring 1",
-    "shippingLocality": "Wien",
     "shippingPostalCode": "1010",
-    "phoneNumber": "+4366012345",
+    "shippingLocality": "Wien",
 }
-_LABEL = {"type": "custom", "custom": "Engraving"}
-_CUSTOM_FIELDS = [
-    {"key": "engraving", "label": _LABEL, "type": "text", "text": {"maximum_length": 9}},
-    {"key": "age", "label": _LABEL, "type": "numeric", "optional": True},
-    {
-        "key": "size",
-        "label": _LABEL,
-        "type": "dropdown",
-        "dropdown": {"options": [{"label": "Small", "value": "s"}], "default_value": "s"},
-    },
-]
 
 
-def codes_and_taxes(client: Client) -> None:
-    """A promotion code and automatic tax, with an invoice."""
-    coupon = client.post("/v1/coupons", percent_off=25, duration="once", max_redemptions=9)
-    client.post(
-        "/v1/promotion_codes", promotion={"type": "coupon", "coupon": coupon["id"]}, code="AUTUMN"
-    )
-    session = create_session(
+def _buy(client: Client, form: dict[str, str], **params: Any) -> JsonObject:
+    session = create_session(client, **params)
+    status = pay(client, session, **form)
+    if status != 303:
+        raise RuntimeError(f"the payment page answered {status} to {sorted(form)}")
+    client.settle()
+    return retrieve_all(client, session)
+
+
+def taxes(client: Client) -> None:
+    """Automatic tax, tax ids and an invoice with both."""
+    paid = _buy(
         client,
-        allow_promotion_codes=True,
+        {"taxId": "ATU12345678", "businessName": "Books Ltd"},
         automatic_tax={"enabled": True},
         tax_id_collection={"enabled": True},
+        billing_address_collection="required",
         invoice_creation={
             "enabled": True,
             "invoice_data": {
-                "custom_fields": [{"name": "Order", "value": "1"}],
-                "rendering_options": {"amount_tax_display": "exclude_tax"},
+                "description": "Thanks",
+                "footer": "Books Ltd",
+                "custom_fields": [{"name": "Order", "value": "17"}],
+                "metadata": {"order": "17"},
             },
         },
     )
-    client.submit(f"/c/pay/{session['id']}", action="apply", promotionCode="AUTUMN")
-    path = f"/v1/checkout/sessions/{session['id']}"
-    client.get(path, expand=["line_items", "total_details.breakdown"])
-    pay(client, session, taxId="ATU12345678", businessName="Books Ltd")
-    client.settle()
-    retrieve_all(client, session)
-    client.get(path, expand=["line_items.data.taxes", "total_details.breakdown", "invoice"])
-    for invoice in client.get("/v1/invoices", limit=3)["data"]:
-        client.get(f"/v1/invoices/{invoice['id']}", expand=["customer"])
-        client.get(f"/v1/invoices/{invoice['id']}/lines")
+    path = f"/v1/invoices/{paid['invoice']}"
+    client.get(path, expand=["customer"])
+    client.get(f"{path}/lines")
+    client.get("/v1/invoices", limit=2)
+    client.get(f"/v1/checkout/sessions/{paid['id']}", expand=["invoice", "line_items.data.taxes"])
 
 
 def shipping(client: Client) -> None:
-    """Shipping options and addresses, phone numbers and names."""
+    """Shipping rates, one of which a customer chooses."""
     amount = {"amount": 500, "currency": "usd"}
-    days = {"unit": "business_day", "value": 3}
-    estimate = {"minimum": days, "maximum": days}
     rate = client.post(
         "/v1/shipping_rates",
-        display_name="Post",
+        display_name="Slow",
         type="fixed_amount",
         fixed_amount=amount,
-        delivery_estimate=estimate,
+        delivery_estimate={"maximum": {"unit": "business_day", "value": 5}},
     )
     client.get(f"/v1/shipping_rates/{rate['id']}")
-    client.get("/v1/shipping_rates", currency="usd")
-    session = create_session(
+    client.get("/v1/shipping_rates", active=True)
+    data = {"display_name": "Fast", "type": "fixed_amount", "fixed_amount": amount}
+    paid = _buy(
         client,
-        automatic_tax={"enabled": True},
+        {**_SHIPPING, "phoneNumber": "+43 660 12345"},
         phone_number_collection={"enabled": True},
-        name_collection={"individual": {"enabled": True, "optional": True}},
         shipping_address_collection={"allowed_countries": ["AT", "DE"]},
-        shipping_options=[
-            {"shipping_rate": rate["id"]},
-            {"shipping_rate_data": {"display_name": "Courier", "fixed_amount": amount}},
-        ],
-        expand=["shipping_options.shipping_rate"],
+        shipping_options=[{"shipping_rate": rate["id"]}, {"shipping_rate_data": data}],
     )
-    pay(client, session, individualName="Jenny Rosen", **_SHIPPING)
-    client.settle()
-    retrieve_all(client, session)
-    client.get(f"/v1/checkout/sessions/{session['id']}", expand=["shipping_cost.shipping_rate"])
+    client.get(f"/v1/checkout/sessions/{paid['id']}", expand=["shipping_cost.shipping_rate"])
     client.post(f"/v1/shipping_rates/{rate['id']}", active=False, metadata={"a": "b"})
 
 
 def collected_data(client: Client) -> None:
-    """Custom fields and texts, consent, quantities, optional items, branding, local currency."""
+    """Custom fields, consent, names and texts."""
+    label = {"type": "custom", "custom": "Label"}
+    options = [{"label": "Small", "value": "s"}, {"label": "Large", "value": "l"}]
+    _buy(
+        client,
+        {
+            "businessName": "Books Ltd",
+            "custom-engraving": "Jo",
+            "custom-size": "l",
+            "promotionsConsent": "on",
+            "termsOfServiceConsentCheckbox": "on",
+        },
+        custom_fields=[
+            {"key": "engraving", "label": label, "type": "text"},
+            {"key": "size", "label": label, "type": "dropdown", "dropdown": {"options": options}},
+            {"key": "age", "label": label, "type": "numeric", "optional": True},
+        ],
+        custom_text={"submit": {"message": "We ship on Mondays."}},
+        consent_collection={"promotions": "auto", "terms_of_service": "required"},
+        name_collection={"business": {"enabled": True}},
+        branding_settings={"display_name": "Books"},
+        submit_type="donate",
+    )
+
+
+def orders_changed_on_the_page(client: Client) -> None:
+    """A promotion code, an optional item and an adjustable quantity."""
+    coupon = client.post("/v1/coupons", percent_off=20, duration="once")
+    client.post(
+        "/v1/promotion_codes", promotion={"type": "coupon", "coupon": coupon["id"]}, code="PAGE"
+    )
     session = create_session(
         client,
-        line_items=[
-            {"price": PRICE, "quantity": 1, "adjustable_quantity": {"enabled": True, "maximum": 9}}
-        ],
-        adaptive_pricing={"enabled": True},
-        branding_settings={"display_name": "Books", "button_color": "#ff0000"},
-        consent_collection={
-            "promotions": "auto",
-            "terms_of_service": "required",
-            "payment_method_reuse_agreement": {"position": "auto"},
-        },
-        custom_fields=_CUSTOM_FIELDS,
-        custom_text={"submit": {"message": "We ship on Mondays."}},
+        allow_promotion_codes=True,
         optional_items=[{"price": PRICE, "quantity": 1}],
-        origin_context="web",
-        wallet_options={"link": {"display": "never"}},
+        line_items=[{"price": PRICE, "quantity": 1, "adjustable_quantity": {"enabled": True}}],
     )
-    pay(
-        client,
-        session,
-        termsOfServiceConsentCheckbox="on",
-        optionalItems="shown",
-        presentmentCurrency="eur",
-        **{"custom-engraving": "Jo", "custom-size": "s", "optional-0": "on"},
-    )
+    path = f"/c/pay/{session['id']}"
+    client.submit(path, action="apply", promotionCode="PAGE")
+    client.submit(path, action="update", optionalItems="shown", **{"optional-0": "on"})
+    retrieve_all(client, session)
+    pay(client, session)
     client.settle()
     retrieve_all(client, session)
 
 
-def customers(client: Client) -> None:
-    """A customer whose data and card are saved, and who pays with that card again."""
-    customer = create_customer(client)
-    options: JsonObject = {
-        "customer": customer,
-        "customer_update": {"address": "auto", "name": "auto", "shipping": "auto"},
-        "saved_payment_method_options": {
-            "allow_redisplay_filters": ["always"],
-            "payment_method_save": "enabled",
-        },
-    }
-    first = create_session(client, **options)
-    pay(client, first, savePaymentMethod="on")
-    client.settle()
-    saved = client.get("/v1/payment_methods", customer=customer)["data"]
-    second = create_session(client, **options)
-    pay(client, second, savedMethod=saved[0]["id"])
-    client.settle()
-    retrieve_all(client, second)
+def customers_data(client: Client) -> None:
+    """A customer's data that the page updates, and a card saved there."""
+    _buy(
+        client,
+        {"savePaymentMethod": "on"},
+        customer=create_customer(client),
+        customer_update={"address": "auto", "name": "auto"},
+        billing_address_collection="required",
+        saved_payment_method_options={"payment_method_save": "enabled"},
+    )
 
 
 def recovery(client: Client) -> None:
-    """An expired session that is opened again by its link."""
+    """An expired session with a link to a copy of it."""
     session = create_session(
         client, after_expiration={"recovery": {"enabled": True, "allow_promotion_codes": True}}
     )
-    client.post(f"/v1/checkout/sessions/{session['id']}/expire")
-    client.visit(f"/c/recover/{session['id']}")
-    client.get("/v1/checkout/sessions", limit=2)
+    expired = client.post(f"/v1/checkout/sessions/{session['id']}/expire")
+    client.visit(expired["after_expiration"]["recovery"]["url"])
+    (renewed,) = client.get("/v1/checkout/sessions", limit=1)["data"]
+    pay(client, renewed)
     client.settle()
+    retrieve_all(client, renewed)
 
 
-FLOWS = [codes_and_taxes, shipping, collected_data, customers, recovery]
+def local_currency(client: Client) -> None:
+    """A payment in the customer's own currency, with manual capture beside it."""
+    paid = _buy(client, {"presentmentCurrency": "eur"}, adaptive_pricing={"enabled": True})
+    client.post("/v1/refunds", payment_intent=paid["payment_intent"]["id"], amount=500)
+    client.settle()
+    retrieve_all(client, paid)
+    _buy(client, {}, payment_intent_data={"capture_method": "manual"})
+
+
+FLOWS: list[Callable[[Client], None]] = [
+    taxes,
+    shipping,
+    collected_data,
+    orders_changed_on_the_page,
+    customers_data,
+    recovery,
+    local_currency,
+]

@@ -116,16 +116,17 @@ def debited(client: Client) -> None:
 
 
 def fraud_warnings(client: Client) -> None:
-    """An early fraud warning."""
+    """An early fraud warning, closed by a refund."""
     create_intent(
         client,
         confirm=True,
-        payment_method="pm_card_createEarlyFraudWarning",
+        payment_method="pm_card_createIssuerFraudRecord",
         return_url=RETURN_URL,
     )
     client.settle()
     for warning in client.get("/v1/radar/early_fraud_warnings")["data"]:
         client.get(f"/v1/radar/early_fraud_warnings/{warning['id']}", expand=["charge"])
+        client.post("/v1/refunds", charge=warning["charge"])
 
 
 FLOWS: list[Callable[[Client], None]] = [
