@@ -25,12 +25,15 @@ from sandbox.conformance.client import Client, Recording, receiving
 from sandbox.conformance.flows import run_all
 from sandbox.conformance.npm import NotInstalledError, install
 from sandbox.conformance.parameter_checks import check_parameters
+from sandbox.conformance.parameters import describe
 from sandbox.conformance.shop import MIN_CHECKS, run_shop
 from sandbox.conformance.triggers import MIN_TRIGGERS, run_triggers
 from sandbox.conformance.validation import Schema
+from sandbox.json_types import JsonObject
 from sandbox.testing import running
 
 _SCHEMA_SCRIPT = Path(__file__).with_name("schema.mjs")
+_PARAMETERS = Path(__file__).parents[1] / "api/parameters.json"
 _TIMEOUT = 120
 
 
@@ -44,13 +47,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except NotInstalledError as reason:
         sys.stderr.write(f"sandbox: conformance is not checked: {reason}\n")
         return 1 if os.environ.get("CI") else 0
-    schema = Schema(json.loads(_schema(folder)))
+    described = json.loads(_schema(folder))
+    schema = Schema(described)
     if schema.version != API_VERSION:
         sys.stderr.write(f"sandbox: {schema.version} is described, {API_VERSION} is emulated\n")
         return 1
     return _report(
         {
             "objects": lambda: _objects(schema),
+            "table": lambda: _table(described),
             "parameters": lambda: _parameters(schema),
             "triggers": lambda: _triggers(folder),
             "shop": lambda: _shop(folder),
@@ -99,6 +104,13 @@ def _objects(schema: Schema) -> Result:
         for each, count in sorted(report.deviations.items(), key=lambda item: str(item[0]))
     ]
     return summary, failures
+
+
+def _table(described: JsonObject) -> Result:
+    current = _PARAMETERS.read_text()
+    differs = describe(described) != current
+    summary = f"{_PARAMETERS.name} describes {len(json.loads(current)['routes'])} routes"
+    return summary, ["it differs from the schema: write it anew (README)"] if differs else []
 
 
 def _parameters(schema: Schema) -> Result:

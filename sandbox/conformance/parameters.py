@@ -91,9 +91,8 @@ def _add_card_data(nodes: list[Json], card: int) -> None:
             nodes.append(types)
 
 
-def main() -> None:
-    """Convert the schema named on the command line."""
-    schema = json.loads(Path(sys.argv[1]).read_text())
+def describe(schema: Json) -> str:
+    """The content of `parameters.json` for a schema."""
     nodes = Nodes(schema["defs"])
     routes = {
         f"{route['method']} {route['path']}": (
@@ -104,10 +103,14 @@ def main() -> None:
     }
     methods = nodes.all[routes["POST /v1/payment_methods"] or 0]
     _add_card_data(nodes.all, methods["fields"]["card"])
-    made = {"version": schema["version"], "routes": routes, "nodes": nodes.all}
-    lines = [json.dumps(node, separators=(",", ":")) for node in made.pop("nodes")]
-    head = json.dumps(made, indent=0)[:-2]
-    sys.stdout.write(f'{head},\n"nodes": [\n' + ",\n".join(lines) + "\n]\n}\n")
+    head = json.dumps({"version": schema["version"], "routes": routes}, indent=0)[:-2]
+    lines = [json.dumps(node, separators=(",", ":")) for node in nodes.all]
+    return f'{head},\n"nodes": [\n' + ",\n".join(lines) + "\n]\n}\n"
+
+
+def main() -> None:
+    """Describe the schema named on the command line."""
+    sys.stdout.write(describe(json.loads(Path(sys.argv[1]).read_text())))
 
 
 if __name__ == "__main__":

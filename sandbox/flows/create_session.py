@@ -67,10 +67,11 @@ def build_session(
     private: JsonObject = {
         "line_items": items,
         "payment_intent_data": _intent_data(params),
-        "allow_redisplay": params.child("payment_method_data").text("allow_redisplay"),
-        "customer_update": updates,
     }
+    if redisplay := params.child("payment_method_data").text("allow_redisplay"):
+        private["allow_redisplay"] = redisplay
     if customer is not None:
+        private["customer_update"] = updates
         check_customer_data(session, customer, updates)
         private["tax_location"] = (customer["shipping"] or {}).get("address") or customer["address"]
     if session["shipping_options"]:
