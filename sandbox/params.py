@@ -234,8 +234,10 @@ class Params:
 
     def _get(self, key: str) -> object:
         """A value as sent. It counts as read, with everything in it."""
-        self._read.add(self.name_of(key))
-        return self._values.get(key)
+        value = self._values.get(key)
+        if value is not None:
+            self._read.add(self.name_of(key))
+        return value
 
     def _check_metadata(self, param: str, name: str, value: object) -> None:
         if not isinstance(value, str):

@@ -60,7 +60,7 @@ def build_session(
         shipping_options=shipping_options(account, params, currency),
         **_method_fields(params, currency),
         **_customer_fields(params, customer),
-        **page_options(account, params),
+        **page_options(params),
     )
     if offered := optional_items(account, params, currency):
         session["optional_items"] = offered

@@ -5,7 +5,8 @@ Stripe docs: https://docs.stripe.com/payments/checkout/customization
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from sandbox.account import Account
 from sandbox.errors import exclusive, invalid, not_supported, parameter_missing
@@ -30,39 +31,13 @@ _BRANDING: JsonObject = {
 }
 
 
-def page_options(account: Account, params: Params) -> JsonObject:
-    """The session's fields for its page: promotion codes, collected data, texts, recovery."""
+def page_options(params: Params) -> JsonObject:
+    """The session's fields for its page that were sent; the others keep their defaults."""
     if params.boolean("allow_promotion_codes") and params.has("discounts"):
         raise exclusive("allow_promotion_codes", "discounts")
-    options: JsonObject = {
-        "adaptive_pricing": {"enabled": params.child("adaptive_pricing").boolean("enabled")},
-        "allow_promotion_codes": (
-            params.boolean("allow_promotion_codes") if params.has("allow_promotion_codes") else None
-        ),
-        "after_expiration": _after_expiration(params),
-        "automatic_tax": _automatic_tax(params),
-        "consent_collection": _consent_collection(params),
-        "custom_fields": _custom_fields(params),
-        "custom_text": _custom_text(params.child("custom_text")),
-        "invoice_creation": _invoice_creation(params.child("invoice_creation")),
-        "phone_number_collection": {
-            "enabled": params.child("phone_number_collection").boolean("enabled")
-        },
-        "saved_payment_method_options": _saved_methods(params),
-        "shipping_address_collection": _shipping_address(params),
-        **params.each_text(("locale", "submit_type", "billing_address_collection")),
-        **params.each_text(("integration_identifier", "origin_context")),
-    }
-    if params.has("name_collection"):
-        options["name_collection"] = _name_collection(params.child("name_collection"))
-    if params.has("tax_id_collection"):
-        options["tax_id_collection"] = _tax_id_collection(params)
-    if params.has("branding_settings"):
-        options["branding_settings"] = _branding(params.child("branding_settings"))
-    if params.is_object("wallet_options"):
-        display = params.child("wallet_options").child("link").text("display") or "auto"
-        options["wallet_options"] = {"link": {"display": display}}
-    return options
+    options = {name: read(params) for name, read in _OPTIONS.items() if params.has(name)}
+    options["saved_payment_method_options"] = _saved_methods(params)
+    return {**options, **params.each_text(_TEXT_OPTIONS)}
 
 
 def customer_updates(params: Params) -> JsonObject:
@@ -331,3 +306,36 @@ def _image(asked: Params) -> JsonObject:
 
 def _too_long(param: str, most: int) -> Exception:
     return invalid(f"Invalid string: must be at most {most} characters", param=param)
+
+
+def _enabled(name: str) -> Callable[[Params], JsonObject]:
+    return lambda params: {"enabled": params.child(name).boolean("enabled")}
+
+
+def _wallet_options(params: Params) -> JsonObject | None:
+    if not params.is_object("wallet_options"):
+        return None
+    display = params.child("wallet_options").child("link").text("display") or "auto"
+    return {"link": {"display": display}}
+
+
+_TEXT_OPTIONS = (
+    "billing_address_collection", "integration_identifier", "locale", "origin_context",
+    "submit_type",
+)  # fmt: skip
+_OPTIONS: dict[str, Callable[[Params], Any]] = {
+    "adaptive_pricing": _enabled("adaptive_pricing"),
+    "after_expiration": _after_expiration,
+    "allow_promotion_codes": lambda params: params.boolean("allow_promotion_codes"),
+    "automatic_tax": _automatic_tax,
+    "branding_settings": lambda params: _branding(params.child("branding_settings")),
+    "consent_collection": _consent_collection,
+    "custom_fields": _custom_fields,
+    "custom_text": lambda params: _custom_text(params.child("custom_text")),
+    "invoice_creation": lambda params: _invoice_creation(params.child("invoice_creation")),
+    "name_collection": lambda params: _name_collection(params.child("name_collection")),
+    "phone_number_collection": _enabled("phone_number_collection"),
+    "shipping_address_collection": _shipping_address,
+    "tax_id_collection": _tax_id_collection,
+    "wallet_options": _wallet_options,
+}
