@@ -10,7 +10,7 @@ E2E := $(call stamp,e2e)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install run demo test soak revocations bench-webhook bench-keys bench-admin bench-replay programs e2e screenshots check fmt lint types migrations deploy-check production-imports lock clean
+.PHONY: help install run demo test soak revocations bench-webhook bench-keys bench-admin bench-replay conformance programs e2e screenshots check fmt lint types migrations deploy-check production-imports lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ screenshots: $(E2E) ## take screenshots of every page of the admin, wide and nar
 	env -u DATABASE_URL $(BIN)/pytest e2e/test_support_pages.py -p no:randomly
 	@echo "They are in .run/screenshots."
 
+conformance: install ## compare the local Stripe with Stripe's own description (needs Node 20)
+	@$(BIN)/python -m sandbox.conformance
+
 bench-admin: install ## time the admin at 1,000,000 orders (takes minutes)
 	$(BIN)/python -m benchmarks.admin
 
@@ -68,7 +71,7 @@ bench-replay: install ## show that replaying 1,000,000 events takes no more memo
 programs: install ## install nginx and redis-server, which some tests run (needs apt and root)
 	@$(BIN)/python -m devtools.debian
 
-check: install programs lint types migrations deploy-check production-imports test ## every check of CI but the browser tests
+check: install programs lint types migrations deploy-check production-imports conformance test ## every check of CI but the browser tests
 
 fmt: install ## format the code and apply the linter's fixes
 	$(BIN)/ruff check --fix-only --quiet .

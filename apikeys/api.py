@@ -9,7 +9,7 @@ from typing import Any
 
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
-from drf_spectacular.utils import extend_schema, extend_schema_serializer
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_serializer
 from rest_framework import serializers, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.exceptions import APIException, NotFound, PermissionDenied
@@ -24,6 +24,14 @@ from apikeys.models import ApiKey, ApiKeyQuerySet, KeyState
 from apikeys.validators import MAX_NAME_LENGTH, validate_name
 
 SECRET_ACTIONS = ("create", "reveal", "rotate")
+
+
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    location=OpenApiParameter.HEADER,
+    description="A repeat with the same key and body within a minute is answered with the same "
+    "secret. 1 to 255 visible ASCII characters.",
+)
 
 
 class Conflict(APIException):
@@ -132,7 +140,11 @@ class ApiKeyViewSet(viewsets.GenericViewSet[ApiKey]):
         keys = self.get_queryset().order_by("-id")
         return Response({"keys": ApiKeySerializer(keys, many=True).data})
 
-    @extend_schema(request=NewKeySerializer, responses={201: RevealedKeySerializer})
+    @extend_schema(
+        request=NewKeySerializer,
+        responses={201: RevealedKeySerializer},
+        parameters=[IDEMPOTENCY_KEY],
+    )
     @sensitive_variables("secret")
     def create(self, request: Request) -> Response:
         """Create a key and return it, the only time it is shown."""
@@ -143,6 +155,7 @@ class ApiKeyViewSet(viewsets.GenericViewSet[ApiKey]):
                 user_id=request.user.pk or 0,
                 name=body.validated_data["name"],
                 expires_at=body.validated_data.get("expiresAt"),
+                token=_token(request),
             )
         return _with_secret(key, secret, status.HTTP_201_CREATED)
 
@@ -164,16 +177,24 @@ class ApiKeyViewSet(viewsets.GenericViewSet[ApiKey]):
             services.delete(user_id=request.user.pk, key_id=int(pk), requested_at=self.requested_at)
         return Response({"success": True})
 
-    @extend_schema(request=None, responses={200: RevealedKeySerializer})
+    @extend_schema(
+        request=None, responses={200: RevealedKeySerializer}, parameters=[IDEMPOTENCY_KEY]
+    )
     @action(detail=True, methods=["post"])
     @sensitive_variables("secret")
     def reveal(self, request: Request, pk: str) -> Response:
         """Return the key, the only time it is shown."""
         with _service_errors():
-            key, secret = services.reveal(user_id=request.user.pk, key_id=int(pk))
+            key, secret = services.reveal(
+                user_id=request.user.pk, key_id=int(pk), token=_token(request)
+            )
         return _with_secret(key, secret, status.HTTP_200_OK)
 
-    @extend_schema(request=RotationSerializer, responses={201: RevealedKeySerializer})
+    @extend_schema(
+        request=RotationSerializer,
+        responses={201: RevealedKeySerializer},
+        parameters=[IDEMPOTENCY_KEY],
+    )
     @action(detail=True, methods=["post"])
     @sensitive_variables("secret")
     def rotate(self, request: Request, pk: str) -> Response:
@@ -182,8 +203,16 @@ class ApiKeyViewSet(viewsets.GenericViewSet[ApiKey]):
         body.is_valid(raise_exception=True)
         grace = timedelta(seconds=body.validated_data["graceSeconds"])
         with _service_errors():
-            key, secret = services.rotate(user_id=request.user.pk, key_id=int(pk), grace=grace)
+            key, secret = services.rotate(
+                user_id=request.user.pk, key_id=int(pk), grace=grace, token=_token(request)
+            )
         return _with_secret(key, secret, status.HTTP_201_CREATED)
+
+
+def _token(request: Request) -> str | None:
+    """The request's `Idempotency-Key`, whose form payflow.http.middleware has checked."""
+    token: str | None = request.headers.get("Idempotency-Key")
+    return token
 
 
 @contextmanager

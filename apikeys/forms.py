@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, time, timedelta
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.http import HttpRequest
 from django.utils import timezone
 
 from apikeys.validators import MAX_NAME_LENGTH, validate_name
@@ -16,6 +18,15 @@ GRACE_PERIODS = (
     ("86400", "in a day"),
     ("604800", "in a week"),
 )
+
+
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{20,100}", re.ASCII)
+
+
+def form_token(request: HttpRequest) -> str | None:
+    """The one-time token of the form that was sent (`{% form_token %}`); None without one."""
+    token = request.POST.get("form_token", "")
+    return token if _TOKEN.fullmatch(token) else None
 
 
 class NameForm(forms.Form):

@@ -1,7 +1,9 @@
 """Create and change grants and API keys. No other module writes them.
 
 Each function locks the rows that it changes, in the order user, grant, key. No usable key is
-stored: `create`, `reveal` and `rotate` return the secret once to their caller.
+stored: `create`, `reveal` and `rotate` return the secret once to their caller. With a `token` (an
+Idempotency-Key, or the token of a form) the secret is not random but computed from the request, so
+that a repeat whose first answer was lost is answered too. Tokens are neither stored nor logged.
 
 Payments change a grant only (`update_grant`); owner and staff change a key only, and staff may
 stop a grant (`stop_grant`). So neither has to undo what the other did.
@@ -12,6 +14,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from functools import partial
 
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.utils import timezone
@@ -29,6 +32,8 @@ DEFAULT_GRACE = timedelta(days=1)
 # Longest time from a request's arrival to its change of the row. A larger difference is a wrong
 # clock, which must not prevent an owner from deleting a key.
 MAX_REQUEST_AGE = timedelta(seconds=10)
+# A repeat of a request with the same token is answered with the same secret for so long.
+REPEATABLE_FOR = timedelta(minutes=1)
 REVOKED_BY_OWNER = "Deleted by its owner."
 
 
@@ -49,6 +54,20 @@ class KeyNotFound(ApiKeyError):
 class AlreadyRevealed(ApiKeyError):
     code = "already_revealed"
     detail = "This key was shown before. It cannot be shown again."
+
+
+class AlreadyCreated(ApiKeyError):
+    """A repeat of a request whose key was shown, too late or after that key has ended."""
+
+    code = "already_created"
+    detail = "This request has created a key, which was shown. It cannot be shown again."
+
+
+class DifferentRequest(ApiKeyError):
+    """The token was used before, for a request with another body."""
+
+    code = "idempotency_key_reused"
+    detail = "This Idempotency-Key or form was used before, with other values."
 
 
 class RevealedConcurrently(ApiKeyError):
@@ -147,19 +166,29 @@ def resume_grant(grant_id: int) -> bool:
 
 
 @transaction.atomic
-def create(*, user_id: int, name: str, expires_at: datetime | None) -> tuple[ApiKey, str]:
+def create(
+    *, user_id: int, name: str, expires_at: datetime | None, token: str | None = None
+) -> tuple[ApiKey, str]:
     """Create a key under the user's newest usable grant; return it and its secret.
 
-    Raises NotEntitled, NoUsableGrant, TooManyKeys. The user's row is locked first, so that
-    concurrent calls can't exceed the limit.
+    A repeat with the same token within REPEATABLE_FOR returns the same. Raises NotEntitled,
+    NoUsableGrant, TooManyKeys, AlreadyCreated, DifferentRequest. The user's row is locked first,
+    so that concurrent calls can't exceed the limit.
     """
     get_user_model()._default_manager.select_for_update(no_key=True).get(pk=user_id)
+    secret = _secret(user_id, "create", None, token)
+    created = _shown_key(user_id, secret) if token else None
+    if created is not None:
+        if (created.name, created.expires_at) != (name, expires_at):
+            raise DifferentRequest
+        if not _is_repeatable(created):
+            raise AlreadyCreated
+        return created, secret
     grant = _newest_usable_grant(user_id)
     now = timezone.now()
     live = ApiKey.objects.owned_by(user_id).live(now)
     if live.filter(rotated_at=None).count() >= MAX_LIVE_KEYS:
         raise TooManyKeys
-    secret = tokens.generate()
     key = ApiKey.objects.create(
         user_id=grant.user_id,
         grant=grant,
@@ -172,19 +201,22 @@ def create(*, user_id: int, name: str, expires_at: datetime | None) -> tuple[Api
 
 
 @transaction.atomic
-def reveal(*, user_id: int | None, key_id: int) -> tuple[ApiKey, str]:
+def reveal(*, user_id: int | None, key_id: int, token: str | None = None) -> tuple[ApiKey, str]:
     """Generate the key's secret; return the key and the secret, once.
 
-    Raises KeyNotFound, AlreadyRevealed, AlreadyRotated, NotUsable.
+    A repeat with the same token within REPEATABLE_FOR returns the same. Raises KeyNotFound,
+    AlreadyRevealed, AlreadyRotated, NotUsable.
     """
     key = _locked_with_grant(user_id, key_id)
+    secret = _secret(key.user_id, "reveal", key.pk, token)
     if key.is_revealed:
+        if key.key_hash == tokens.digest(secret) and _is_repeatable(key):
+            return key, secret
         raise AlreadyRevealed
     if key.rotated_at is not None:
         raise AlreadyRotated
     if not key.may_authenticate():
         raise NotUsable
-    secret = tokens.generate()
     for name, value in tokens.stored_columns(secret).items():
         setattr(key, name, value)
     key.revealed_at = timezone.now()
@@ -194,22 +226,34 @@ def reveal(*, user_id: int | None, key_id: int) -> tuple[ApiKey, str]:
 
 @transaction.atomic
 def rotate(
-    *, user_id: int | None, key_id: int, grace: timedelta = DEFAULT_GRACE
+    *,
+    user_id: int | None,
+    key_id: int,
+    grace: timedelta = DEFAULT_GRACE,
+    token: str | None = None,
 ) -> tuple[ApiKey, str]:
     """Create a successor with the same name, grant and expiry; return it and its secret.
 
-    The old key works until `grace` is over or until it expires, if that is sooner. Raises
-    KeyNotFound, AlreadyRotated, NotUsable, TooManyKeys.
+    The old key works until `grace` is over or until it expires, if that is sooner. A repeat with
+    the same token within REPEATABLE_FOR returns the same. Raises KeyNotFound, AlreadyRotated,
+    NotUsable, TooManyKeys, DifferentRequest.
     """
     old = _locked_with_grant(user_id, key_id)
+    secret = _secret(old.user_id, "rotate", old.pk, token)
+    successor = _shown_key(old.user_id, secret) if token else None
+    if successor is not None and old.rotated_at is not None:
+        if old.expires_at != _end_of_grace(successor.expires_at, old.rotated_at, grace):
+            raise DifferentRequest
+        if not _is_repeatable(successor):
+            raise AlreadyRotated
+        return successor, secret
     now = timezone.now()
     _check_rotatable(old, now)
     inherited = old.expires_at
     old.rotated_at = now
-    old.expires_at = min(inherited or now + grace, now + grace)
+    old.expires_at = _end_of_grace(inherited, now, grace)
     old.save(update_fields=["rotated_at", "expires_at", "updated_at"])
     _invalidate(old.key_hash)
-    secret = tokens.generate()
     successor = ApiKey.objects.create(
         user_id=old.user_id,
         grant=old.grant,
@@ -276,6 +320,35 @@ def restore(key_id: int) -> bool:
         return False
     _set_suspended(key, None)
     return True
+
+
+def _secret(user_id: int, action: str, key_id: int | None, token: str | None) -> str:
+    """A random secret, or with a token the one that a repeat of the request computes again."""
+    if token is None:
+        return tokens.generate()
+    return tokens.derive(
+        secret_key=settings.SECRET_KEY, user_id=user_id, action=action, key_id=key_id, token=token
+    )
+
+
+def _shown_key(user_id: int, secret: str) -> ApiKey | None:
+    """The user's key with this secret."""
+    own = ApiKey.objects.owned_by(user_id).select_related("grant")
+    return own.filter(key_hash=tokens.digest(secret)).first()
+
+
+def _is_repeatable(key: ApiKey) -> bool:
+    """Whether the key was shown just now and still works."""
+    shown_at = key.revealed_at
+    return (
+        shown_at is not None
+        and timezone.now() - shown_at < REPEATABLE_FOR
+        and key.may_authenticate()
+    )
+
+
+def _end_of_grace(expires_at: datetime | None, rotated_at: datetime, grace: timedelta) -> datetime:
+    return min(expires_at or rotated_at + grace, rotated_at + grace)
 
 
 def _set_stopped(grant: Grant, at: datetime | None, reason: str) -> None:

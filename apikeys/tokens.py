@@ -8,6 +8,8 @@ a lookup use a unique index.
 from __future__ import annotations
 
 import hashlib
+import hmac
+import json
 import re
 import secrets
 
@@ -19,6 +21,17 @@ _KEY = re.compile(r"sk_[0-9a-f]{64}", re.ASCII)
 
 def generate() -> str:
     return SCHEME + secrets.token_hex(32)
+
+
+def derive(*, secret_key: str, user_id: int, action: str, key_id: int | None, token: str) -> str:
+    """The key of one request, which a repeat of that request computes again.
+
+    HMAC-SHA256 of what was asked for, under a key that is derived from `secret_key` for this use
+    alone. Whoever knows the token, but not `secret_key`, learns nothing of the key.
+    """
+    derived = hmac.digest(secret_key.encode(), b"payflow: API keys of repeated requests", "sha256")
+    message = json.dumps([user_id, action, key_id, token]).encode()
+    return SCHEME + hmac.new(derived, message, hashlib.sha256).hexdigest()
 
 
 def is_well_formed(text: str) -> bool:

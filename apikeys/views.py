@@ -14,11 +14,11 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
-from django.views.decorators.debug import sensitive_variables
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_POST, require_safe
 
 from apikeys import services
-from apikeys.forms import GRACE_PERIODS, NameForm, NewKeyForm, RotationForm
+from apikeys.forms import GRACE_PERIODS, NameForm, NewKeyForm, RotationForm, form_token
 from apikeys.models import ApiKey
 
 
@@ -32,6 +32,7 @@ def keys(request: HttpRequest) -> HttpResponse:
 @login_required
 @never_cache
 @require_POST
+@sensitive_post_parameters("form_token")
 @sensitive_variables("secret")
 def create(request: HttpRequest) -> HttpResponse:
     form = NewKeyForm(request.POST)
@@ -42,6 +43,7 @@ def create(request: HttpRequest) -> HttpResponse:
             user_id=request.user.pk or 0,
             name=form.cleaned_data["name"],
             expires_at=form.expires_at(),
+            token=form_token(request),
         )
     except services.NotEntitled as error:
         return _page(request, form, error.detail, status=403)
@@ -53,10 +55,13 @@ def create(request: HttpRequest) -> HttpResponse:
 @login_required
 @never_cache
 @require_POST
+@sensitive_post_parameters("form_token")
 @sensitive_variables("secret")
 def reveal(request: HttpRequest, key_id: int) -> HttpResponse:
     try:
-        key, secret = services.reveal(user_id=request.user.pk, key_id=key_id)
+        key, secret = services.reveal(
+            user_id=request.user.pk, key_id=key_id, token=form_token(request)
+        )
     except services.KeyNotFound:
         raise Http404 from None
     except services.AlreadyRevealed:
@@ -69,6 +74,7 @@ def reveal(request: HttpRequest, key_id: int) -> HttpResponse:
 @login_required
 @never_cache
 @require_POST
+@sensitive_post_parameters("form_token")
 @sensitive_variables("secret")
 def rotate(request: HttpRequest, key_id: int) -> HttpResponse:
     form = RotationForm(request.POST)
@@ -76,7 +82,10 @@ def rotate(request: HttpRequest, key_id: int) -> HttpResponse:
         return _page(request, NewKeyForm(), "Choose when the old key stops working.", status=400)
     try:
         key, secret = services.rotate(
-            user_id=request.user.pk, key_id=key_id, grace=form.cleaned_data["grace"]
+            user_id=request.user.pk,
+            key_id=key_id,
+            grace=form.cleaned_data["grace"],
+            token=form_token(request),
         )
     except services.KeyNotFound:
         raise Http404 from None

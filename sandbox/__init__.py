@@ -2,3 +2,5 @@
 
 It imports nothing from the application; the application reaches it through `STRIPE_API_BASE`.
 """
+
+__version__ = "1.0.0"

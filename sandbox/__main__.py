@@ -1,10 +1,11 @@
-"""Command line: `python -m sandbox` parses options, serves until SIGINT or SIGTERM."""
+"""Command line, `stripe-sandbox` or `python -m sandbox`: serves until SIGINT or SIGTERM."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import os
+import re
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -12,9 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from sandbox import __version__
 from sandbox.database import StateFileError
+from sandbox.fixtures import FixtureError
 from sandbox.options import Options, prices_from, signing_secret_from
 from sandbox.server import Sandbox
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments, os.environ)
     try:
         asyncio.run(_serve(options))
-    except StateFileError as error:
+    except (StateFileError, FixtureError) as error:
         return _startup_error(str(error))
     except OSError as error:
         where = options.socket if options.socket and error.filename else f"port {options.port}"
@@ -30,6 +35,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         pass
     return 0
+
+
+def command() -> None:
+    """The `stripe-sandbox` command."""
+    raise SystemExit(main())
 
 
 async def _serve(options: Options) -> None:
@@ -48,7 +58,8 @@ async def _serve(options: Options) -> None:
 
 def _print_startup(sandbox: Sandbox) -> None:
     options = sandbox.account.options
-    _print(f"sandbox: {sandbox.account.base_url} (loopback only, test keys only)")
+    reach = "loopback only" if options.listen in _LOOPBACK else f"listening on {options.listen}"
+    _print(f"sandbox: {sandbox.account.base_url} ({reach}, test keys only)")
     if options.socket is not None:
         _print(f"sandbox: also on the Unix socket {options.socket}")
     if options.webhook is not None:
@@ -64,15 +75,34 @@ def _print(line: str) -> None:
 
 def _options(arguments: Sequence[str] | None, environment: Mapping[str, str]) -> Options:
     parser = argparse.ArgumentParser(
-        prog="python -m sandbox",
+        prog=_program_name(),
         description="A local Stripe: Checkout, test cards and signed webhooks, offline.",
-        epilog="Listens on 127.0.0.1 only. Accepts only test keys (sk_test_… or rk_test_…).",
+        epilog="Accepts only test keys (sk_test_… or rk_test_…).",
     )
     parser.add_argument("--port", type=_port, default=12111, help="0 picks a free port")
     parser.add_argument("--webhook", type=_url, help="URL that receives every event, signed")
     parser.add_argument("--state", type=Path, help="SQLite file that keeps the state between runs")
     parser.add_argument("--socket", type=Path, help="Unix socket to listen on in addition")
+    parser.add_argument("--fixtures", type=Path, help="file of objects to create at the start")
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        type=_host,
+        metavar="NAME",
+        help="name by which another container may reach it; may be repeated",
+    )
+    parser.add_argument(
+        "--listen",
+        default=_LOOPBACK[0],
+        metavar="ADDRESS",
+        help="address to listen on; another than loopback needs --allow-host",
+    )
+    parser.add_argument("--public-url", type=_url, help="base of the URLs in objects and pages")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     given = parser.parse_args(arguments)
+    if given.listen not in _LOOPBACK and not given.allow_host:
+        parser.error("--listen with another address than loopback needs --allow-host")
     return replace(
         Options(),
         port=given.port,
@@ -81,7 +111,16 @@ def _options(arguments: Sequence[str] | None, environment: Mapping[str, str]) ->
         state=given.state,
         socket=given.socket,
         prices=prices_from(environment),
+        listen=given.listen,
+        allowed_hosts=frozenset(given.allow_host),
+        public_url=given.public_url and given.public_url.rstrip("/"),
+        fixtures=given.fixtures,
     )
+
+
+def _program_name() -> str:
+    name = Path(sys.argv[0]).name
+    return name if name == "stripe-sandbox" else "python -m sandbox"
 
 
 def _port(text: str) -> int:
@@ -89,6 +128,12 @@ def _port(text: str) -> int:
     if not 0 <= number <= 65535:
         raise argparse.ArgumentTypeError("must be a number from 0 to 65535")
     return number
+
+
+def _host(text: str) -> str:
+    if not re.fullmatch(r"[\w.-]+", text, re.ASCII):
+        raise argparse.ArgumentTypeError("must be the name of a host, without a port")
+    return text.lower()
 
 
 def _url(text: str) -> str:
@@ -107,4 +152,4 @@ def _startup_error(reason: str) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    command()

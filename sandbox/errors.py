@@ -67,19 +67,51 @@ def parameter_missing(param: str) -> ApiError:
     return invalid(f"Missing required param: {param}.", param=param, code="parameter_missing")
 
 
-def parameter_unknown(param: str) -> ApiError:
-    """The route does not have this parameter."""
-    return invalid(f"Received unknown parameter: {param}", param=param, code="parameter_unknown")
+def parameter_unknown(*params: str) -> ApiError:
+    """The route does not have these parameters."""
+    plural = "s" if len(params) > 1 else ""
+    return invalid(
+        f"Received unknown parameter{plural}: {', '.join(params)}",
+        param=params[0],
+        code="parameter_unknown",
+    )
+
+
+def parameter_invalid_empty(param: str) -> ApiError:
+    """An empty string, which unsets a parameter, for one that cannot be unset."""
+    return invalid(
+        f"You passed an empty string for '{param}'. We assume empty values are an attempt to unset "
+        f"a parameter; however '{param}' cannot be unset. You should remove '{param}' from your "
+        "request or supply a non-empty value.",
+        param=param,
+        code="parameter_invalid_empty",
+    )
+
+
+def exclusive(*params: str) -> ApiError:
+    """Parameters that cannot be sent together."""
+    return invalid(
+        f"You may only specify one of these parameters: {', '.join(params)}.", param=params[0]
+    )
 
 
 def not_supported(what: str, *, param: str | None = None) -> ApiError:
     """Stripe supports it, the sandbox does not."""
-    return invalid(f"The payflow sandbox does not support {what}.", param=param)
+    return invalid(f"Stripe has {what}, which this sandbox does not cover.", param=param)
+
+
+def parameter_not_supported(param: str) -> ApiError:
+    """Stripe documents the parameter, the sandbox does not use it."""
+    return not_supported(f"the parameter {param}", param=param)
+
+
+# As Stripe writes them; other kinds are written in plain words.
+_NAMES = {"payment_intent": "payment_intent", "payment_method": "PaymentMethod"}
 
 
 def resource_missing(kind: str, identifier: str, *, param: str = "id") -> ApiError:
     """No such object: 404 if the id is in the path, 400 if it is in a parameter."""
-    name = kind if kind == "checkout.session" else kind.replace("_", " ")
+    name = _NAMES.get(kind, kind.replace("_", " "))
     return ApiError(
         404 if param in {"id", "intent", "session"} else 400,
         f"No such {name}: '{identifier}'",

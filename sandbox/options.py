@@ -18,6 +18,14 @@ class Options:
     webhook_secret: str | None = None
     state: Path | None = None
     socket: Path | None = None
+    listen: str = "127.0.0.1"
+    """Address to listen on; another than loopback needs `allowed_hosts`."""
+    allowed_hosts: frozenset[str] = frozenset()
+    """Names by which requests may reach it, beside those of this machine."""
+    public_url: str | None = None
+    """Base of the URLs in objects and pages; by default 127.0.0.1 and the port."""
+    fixtures: Path | None = None
+    """File of objects to create at the start."""
     prices: Mapping[str, str] = field(default_factory=dict)
     """Price id to tier name, in addition to the built-in price."""
     retry_delays: tuple[float, ...] = (2.0, 4.0, 8.0, 30.0, 120.0, 600.0, 3600.0)

@@ -29,8 +29,13 @@ class Query:
         self.values.extend(values)
 
     def where_equal(self, name: str, value: str) -> None:
-        """Select objects whose top-level field has this value."""
+        """Select objects whose field has this value; a dot separates nested names."""
         self.where(f"json_extract(body, '$.{name}') = ?", value)
+
+    def where_in(self, name: str, values: Sequence[str]) -> None:
+        """Select objects whose field has one of these values."""
+        marks = ", ".join("?" * len(values))
+        self.where(f"json_extract(body, '$.{name}') IN ({marks})", *values)
 
 
 class Store:
@@ -40,10 +45,13 @@ class Store:
         self._connection = connection
 
     def add(self, obj: JsonObject, private: JsonObject | None = None) -> JsonObject:
-        """Insert an object and its private data, which the API never shows."""
+        """Insert an object and its private data, which the API never shows.
+
+        A few of Stripe's objects do not show when they were created.
+        """
         self._connection.execute(
             "INSERT INTO objects (id, kind, created, body) VALUES (?, ?, ?, ?)",
-            (obj["id"], obj["object"], obj["created"], _dump(obj)),
+            (obj["id"], obj["object"], obj.get("created", 0), _dump(obj)),
         )
         if private is not None:
             self.set_private(obj["id"], private)

@@ -17,10 +17,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar, Unpack
 
+from sandbox.faults import Fault, fault_from
 from sandbox.flows import customer_actions, disputes, refunds
+from sandbox.flows.collected import Collected
 from sandbox.flows.customer_actions import PaymentMethodData, PaymentResult
 from sandbox.json_types import JsonObject
 from sandbox.options import Options
+from sandbox.request_log import LoggedRequest
 from sandbox.server import Sandbox
 from sandbox.webhooks.delivery import resend
 from sandbox.webhooks.endpoints import CONFIGURED_ENDPOINT, roll_secret
@@ -31,6 +34,36 @@ T = TypeVar("T")
 
 TEST_SECRET = "whsec_sandbox_test_secret"  # noqa: S105 (protects nothing)
 _TIMEOUT = 30.0
+_ADDRESS = {
+    "line1": "1 Test Street",
+    "city": "Testville",
+    "state": "CA",
+    "postal_code": "94107",
+    "country": "US",
+}
+
+
+def _collected(session: JsonObject, name: str) -> Collected:
+    """Test data for all that a session asks for."""
+    shipping = None
+    if asked := session["shipping_address_collection"]:
+        address = {**_ADDRESS, "country": asked["allowed_countries"][0]}
+        shipping = {"name": name, "address": address}
+    names = session.get("name_collection") or {}
+    return Collected(
+        phone="+15555550100" if session["phone_number_collection"]["enabled"] else None,
+        business_name="Test Business" if "business" in names else None,
+        individual_name=name if "individual" in names else None,
+        shipping=shipping,
+        custom_fields={each["key"]: _custom_value(each) for each in session["custom_fields"]},
+        terms_of_service=bool((session["consent_collection"] or {}).get("terms_of_service")),
+    )
+
+
+def _custom_value(asked: JsonObject) -> str:
+    if asked["type"] == "dropdown":
+        return str(asked["dropdown"]["options"][0]["value"])
+    return "1" * (asked[asked["type"]]["minimum_length"] or 1)
 
 
 class RunningSandbox:
@@ -59,7 +92,14 @@ class RunningSandbox:
         name: str = "Test Customer",
     ) -> PaymentResult:
         """Pay as on the hosted page. Returns when the page would redirect or show an error."""
-        payment = PaymentMethodData("card", {"number": card}, email=email, name=name)
+        payment = PaymentMethodData(
+            "card",
+            {"number": card},
+            email=email,
+            name=name,
+            address=_ADDRESS,
+            collected=_collected(self.object(session_id), name),
+        )
         return self._run(self._pay(session_id, payment))
 
     def pay_by_debit(self, session_id: str, *, succeeds: bool = True) -> PaymentResult:
@@ -120,6 +160,28 @@ class RunningSandbox:
     def set_switches(self, **switches: Any) -> None:
         """Set the fault switches (see Switches); without arguments, reset them."""
         self._change(lambda: self._sandbox.account.set_switches(Switches(**switches)))
+
+    def add_fault(self, **fault: Any) -> Fault:
+        """Make matching API requests fail, late or lost (see Fault)."""
+        return self._call(lambda: self._sandbox.account.faults.add(fault_from(fault)))
+
+    def clear_faults(self) -> None:
+        """Remove all faults."""
+        self._call(self._sandbox.account.faults.remove)
+
+    def requests(
+        self, *, method: str | None = None, path: str | None = None
+    ) -> list[LoggedRequest]:
+        """The API requests received, oldest first; `*` in the path matches any text."""
+        return self._call(lambda: self._sandbox.account.requests.select(method=method, path=path))
+
+    def seed(self, fixtures: JsonObject) -> dict[str, JsonObject]:
+        """Load fixtures, in the format of `stripe fixtures`. Returns what was created, by name."""
+        return self._call(lambda: self._sandbox.seed(fixtures))
+
+    def reset(self) -> None:
+        """Return to the state after the first start."""
+        self._call(self._sandbox.reset)
 
     def set_options(self, **options: Any) -> None:
         """Change options while running; see Options."""
@@ -188,8 +250,11 @@ class RunningSandbox:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(_TIMEOUT)
 
 
-class Times(TypedDict, total=False):
-    """Options that a test may set; see Options."""
+class MoreOptions(TypedDict, total=False):
+    """Further options that a test may set; see Options."""
+
+    fixtures: Path
+    allowed_hosts: frozenset[str]
 
     retry_delays: tuple[float, ...]
     ack_timeout: float
@@ -213,11 +278,11 @@ def running(
     prices: Mapping[str, str] | None = None,
     state: Path | None = None,
     socket: Path | None = None,
-    **times: Unpack[Times],
+    **more: Unpack[MoreOptions],
 ) -> Iterator[RunningSandbox]:
     """Run a sandbox for the duration of the block, with short delays unless given."""
     options = replace(
-        replace(_TEST_OPTIONS, **times),
+        replace(_TEST_OPTIONS, **more),
         port=port,
         webhook=webhook,
         webhook_secret=webhook_secret,

@@ -436,7 +436,8 @@ def test_a_timeout_of_stripe_is_a_500_problem_and_changes_nothing(
 
 
 def test_every_error_of_a_link_has_a_status_code() -> None:
-    failures = [client.StripeFailed, *client.StripeFailed.__subclasses__()]
+    failures: list[type[client.StripeFailed]] = [client.StripeFailed]
+    failures += client.StripeFailed.__subclasses__()
     codes = {failure.code for failure in failures}
     codes |= {error.code for error in checkout.CheckoutError.__subclasses__()}
     assert codes - {checkout.UnknownTier.code} == set(STATUS_CODES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 
 from django.conf import settings
@@ -15,6 +16,8 @@ from payflow.http import problems
 from payflow.http import request_id as request_ids
 
 logger = logging.getLogger(__name__)
+
+_IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -59,6 +62,10 @@ class api_problems:  # noqa: N801 - Django's middleware setting reads like a lis
             )
         if _declared_length(request) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
             return problems.problem(400, "body_too_large", "The body is larger than 1 MiB.")
+        idempotency_key = request.headers.get("Idempotency-Key")
+        if idempotency_key is not None and not _IDEMPOTENCY_KEY.fullmatch(idempotency_key):
+            detail = "An Idempotency-Key is 1 to 255 visible ASCII characters."
+            return problems.problem(400, "idempotency_key_refused", detail)
         return None
 
     def _is_forward_auth(self, request: HttpRequest) -> bool:

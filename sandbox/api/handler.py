@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from sandbox.account import API_VERSION, Account, Cause
+from sandbox.api.documented import check_parameters, is_documented
 from sandbox.api.expansion import expand
 from sandbox.api.idempotency import (
     IdempotencyStore,
@@ -22,21 +23,18 @@ from sandbox.api.idempotency import (
     idempotent_request,
 )
 from sandbox.api.parsers import parse_form
-from sandbox.api.routing import ApiRequest, Router
-from sandbox.errors import ApiError, CardError, invalid
+from sandbox.api.routing import ApiRequest, Route, Router
+from sandbox.errors import ApiError, CardError, invalid, parameter_not_supported
+from sandbox.faults import Fault, default_error
 from sandbox.identifiers import new_id
 from sandbox.json_types import JsonObject
 from sandbox.params import Params
+from sandbox.request_log import LoggedRequest, loggable
 from sandbox.webhooks.cli_sessions import CliSessions
 
 _FORM = "application/x-www-form-urlencoded"
 _TEST_KEY = re.compile(r"(sk|rk)_test_\w+", re.ASCII)
 _VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(\.[a-z]+)?(; [\w=.; ]+)?", re.ASCII)
-_SWITCHED_ERRORS = {
-    401: ("invalid_request_error", "Invalid API Key provided (failed by a sandbox switch)."),
-    403: ("invalid_request_error", "This key may not do that (failed by a sandbox switch)."),
-    429: ("invalid_request_error", "Too many requests (failed by a sandbox switch)."),
-}
 
 log = logging.getLogger("sandbox")
 
@@ -52,6 +50,9 @@ class RequestContext:
     idempotent_request: IdempotentRequest | None = None
     replayed: str | None = None
     """Request id of the original response, if this one is replayed."""
+    params: JsonObject = field(default_factory=dict)
+    fault: Fault | None = None
+    """The fault that applies."""
 
     def headers(self, status: int) -> dict[str, str]:
         """The response headers."""
@@ -79,6 +80,7 @@ class ApiHandler:
     async def handle(self, request: web.Request) -> web.Response:
         """Handle one request. Every failure becomes an error object as Stripe's API returns it."""
         context = RequestContext(request.method, request.path)
+        received = self._account.clock.now()
         try:
             status, body = await self._respond(request, context)
         except ApiError as error:
@@ -86,6 +88,8 @@ class ApiHandler:
         except web.HTTPRequestEntityTooLarge:
             too_large = ApiError(413, "The request body is too large.")
             status, body = 413, too_large.envelope(context.request_id)
+        except _RequestDropped:
+            status, body = 0, {}
         except ConnectionError:
             raise  # the client has disconnected
         except (web.HTTPBadRequest, web.RequestPayloadError):
@@ -94,6 +98,11 @@ class ApiHandler:
         except Exception:
             log.exception("%s %s failed", context.method, context.path)
             status, body = 500, _unknown_error().envelope(context.request_id)
+        if context.fault is not None and context.fault.drop == "answer":
+            status = 0
+        self._account.requests.add(_logged(request, context, received, status, body))
+        if not status:
+            return _close_connection(request)
         if self._cli_sessions.wants_logs:
             await self._cli_sessions.send_log_entry(self._log_entry(context, status, body))
         return web.json_response(
@@ -103,33 +112,65 @@ class ApiHandler:
     async def _respond(
         self, request: web.Request, context: RequestContext
     ) -> tuple[int, JsonObject]:
-        endpoint, identifiers = self._router.find(context.method, context.path)
+        route, identifiers = self._router.find(context.method, context.path)
         key = _api_key(request.headers)
         version = _version(request.headers)
         context.version = version or API_VERSION
         body = await request.read()
         values = _values(request, body)
+        context.params = values
+        await self._apply_fault(context)
         context.idempotent_request = _idempotent_request(request, key, body)
         with self._idempotency.lock(context.idempotent_request):
             if stored := self._idempotency.find_response(context.idempotent_request):
                 context.replayed = stored.request_id
                 return stored.status, stored.body
             await self._inject_faults()
-            params = Params(values)
-            api_request = ApiRequest(self._account, params.without("expand"), version)
-            paths = params.texts("expand")
+            if is_documented(route.name):
+                check_parameters(route.name, values, version=version)
             return self._execute(
-                context, lambda: expand(self._account, endpoint(api_request, *identifiers), paths)
+                context, lambda: self._run(route, identifiers, values, version=version)
             )
+
+    def _run(
+        self, route: Route, identifiers: tuple[str, ...], values: JsonObject, *, version: str
+    ) -> JsonObject:
+        """Run an endpoint. A documented parameter that it did not read is refused by name."""
+        params = Params(values)
+        paths = params.texts("expand")
+        request = ApiRequest(self._account, params.without("expand"), version, paths)
+        body = route.endpoint(request, *identifiers)
+        if is_documented(route.name) and (unread := params.unread()):
+            raise parameter_not_supported(unread[0])
+        return expand(self._account, body, paths)
+
+    async def _apply_fault(self, context: RequestContext) -> None:
+        fault = context.fault = self._account.faults.apply_to(context.method, context.path)
+        if fault is None:
+            return
+        if fault.delay:
+            await asyncio.sleep(fault.delay)
+        if fault.drop == "request":
+            raise _RequestDropped
+        if error := fault.error():
+            raise error
+
+    def call(self, method: str, path: str, values: JsonObject) -> JsonObject:
+        """Run a request of a fixture in the current transaction, like one of Stripe's CLI.
+
+        Raises ApiError.
+        """
+        route, identifiers = self._router.find(method, path)
+        if is_documented(route.name):
+            check_parameters(route.name, values, version="")
+        return self._run(route, identifiers, values, version="")
 
     async def _inject_faults(self) -> None:
         switches = self._account.switches
         if switches.api_delay:
             await asyncio.sleep(switches.api_delay)
         if status := switches.api_error:
-            kind, message = _SWITCHED_ERRORS.get(
-                status, ("api_error", "An error occurred (failed by a sandbox switch).")
-            )
+            kind, message = default_error(status)
             raise ApiError(status, message, kind=kind)
 
     def _execute(
@@ -160,6 +201,42 @@ class ApiHandler:
             "status": status,
             "url": context.path,
         }
+
+
+class _RequestDropped(Exception):
+    """The connection is closed without carrying the request out."""
+
+
+def _close_connection(request: web.Request) -> web.Response:
+    """Close the connection without an answer."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response()
+
+
+def _logged(
+    request: web.Request,
+    context: RequestContext,
+    received: float,
+    status: int,
+    body: JsonObject,
+) -> LoggedRequest:
+    error = body.get("error") or {}
+    key = request.headers.get("Idempotency-Key")
+    return LoggedRequest(
+        id=context.request_id,
+        at=received,
+        method=context.method,
+        path=context.path,
+        params=loggable(context.params),
+        status=status,
+        error=error.get("code") or error.get("type"),
+        idempotency_key=key,
+        replayed=context.replayed is not None,
+        api_version=request.headers.get("Stripe-Version"),
+        user_agent=request.headers.get("User-Agent"),
+        fault=context.fault.id if context.fault else None,
+    )
 
 
 def _api_key(headers: Mapping[str, str]) -> str:

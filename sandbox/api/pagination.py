@@ -5,7 +5,7 @@ Stripe docs: https://docs.stripe.com/api/pagination
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from sandbox.account import Account
 from sandbox.errors import invalid, resource_missing
@@ -13,7 +13,6 @@ from sandbox.json_types import JsonObject
 from sandbox.params import Params
 from sandbox.store import Query
 
-_PAGING = frozenset({"limit", "starting_after", "ending_before", "created"})
 _COMPARISONS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
 
@@ -24,21 +23,20 @@ class Collection:
     kind: str
     url: str
     filters: tuple[str, ...] = ()
-    more: frozenset[str] = field(default_factory=frozenset)
-    """Further parameters: `active`, and those that the route handles itself."""
+    booleans: tuple[str, ...] = ()
 
 
 def list_objects(
     account: Account, collection: Collection, params: Params, query: Query | None = None
 ) -> JsonObject:
     """One page of a collection, newest first."""
-    params.allow_only(_PAGING | set(collection.filters) | collection.more)
     query = query or Query(collection.kind)
     for name in collection.filters:
         if (wanted := params.text(name)) is not None:
             query.where_equal(name, wanted)
-    if (active := _boolean(params, collection)) is not None:
-        query.where("json_extract(body, '$.active') = ?", int(active))
+    for name in collection.booleans:
+        if params.has(name):
+            query.where(f"json_extract(body, '$.{name}') = ?", int(params.boolean(name)))
     _narrow_by_time(query, params)
     limit = page_size(params)
     backwards = _move_to_cursor(account, query, params)
@@ -56,7 +54,6 @@ def envelope(data: list[JsonObject], url: str, *, has_more: bool = False) -> Jso
 
 def list_fixed(items: list[JsonObject], url: str, params: Params) -> JsonObject:
     """One page of a list that is in memory, in its order."""
-    params.allow_only(_PAGING - {"created"})
     after, before = _cursors(params)
     limit = page_size(params)
     if before:
@@ -80,12 +77,6 @@ def page_size(params: Params) -> int:
     return limit
 
 
-def _boolean(params: Params, collection: Collection) -> bool | None:
-    if "active" in collection.more and params.has("active"):
-        return params.boolean("active")
-    return None
-
-
 def _narrow_by_time(query: Query, params: Params) -> None:
     if not params.has("created"):
         return
@@ -93,7 +84,6 @@ def _narrow_by_time(query: Query, params: Params) -> None:
         query.where("created = ?", params.integer("created"))
         return
     bounds = params.child("created")
-    bounds.allow_only(_COMPARISONS)
     for name, operator in _COMPARISONS.items():
         if (timestamp := bounds.integer(name)) is not None:
             query.where(f"created {operator} ?", timestamp)

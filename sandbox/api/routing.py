@@ -19,6 +19,7 @@ class ApiRequest:
     account: Account
     params: Params
     version: str
+    expand: Sequence[str] = ()
 
 
 Endpoint = Callable[..., JsonObject]
@@ -32,6 +33,11 @@ class Route:
     method: str
     path: str
     endpoint: Endpoint
+
+    @property
+    def name(self) -> str:
+        """The route as Stripe's documentation names it: `GET /v1/events/{}`."""
+        return f"{self.method} {self.path}"
 
 
 def get(path: str, endpoint: Endpoint) -> Route:
@@ -55,11 +61,11 @@ class Router:
     def __init__(self, routes: Sequence[Route]) -> None:
         self._routes = [(route, _pattern(route.path)) for route in routes]
 
-    def find(self, method: str, path: str) -> tuple[Endpoint, tuple[str, ...]]:
-        """The function and the path's ids. Raises Stripe's 404 for an unknown route."""
+    def find(self, method: str, path: str) -> tuple[Route, tuple[str, ...]]:
+        """The route and the path's ids. Raises Stripe's 404 for an unknown route."""
         for route, pattern in self._routes:
             if route.method == method and (match := pattern.fullmatch(path)):
-                return route.endpoint, match.groups()
+                return route, match.groups()
         raise ApiError(
             404,
             f"Unrecognized request URL ({method}: {path[:200]}). Please see "

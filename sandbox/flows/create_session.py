@@ -5,129 +5,121 @@ Stripe docs: https://docs.stripe.com/api/checkout/sessions/create
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
-
 from sandbox.account import Account
-from sandbox.errors import invalid, not_supported, parameter_missing, parameter_unknown
+from sandbox.errors import ApiError, exclusive, invalid, not_supported, parameter_missing
 from sandbox.flows.catalog import create_price, create_product
-from sandbox.flows.testcards import DELAYED_METHOD_OF_CURRENCY
+from sandbox.flows.method_types import offered_types, requested_types
+from sandbox.flows.session_discounts import check_restrictions, requested_coupon
+from sandbox.flows.session_options import (
+    adjustable_quantity,
+    check_customer_data,
+    customer_updates,
+    optional_items,
+    page_options,
+)
+from sandbox.flows.session_totals import check_total, compute_totals
+from sandbox.flows.shipping_rates import shipping_options
 from sandbox.json_types import JsonObject
-from sandbox.money import amount_text
 from sandbox.objects.catalog import line_item
-from sandbox.objects.sessions import checkout_session
+from sandbox.objects.customers import shipping
+from sandbox.objects.sessions import checkout_session, known_details, session_method_options
 from sandbox.params import Params
 
-_TYPES_REMOVED_IN = "2026-09-30"
-_MIN_AMOUNT = 50
-_MAX_AMOUNT = 99999999
 _MIN_LIFETIME = 30 * 60
 _MAX_LIFETIME = 24 * 3600
 _TOLERANCE = 60
 _MAX_LINE_ITEMS = 100
+_MAX_REFERENCE = 200
 
-_SUPPORTED = frozenset(
-    {
-        "mode", "line_items", "success_url", "cancel_url", "customer", "customer_email",
-        "client_reference_id", "metadata", "payment_intent_data", "payment_method_types",
-        "allowed_payment_method_types", "excluded_payment_method_types", "discounts",
-        "expires_at", "locale", "submit_type", "ui_mode", "currency",
-        "payment_method_collection", "billing_address_collection", "customer_creation",
-        "allow_promotion_codes", "integration_identifier",
-    }
-)  # fmt: skip
-
-_UNSUPPORTED = frozenset(
-    {
-        "adaptive_pricing", "after_expiration", "automatic_tax", "branding_settings",
-        "consent_collection", "custom_fields", "custom_text", "customer_account",
-        "customer_update", "invoice_creation", "managed_payments", "name_collection",
-        "optional_items", "origin_context", "payment_method_configuration",
-        "payment_method_data", "payment_method_options", "permissions",
-        "phone_number_collection", "redirect_on_completion", "return_url",
-        "saved_payment_method_options", "setup_intent_data", "shipping_address_collection",
-        "shipping_options", "subscription_data", "tax_id_collection", "wallet_options",
-    }
-)  # fmt: skip
-
+_ALLOWED_TYPES = "allowed_payment_method_types"
 _INTENT_TEXTS = (
     "description", "receipt_email", "setup_future_usage", "statement_descriptor",
     "statement_descriptor_suffix", "transfer_group",
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Totals:
-    """Amounts of a session."""
-
-    currency: str
-    subtotal: int
-    discount: int
-
-
 def build_session(
     account: Account, params: Params, *, version: str
 ) -> tuple[JsonObject, JsonObject]:
     """Build a session and its private data. Neither is stored yet."""
-    _refuse_unknown(params, version)
     _refuse_unsupported(params)
     items = _line_items(account, params)
-    total = _total(account, params, items)
+    currency = str(items[0]["currency"])
+    customer = _customer(account, params)
     created = account.clock.timestamp()
+    updates = customer_updates(params)
     session = checkout_session(
-        subtotal=total.subtotal,
-        discount=total.discount,
-        currency=total.currency,
+        currency=currency,
         created=created,
         url_base=account.base_url,
         success_url=_success_url(params),
         cancel_url=params.url("cancel_url"),
         expires_at=_expires_at(params, created),
-        payment_method_types=_method_types(params, total.currency),
-        customer=_customer(account, params),
+        client_reference_id=_reference(params),
         metadata=params.metadata(),
-        **_copied_fields(params),
+        shipping_options=shipping_options(account, params, currency),
+        **_method_fields(params, currency),
+        **_customer_fields(params, customer),
+        **page_options(params),
     )
-    private = {"line_items": items, "payment_intent_data": _intent_data(params)}
+    if offered := optional_items(account, params, currency):
+        session["optional_items"] = offered
+    private: JsonObject = {
+        "line_items": items,
+        "payment_intent_data": _intent_data(params),
+    }
+    if redisplay := params.child("payment_method_data").text("allow_redisplay"):
+        private["allow_redisplay"] = redisplay
+    if customer is not None:
+        private["customer_update"] = updates
+        check_customer_data(session, customer, updates)
+        private["tax_location"] = (customer["shipping"] or {}).get("address") or customer["address"]
+    if session["shipping_options"]:
+        private["shipping_rate"] = session["shipping_options"][0]["shipping_rate"]
+    redeemed = requested_coupon(account, params)
+    if redeemed:
+        private["coupon"] = redeemed[0]
+        private["promotion_code"] = redeemed[1] and redeemed[1]["id"]
+    compute_totals(account, session, private)
+    if redeemed and redeemed[1]:
+        check_restrictions(redeemed[1], session, int(session["amount_subtotal"]))
+    check_total(session)
+    if session["after_expiration"] and session["after_expiration"]["recovery"]:
+        private["params"] = params.all_sent()
     return session, private
-
-
-def _refuse_unknown(params: Params, version: str) -> None:
-    if params.has("payment_method_types") and version >= _TYPES_REMOVED_IN:
-        raise parameter_unknown("payment_method_types")
-    for name in _UNSUPPORTED:
-        if params.has(name):
-            raise not_supported(f"`{name}` on Checkout Sessions", param=name)
-    params.allow_only(_SUPPORTED)
 
 
 def _refuse_unsupported(params: Params) -> None:
     mode = params.required("mode")
-    if mode in {"subscription", "setup"}:
+    if mode != "payment":
         raise not_supported(f"Checkout Sessions in {mode} mode", param="mode")
-    params.one_of("mode", ["payment", "setup", "subscription"], default="payment")
     ui_mode = params.text("ui_mode") or "hosted_page"
-    if ui_mode not in {"hosted_page", "hosted"}:
+    if ui_mode != "hosted_page":
         raise not_supported(f"the {ui_mode} user interface", param="ui_mode")
-    if params.boolean("allow_promotion_codes"):
-        raise not_supported("promotion codes", param="allow_promotion_codes")
 
 
-def _copied_fields(params: Params) -> JsonObject:
-    """Parameters that are copied to the session unchanged."""
+def _reference(params: Params) -> str | None:
     reference = params.text("client_reference_id")
-    if reference is not None and len(reference) > 200:
-        raise invalid("Invalid string: must be at most 200 characters", param="client_reference_id")
-    email = params.text("customer_email")
-    if email is not None and "@" not in email.strip("@"):
+    if reference is not None and len(reference) > _MAX_REFERENCE:
         raise invalid(
-            f"Invalid email address: {email}", param="customer_email", code="email_invalid"
+            f"Invalid string: must be at most {_MAX_REFERENCE} characters",
+            param="client_reference_id",
         )
-    names = ("locale", "submit_type", "billing_address_collection", "integration_identifier")
+    return reference
+
+
+def _customer_fields(params: Params, customer: JsonObject | None) -> JsonObject:
+    """The customer, if given, and the contact details that are known before the payment."""
+    if customer is not None:
+        return {
+            "customer": customer["id"],
+            "customer_creation": None,
+            "customer_details": known_details(customer["email"]),
+        }
+    email = params.email("customer_email")
     return {
-        **params.each_text(names),
-        "client_reference_id": reference,
         "customer_creation": params.text("customer_creation") or "if_required",
+        "customer_details": known_details(email) if email else None,
         "customer_email": email,
     }
 
@@ -139,25 +131,30 @@ def _line_items(account: Account, params: Params) -> list[JsonObject]:
     if len(asked) > _MAX_LINE_ITEMS:
         raise invalid(f"You can have up to {_MAX_LINE_ITEMS} line items.", param="line_items")
     items = [_line_item(account, each) for each in asked]
-    currencies = {item["currency"] for item in items} | {params.text("currency") or "any"}
+    currencies = {item["currency"] for item in items} | {params.currency() or "any"}
     if len(currencies - {"any"}) > 1:
         raise invalid("All line items must have the same currency.", param="line_items")
     return items
 
 
 def _line_item(account: Account, asked: Params) -> JsonObject:
-    asked.allow_only({"price", "price_data", "quantity", "adjustable_quantity"})
-    if asked.child("adjustable_quantity").boolean("enabled"):
-        raise not_supported("adjustable quantities", param=asked.name_of("adjustable_quantity"))
     quantity = asked.positive("quantity")
     if quantity is None:
         raise parameter_missing(asked.name_of("quantity"))
     price = _price(account, asked)
     product = account.store.get("product", price["product"])
-    return line_item(price, description=product["name"], quantity=quantity)
+    return line_item(
+        price,
+        description=product["name"],
+        quantity=quantity,
+        adjustable_quantity=adjustable_quantity(asked, quantity),
+        metadata=asked.metadata(),
+    )
 
 
 def _price(account: Account, asked: Params) -> JsonObject:
+    if asked.has("price") and asked.has("price_data"):
+        raise exclusive(asked.name_of("price"), asked.name_of("price_data"))
     if identifier := asked.text("price"):
         price = account.store.get("price", identifier, param=asked.name_of("price"))
         if not price["active"]:
@@ -166,59 +163,27 @@ def _price(account: Account, asked: Params) -> JsonObject:
                 param=asked.name_of("price"),
             )
         if price["recurring"]:
-            raise invalid(
-                "You specified `payment` mode but passed a recurring price. Either switch to "
-                "`subscription` mode or use only one-time prices.",
-                param=asked.name_of("price"),
-            )
+            raise _recurring_in_payment_mode(asked.name_of("price"))
         return price
-    if asked.mapping("price_data") is None:
+    if not asked.is_object("price_data"):
         raise parameter_missing(asked.name_of("price"))
     data = asked.child("price_data")
+    if data.has("recurring"):
+        raise _recurring_in_payment_mode(data.name_of("recurring"))
     product = data.text("product")
+    if product and data.has("product_data"):
+        raise exclusive(data.name_of("product"), data.name_of("product_data"))
     if product is None:
         product = create_product(account, data.child("product_data"))["id"]
     return create_price(account, data, product, active=False)
 
 
-def _total(account: Account, params: Params, items: list[JsonObject]) -> Totals:
-    currency = str(items[0]["currency"])
-    subtotal = sum(int(item["amount_subtotal"]) for item in items)
-    discount = _discount(account, params, subtotal, currency)
-    due = subtotal - discount
-    if due > _MAX_AMOUNT:
-        raise invalid(
-            "The Checkout Session's total amount due must be no more than "
-            f"{amount_text(_MAX_AMOUNT, currency)}.",
-            code="amount_too_large",
-        )
-    if 0 < due < _MIN_AMOUNT:
-        raise invalid(
-            "The Checkout Session's total amount due must add up to at least "
-            f"{amount_text(_MIN_AMOUNT, currency)} {currency}",
-            code="amount_too_small",
-        )
-    return Totals(currency, subtotal, discount)
-
-
-def _discount(account: Account, params: Params, subtotal: int, currency: str) -> int:
-    discounts = params.children("discounts")
-    if not discounts:
-        return 0
-    if len(discounts) > 1:
-        raise invalid("You may only specify one discount.", param="discounts")
-    asked = discounts[0]
-    identifier = asked.required("coupon")
-    coupon = account.store.get("coupon", identifier, param=asked.name_of("coupon"))
-    if coupon["percent_off"] is not None:
-        off = Decimal(str(coupon["percent_off"]))
-        return min(subtotal, int((subtotal * off / 100).to_integral_value(ROUND_HALF_UP)))
-    if coupon["currency"] != currency:
-        raise invalid(
-            f"The coupon is in {coupon['currency']} and the line items are in {currency}.",
-            param=asked.name_of("coupon"),
-        )
-    return min(subtotal, int(coupon["amount_off"]))
+def _recurring_in_payment_mode(param: str) -> ApiError:
+    return invalid(
+        "You specified `payment` mode but passed a recurring price. Either switch to "
+        "`subscription` mode or use only one-time prices.",
+        param=param,
+    )
 
 
 def _success_url(params: Params) -> str:
@@ -241,41 +206,40 @@ def _expires_at(params: Params, created: int) -> int:
     return asked
 
 
-def _method_types(params: Params, currency: str) -> list[str]:
-    offered = ["card"]
-    if delayed := DELAYED_METHOD_OF_CURRENCY.get(currency):
-        offered.append(delayed)
-    asked = params.texts("payment_method_types") or params.texts("allowed_payment_method_types")
-    excluded = params.texts("excluded_payment_method_types")
-    for name in asked:
-        if name not in {"card", "link", *DELAYED_METHOD_OF_CURRENCY.values()}:
-            raise not_supported(f"payment methods of type {name}", param="payment_method_types")
-        if name not in {"link", *offered}:
-            raise invalid(
-                f"The currency {currency} cannot be paid with {name}.", param="line_items"
-            )
-    return [name for name in asked or offered if name not in excluded]
+def _method_fields(params: Params, currency: str) -> JsonObject:
+    """The payment method types, as requested and as offered, and their options."""
+    types = requested_types(params, currency, default=offered_types(currency))
+    options = session_method_options(types)
+    card = params.child("payment_method_options").child("card")
+    for name in ("request_three_d_secure", "setup_future_usage"):
+        if "card" in options and (value := card.text(name)):
+            options["card"][name] = value
+    fields: JsonObject = {
+        _ALLOWED_TYPES: params.texts(_ALLOWED_TYPES) or None,
+        "payment_method_types": types,
+        "payment_method_options": options,
+    }
+    if excluded := params.texts("excluded_payment_method_types"):
+        fields["excluded_payment_method_types"] = excluded
+    return fields
 
 
-def _customer(account: Account, params: Params) -> str | None:
+def _customer(account: Account, params: Params) -> JsonObject | None:
     identifier = params.text("customer")
     if identifier is None:
         return None
-    if params.text("customer_email"):
-        raise invalid(
-            "You may only specify one of these parameters: customer, customer_email.",
-            param="customer_email",
-        )
-    return str(account.store.get("customer", identifier, param="customer")["id"])
+    for other in ("customer_email", "customer_creation"):
+        if params.text(other):
+            raise exclusive("customer", other)
+    return account.store.get("customer", identifier, param="customer")
 
 
 def _intent_data(params: Params) -> JsonObject:
     asked = params.child("payment_intent_data")
-    asked.allow_only({*_INTENT_TEXTS, "metadata", "shipping", "capture_method"})
-    if (asked.text("capture_method") or "automatic_async") == "manual":
-        raise not_supported("manual capture", param=asked.name_of("capture_method"))
+    asked.email("receipt_email")
     return {
         **asked.each_text(_INTENT_TEXTS),
+        "capture_method": asked.text("capture_method") or "automatic_async",
         "metadata": asked.metadata(),
-        "shipping": asked.mapping("shipping"),
+        "shipping": shipping(asked.mapping("shipping")),
     }

@@ -11,12 +11,14 @@ from sandbox.errors import doc_url
 from sandbox.json_types import JsonObject
 
 _CODES = {
+    "authentication_required": "authentication_required",
     "expired_card": "expired_card",
     "incorrect_cvc": "incorrect_cvc",
     "processing_error": "processing_error",
 }
 
 _SENTENCES = {
+    "authentication_required": "Your card was declined. This transaction requires authentication.",
     "expired_card": "Your card has expired.",
     "incorrect_cvc": "Your card's security code is incorrect.",
     "insufficient_funds": "Your card has insufficient funds.",

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from sandbox.account import Account
-from sandbox.errors import invalid, not_supported, parameter_missing
-from sandbox.flows.catalog import currency_of
+from sandbox.errors import invalid, parameter_missing
 from sandbox.identifiers import random_text
 from sandbox.json_types import JsonObject
 from sandbox.objects import discounts
 from sandbox.params import Params
 from sandbox.store import Query
 from sandbox.webhooks.events import emit
-
-_RESTRICTIONS = frozenset({"first_time_transaction", "minimum_amount", "minimum_amount_currency"})
 
 
 def create_promotion_code(account: Account, params: Params, coupon_id: str) -> JsonObject:
@@ -90,17 +87,10 @@ def _expiry(account: Account, params: Params) -> int | None:
 
 
 def _restrictions(params: Params) -> JsonObject:
-    if params.has("currency_options"):
-        raise not_supported(
-            "minimum amounts in several currencies", param="restrictions[currency_options]"
-        )
-    params.allow_only(_RESTRICTIONS)
     amount = params.positive("minimum_amount")
-    currency = params.text("minimum_amount_currency")
+    currency = params.currency("minimum_amount_currency")
     if amount is not None and currency is None:
         raise parameter_missing("restrictions[minimum_amount_currency]")
-    if currency is not None:
-        currency = currency_of(Params({"currency": currency}, "restrictions"))
     return {
         "first_time_transaction": params.boolean("first_time_transaction"),
         "minimum_amount": amount,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from sandbox.account import Account
 from sandbox.errors import invalid
+from sandbox.flows import fraud_warnings
 from sandbox.json_types import JsonObject
 from sandbox.objects import refunds_and_disputes
 from sandbox.objects.payments import balance_transaction
@@ -34,6 +35,7 @@ def open_dispute(account: Account, charge_id: str, *, reason: str, status: str) 
     if not is_inquiry(opened):
         _move_funds(account, opened, -int(opened["amount"]), fee=_DISPUTE_FEE)
         emit(account, "charge.dispute.funds_withdrawn", opened)
+        fraud_warnings.close(account, charge_id)
     return opened
 
 

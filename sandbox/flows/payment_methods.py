@@ -1,4 +1,4 @@
-"""Creates and validates payment methods: cards, SEPA debit, US bank accounts."""
+"""Creates and validates payment methods: cards, bank debits, the cash balance."""
 
 from __future__ import annotations
 
@@ -28,13 +28,15 @@ _YEARS_AHEAD = 50
 def create_payment_method(
     account: Account, kind: str, details: JsonObject, billing: JsonObject | None = None
 ) -> JsonObject:
-    """Create a payment method from a card, a card token or a bank account. Raises CardError."""
+    """Create a payment method of a type from its details. Raises CardError."""
     if kind == "card":
         shown, number = _read_card(account, details)
     elif kind == "sepa_debit":
         shown, number = _read_sepa_debit(details)
     elif kind == "us_bank_account":
         shown, number = _read_us_bank_account(details)
+    elif kind == "customer_balance":
+        shown, number = {}, ""
     else:
         raise not_supported(f"payment methods of type {kind}", param="type")
     made = payment_method(
@@ -56,6 +58,11 @@ def resolve_payment_method(account: Account, reference: str) -> JsonObject:
 def test_card(account: Account, method: JsonObject) -> Card:
     """The test card of a payment method."""
     return CARDS[account.store.get_private(method["id"])["number"]]
+
+
+def find_test_card(account: Account, method_id: str) -> Card | None:
+    """The test card of a payment method; None for other methods."""
+    return CARDS.get(account.store.get_private(method_id).get("number", ""))
 
 
 def test_bank_account(account: Account, method: JsonObject) -> BankAccount:
@@ -182,8 +189,8 @@ def _read_us_bank_account(details: JsonObject) -> tuple[JsonObject, str]:
             code="account_number_invalid",
         )
     shown: JsonObject = {
-        "account_holder_type": "individual",
-        "account_type": "checking",
+        "account_holder_type": details.get("account_holder_type") or "individual",
+        "account_type": details.get("account_type") or "checking",
         "bank_name": "STRIPE TEST BANK",
         "financial_connections_account": None,
         "fingerprint": _fingerprint(number),

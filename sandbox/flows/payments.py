@@ -10,17 +10,18 @@ from typing import Any
 
 from sandbox.account import Account
 from sandbox.errors import CardError
-from sandbox.flows import disputes
+from sandbox.flows import balance, captures, cash_balance, disputes, fraud_warnings, saved_methods
 from sandbox.flows.declines import (
     Decline,
     approved,
     authentication_error,
     bank_decline,
 )
-from sandbox.flows.payment_methods import test_bank_account, test_card
+from sandbox.flows.payment_methods import find_test_card, test_bank_account, test_card
 from sandbox.flows.testcards import Card
 from sandbox.json_types import JsonObject
 from sandbox.objects import payments as objects
+from sandbox.objects.setup_intents import mandate
 from sandbox.webhooks.events import emit
 
 _CARD_FEE = (0.029, 30)
@@ -32,6 +33,8 @@ class ConfirmationStatus(StrEnum):
     SUCCEEDED = "succeeded"
     PROCESSING = "processing"
     REQUIRES_ACTION = "requires_action"
+    REQUIRES_CAPTURE = "requires_capture"
+    REQUIRES_CONFIRMATION = "requires_confirmation"
 
 
 def create_intent(
@@ -52,23 +55,65 @@ def create_intent(
 
 
 def confirm(
-    account: Account, intent: JsonObject, method: JsonObject, *, authenticated: bool = False
+    account: Account,
+    intent: JsonObject,
+    method: JsonObject,
+    *,
+    authenticated: bool = False,
+    may_authenticate: bool = True,
 ) -> ConfirmationStatus:
-    """Charge the payment method. Raises CardError on a decline, after recording it."""
+    """Charge the payment method. Raises CardError on a decline, after recording it.
+
+    A card that needs 3D Secure is declined if the customer may not be asked to authenticate.
+    """
+    if method["type"] == cash_balance.METHOD_TYPE:
+        cash_balance.wait_for_transfer(account, intent, method)
+        return ConfirmationStatus(intent["status"])
     if method["type"] != "card":
         return _start_debit(account, intent, method)
     card = test_card(account, method)
+    decline = card.decline
+    authenticated = authenticated or _was_authenticated(account, intent, method)
     if card.authenticate and not authenticated:
-        return _ask_for_authentication(account, intent, method)
+        if may_authenticate:
+            return _ask_for_authentication(account, intent, method)
+        decline = "authentication_required"
     charged = objects.charge(
         intent, method, created=account.clock.timestamp(), authenticated=authenticated
     )
-    if card.decline is not None:
-        raise _decline(account, intent, charged, method, Decline(card.decline))
+    if decline is not None:
+        raise _decline(account, intent, charged, method, Decline(decline))
     paid = account.store.add(charged)
+    if intent["capture_method"] == "manual":
+        captures.authorize(account, intent, method, paid)
+        _save_method(account, intent, method)
+        return ConfirmationStatus.REQUIRES_CAPTURE
     _succeed(account, intent, method, paid)
     _open_dispute(account, paid, card)
+    if card.fraud_warning:
+        fraud_warnings.warn(account, paid)
     return ConfirmationStatus.SUCCEEDED
+
+
+def finish_authentication(
+    account: Account, intent: JsonObject, method: JsonObject
+) -> ConfirmationStatus:
+    """Go on after a passed 3D Secure check. Raises CardError.
+
+    With manual confirmation, the server confirms once more; else the card is charged at once.
+    """
+    if intent["confirmation_method"] == "automatic":
+        return confirm(account, intent, method, authenticated=True)
+    intent.update(status="requires_confirmation", next_action=None)
+    private = account.store.get_private(intent["id"])
+    account.store.set_private(intent["id"], {**private, "authenticated": method["id"]})
+    account.store.save(intent)
+    return ConfirmationStatus.REQUIRES_CONFIRMATION
+
+
+def _was_authenticated(account: Account, intent: JsonObject, method: JsonObject) -> bool:
+    authenticated = account.store.get_private(intent["id"]).get("authenticated")
+    return bool(authenticated == method["id"])
 
 
 def fail_authentication(account: Account, intent: JsonObject, method: JsonObject) -> None:
@@ -95,7 +140,9 @@ def settle_debit(account: Account, intent: JsonObject) -> bool:
 
 
 def cancel(account: Account, intent: JsonObject, reason: str | None) -> None:
-    """Cancel a payment intent."""
+    """Cancel a payment intent. The hold of an authorized payment is released."""
+    if intent["status"] == ConfirmationStatus.REQUIRES_CAPTURE:
+        captures.release(account, intent, "charge.refunded")
     intent.update(
         status="canceled",
         canceled_at=account.clock.timestamp(),
@@ -105,20 +152,30 @@ def cancel(account: Account, intent: JsonObject, reason: str | None) -> None:
     emit(account, "payment_intent.canceled", account.store.save(intent))
 
 
+def expire_authorization(account: Account, intent: str) -> None:
+    """Cancel a payment that was not captured in time."""
+    held = account.store.get("payment_intent", intent)
+    if held["status"] == ConfirmationStatus.REQUIRES_CAPTURE:
+        captures.release(account, held, "charge.expired")
+        held["status"] = "canceled"
+        cancel(account, held, "automatic")
+
+
 def add_charge_to_balance(account: Account, charge: str) -> None:
     """Add a charge's balance transaction; Stripe does so a moment later, with `charge.updated`."""
     paid = account.store.get("charge", charge)
     rate, fixed = _CARD_FEE
     booked = objects.balance_transaction(
         "charge" if paid["id"].startswith("ch_") else "payment",
-        amount=paid["amount"],
-        fee=min(paid["amount"], round(paid["amount"] * rate) + fixed),
+        amount=paid["amount_captured"],
+        fee=min(paid["amount_captured"], round(paid["amount_captured"] * rate) + fixed),
         currency=paid["currency"],
         source=paid["id"],
         created=account.clock.timestamp(),
         category="charge",
     )
-    account.store.add(booked)
+    card = find_test_card(account, paid["payment_method"])
+    balance.add_funds(account, booked, available=card is not None and card.available_at_once)
     paid.update(
         balance_transaction=booked["id"],
         receipt_url=f"{account.base_url}/c/receipt/{paid['id']}",
@@ -146,7 +203,16 @@ def _succeed(account: Account, intent: JsonObject, method: JsonObject, paid: Jso
     )
     emit(account, "charge.succeeded", account.store.save(paid))
     emit(account, "payment_intent.succeeded", account.store.save(intent))
+    _save_method(account, intent, method)
     account.jobs.add("add_charge_to_balance", delay=account.options.settle_delay, charge=paid["id"])
+
+
+def _save_method(account: Account, intent: JsonObject, method: JsonObject) -> None:
+    """Attach the payment method to the customer, if the payment asked for its future use."""
+    options = intent["payment_method_options"].get(method["type"]) or {}
+    future = intent["setup_future_usage"] or options.get("setup_future_usage")
+    if future and intent["customer"] and method["customer"] is None:
+        saved_methods.attach(account, method, intent["customer"])
 
 
 def _open_dispute(account: Account, paid: JsonObject, card: Card) -> None:
@@ -157,6 +223,8 @@ def _open_dispute(account: Account, paid: JsonObject, card: Card) -> None:
 
 def _start_debit(account: Account, intent: JsonObject, method: JsonObject) -> ConfirmationStatus:
     debited = objects.charge(intent, method, created=account.clock.timestamp())
+    if acceptance := account.store.get_private(intent["id"]).get("acceptance"):
+        _add_mandate(account, intent, method, debited, acceptance)
     account.store.add(debited)
     intent.update(
         status="processing",
@@ -166,9 +234,26 @@ def _start_debit(account: Account, intent: JsonObject, method: JsonObject) -> Co
     )
     emit(account, "charge.pending", debited)
     emit(account, "payment_intent.processing", account.store.save(intent))
+    _save_method(account, intent, method)
     delay = account.options.delayed_method_delay + 60 * test_bank_account(account, method).minutes
     account.jobs.add("settle_debit", delay=delay, intent=intent["id"])
     return ConfirmationStatus.PROCESSING
+
+
+def _add_mandate(
+    account: Account,
+    intent: JsonObject,
+    method: JsonObject,
+    debited: JsonObject,
+    acceptance: JsonObject,
+) -> None:
+    """Add the mandate of a debit: for further payments too, if they are asked for."""
+    single_use = {"amount": intent["amount"], "currency": intent["currency"]}
+    made = mandate(
+        method, acceptance, single_use=None if intent["setup_future_usage"] else single_use
+    )
+    account.store.add(made)
+    debited["payment_method_details"][method["type"]]["mandate"] = made["id"]
 
 
 def _ask_for_authentication(

@@ -6,7 +6,8 @@ Stripe docs: https://docs.stripe.com/refunds and https://docs.stripe.com/testing
 from __future__ import annotations
 
 from sandbox.account import Account
-from sandbox.errors import invalid
+from sandbox.errors import invalid, not_supported
+from sandbox.flows import fraud_warnings
 from sandbox.flows.disputes import dispute_of
 from sandbox.flows.testcards import CARDS
 from sandbox.json_types import JsonObject
@@ -104,6 +105,8 @@ def _refundable(account: Account, paid: JsonObject, wanted: int | None) -> int:
             f"Charge {paid['id']} has been charged back; cannot issue a refund.",
             code="charge_disputed",
         )
+    if paid["payment_method_details"]["type"] == "customer_balance":
+        raise not_supported("refunds of bank transfers")
     left = int(paid["amount"]) - int(paid["amount_refunded"])
     if not left:
         raise invalid(
@@ -138,6 +141,8 @@ def _set_refunded(account: Account, paid: JsonObject, total: int) -> None:
     paid["refunded"] = total == paid["amount"]
     previous = {name: value for name, value in before.items() if paid[name] != value}
     emit(account, "charge.refunded", account.store.save(paid), previous)
+    if paid["refunded"]:
+        fraud_warnings.close(account, paid["id"])
 
 
 def _add_to_balance(account: Account, made: JsonObject, *, reverse: bool = False) -> str:

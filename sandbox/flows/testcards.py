@@ -22,6 +22,10 @@ class Card:
     """Whether 3D Secure is required."""
     dispute: tuple[str, str] | None = None
     """Reason and initial status of the dispute that follows the payment."""
+    available_at_once: bool = False
+    """Whether its funds skip the pending balance."""
+    fraud_warning: bool = False
+    """Whether the issuer sends an early fraud warning."""
     refund: str = "succeeded"
     """How a refund ends: `succeeded`, `pending` (succeeds later) or `failed` (fails later)."""
 
@@ -66,6 +70,8 @@ _CARDS = (
         "leads to an inquiry",
         dispute=("fraudulent", "warning_needs_response"),
     ),
+    Card("4000000000005423", "leads to an early fraud warning", fraud_warning=True),
+    Card("4000000000000077", "has its funds available at once", available_at_once=True),
     Card("4000000000007726", "refunds slowly", refund="pending"),
     Card("4000000000005126", "fails to refund, later", refund="failed"),
 )
@@ -90,6 +96,8 @@ _NAMED = {
     "createDispute": "4000000000000259",
     "createDisputeProductNotReceived": "4000000000002685",
     "createDisputeInquiry": "4000000000001976",
+    "createIssuerFraudRecord": "4000000000005423",
+    "bypassPending": "4000000000000077",
     "pendingRefund": "4000000000007726",
     "refundFail": "4000000000005126",
 }

@@ -85,7 +85,7 @@ def coupon(identifier: str, *, created: int, **fields: Any) -> JsonObject:
     }
 
 
-def line_item(of: JsonObject, *, description: str, quantity: int) -> JsonObject:
+def line_item(of: JsonObject, *, description: str, quantity: int, **fields: Any) -> JsonObject:
     """A line item of a Checkout Session."""
     amount = int(of["unit_amount"]) * quantity
     return {
@@ -101,4 +101,5 @@ def line_item(of: JsonObject, *, description: str, quantity: int) -> JsonObject:
         "metadata": {},
         "price": of,
         "quantity": quantity,
+        **fields,
     }

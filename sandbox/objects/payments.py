@@ -29,6 +29,38 @@ def payment_method(kind: str, details: JsonObject, *, created: int, **fields: An
     }
 
 
+def card_source(card: JsonObject, customer_id: str) -> JsonObject:
+    """A card in a customer's `sources`; `card` is that of a payment method."""
+    brands = {"visa": "Visa", "mastercard": "MasterCard", "amex": "American Express"}
+    return {
+        "id": new_id("card"),
+        "object": "card",
+        "address_city": None,
+        "address_country": None,
+        "address_line1": None,
+        "address_line1_check": None,
+        "address_line2": None,
+        "address_state": None,
+        "address_zip": None,
+        "address_zip_check": None,
+        "allow_redisplay": "unspecified",
+        "brand": brands.get(card["brand"], "Unknown"),
+        "country": card["country"],
+        "customer": customer_id,
+        "cvc_check": card["checks"]["cvc_check"],
+        "dynamic_last4": None,
+        "exp_month": card["exp_month"],
+        "exp_year": card["exp_year"],
+        "fingerprint": card["fingerprint"],
+        "funding": card["funding"],
+        "last4": card["last4"],
+        "metadata": {},
+        "name": None,
+        "regulated_status": card["regulated_status"],
+        "tokenization_method": None,
+    }
+
+
 def payment_intent(amount: int, currency: str, *, created: int, **fields: Any) -> JsonObject:
     """A payment intent without a payment method."""
     identifier = new_id("payment_intent")
@@ -71,6 +103,7 @@ _METHOD_OPTIONS: dict[str, JsonObject] = {
         "network": None,
         "request_three_d_secure": "automatic",
     },
+    "customer_balance": {"funding_type": "bank_transfer"},
     "us_bank_account": {"verification_method": "automatic"},
 }
 
@@ -112,9 +145,11 @@ def charge(
     identifier = new_id("charge")
     if method["type"] != "card":
         identifier = identifier.replace("ch_", "py_", 1)
+    presented = intent.get("presentment_details")
     return {
         "id": identifier,
         "object": "charge",
+        **({"presentment_details": presented} if presented else {}),
         "amount": intent["amount"],
         "billing_details": method["billing_details"],
         "created": created,
@@ -191,7 +226,8 @@ _CHARGE_CARD_FIELDS = (
     "regulated_status", "wallet",
 )  # fmt: skip
 
-_CHARGE_BANK_FIELDS = {
+_CHARGE_BANK_FIELDS: dict[str, tuple[str, ...]] = {
+    "customer_balance": (),
     "sepa_debit": ("bank_code", "branch_code", "country", "fingerprint", "last4"),
     "us_bank_account": (
         "account_holder_type", "account_type", "bank_name", "fingerprint", "last4",
@@ -200,6 +236,7 @@ _CHARGE_BANK_FIELDS = {
 }  # fmt: skip
 
 _BANK_PROCESSING: dict[str, JsonObject] = {
+    "customer_balance": {},
     "sepa_debit": {"mandate": None},
     "us_bank_account": {"payment_reference": None},
 }

@@ -1,4 +1,4 @@
-"""Builders of refunds and disputes."""
+"""Builders of refunds, disputes and early fraud warnings."""
 
 from __future__ import annotations
 
@@ -100,6 +100,20 @@ def _disputed_card(charge: JsonObject, *, inquiry: bool) -> JsonObject | None:
         "network_reason_code": "10.4",
     }
     return {"card": card, "type": "card"}
+
+
+def early_fraud_warning(charge: JsonObject, *, created: int) -> JsonObject:
+    """A card issuer's warning that a charge is fraudulent."""
+    return {
+        "id": new_id("radar.early_fraud_warning"),
+        "object": "radar.early_fraud_warning",
+        "actionable": True,
+        "charge": charge["id"],
+        "created": created,
+        "fraud_type": "misc",
+        "livemode": False,
+        "payment_intent": charge["payment_intent"],
+    }
 
 
 def is_evidence(name: str) -> bool:

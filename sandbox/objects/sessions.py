@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-import copy
+import json
+from collections.abc import Iterable
 from typing import Any
 
-from sandbox.identifiers import new_id
+from sandbox.identifiers import new_id, random_text
 from sandbox.json_types import JsonObject
 from sandbox.objects.customers import address
 
 _UNSET: JsonObject = dict.fromkeys(
     (
-        "after_expiration", "allow_promotion_codes", "billing_address_collection", "cancel_url",
+        "after_expiration", "allow_promotion_codes", "allowed_payment_method_types",
+        "billing_address_collection", "cancel_url",
         "client_reference_id", "client_secret", "collected_information", "consent",
         "consent_collection", "currency_conversion", "customer", "customer_account",
-        "customer_details", "customer_email", "discounts", "integration_identifier", "invoice",
+        "customer_details", "customer_email", "integration_identifier", "invoice",
         "locale", "origin_context", "payment_intent", "payment_link",
         "payment_method_configuration_details", "permissions", "recovered_from", "setup_intent",
         "shipping_address_collection", "shipping_cost", "submit_type", "subscription",
     )
 )  # fmt: skip
+
+# Stripe's URLs end in a fragment too, which carries what the payment page's script needs.
+_FRAGMENT_LENGTH = 32
+
+_METHOD_OPTIONS: dict[str, JsonObject] = {
+    "card": {"request_three_d_secure": "automatic"},
+}
 
 _DEFAULTS: JsonObject = {
     "adaptive_pricing": {"enabled": False},
@@ -32,6 +41,7 @@ _DEFAULTS: JsonObject = {
         "terms_of_service_acceptance": None,
     },
     "customer_creation": "if_required",
+    "discounts": [],
     "invoice_creation": {
         "enabled": False,
         "invoice_data": {
@@ -60,26 +70,46 @@ _DEFAULTS: JsonObject = {
 }
 
 
-def checkout_session(
-    *, subtotal: int, discount: int, currency: str, created: int, url_base: str, **fields: Any
-) -> JsonObject:
-    """An open session. It has no payment intent until the customer confirms."""
+_DEFAULTS_TEXT = json.dumps(_DEFAULTS)
+"""A new copy is read from it for each session, faster than by deepcopy."""
+
+
+def checkout_session(*, currency: str, created: int, url_base: str, **fields: Any) -> JsonObject:
+    """An open session, without its amounts. It has no payment intent until it is confirmed."""
     identifier = new_id("checkout.session")
-    total = subtotal - discount
     return {
         "id": identifier,
         "object": "checkout.session",
         **_UNSET,
-        **copy.deepcopy(_DEFAULTS),
-        "amount_subtotal": subtotal,
-        "amount_total": total,
+        **json.loads(_DEFAULTS_TEXT),
+        "amount_subtotal": 0,
+        "amount_total": 0,
         "created": created,
         "currency": currency,
         "expires_at": created + 86400,
-        "payment_status": "unpaid" if total else "no_payment_required",
-        "total_details": {"amount_discount": discount, "amount_shipping": 0, "amount_tax": 0},
-        "url": f"{url_base}/c/pay/{identifier}",
+        "payment_status": "unpaid",
+        "total_details": {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
+        "url": f"{url_base}/c/pay/{identifier}#{random_text(_FRAGMENT_LENGTH)}",
         **fields,
+    }
+
+
+def session_method_options(types: Iterable[str]) -> JsonObject:
+    """The session's options for each of its payment method types."""
+    return {kind: dict(_METHOD_OPTIONS[kind]) for kind in types if kind in _METHOD_OPTIONS}
+
+
+def known_details(email: str | None) -> JsonObject:
+    """The session's `customer_details` before it is paid: only the email address is known."""
+    return {
+        "address": None,
+        "business_name": None,
+        "email": email,
+        "individual_name": None,
+        "name": None,
+        "phone": None,
+        "tax_exempt": "none",
+        "tax_ids": None,
     }
 
 

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from sandbox.flows.presentment import local_price
 from sandbox.flows.testcards import CARDS
 from sandbox.json_types import JsonObject
 from sandbox.money import amount_text
+from sandbox.pages.collected_fields import after_submit_text, collected_fields, consent_fields
 from sandbox.pages.form_fields import Form
 from sandbox.pages.layout import message_page, render
 from sandbox.pages.markup import Markup, join, tag
-from sandbox.pages.payment_form import CARD, DEBIT, delayed_kind, method_chosen
+from sandbox.pages.order_fields import Order, order_fields, summary
+from sandbox.pages.payment_form import (
+    CARD,
+    DEBIT,
+    asks_for_address,
+    delayed_kind,
+    method_chosen,
+)
 
 _SUGGESTED = (
     "4242424242424242", "4000000000000002", "4000000000009995", "4000000000000069",
@@ -21,7 +30,7 @@ _SUGGESTED = (
 
 def payment_page(
     session: JsonObject,
-    items: list[JsonObject],
+    order: Order,
     form: Form,
     *,
     message: str | None = None,
@@ -30,14 +39,15 @@ def payment_page(
     """The page of an open session."""
     total = amount_text(session["amount_total"], session["currency"])
     return render(
-        f"Pay {total}",
-        tag("h1", "Checkout"),
-        _summary(session, items, total),
+        f"{form.say('Pay')} {total}",
+        tag("h1", (session.get("branding_settings") or {}).get("display_name") or "Checkout"),
+        summary(session, order, form),
         form.alert(message),
-        tag("div", _form(session, form, total), class_="card"),
+        tag("div", _form(session, order, form, total), class_="card"),
         _hints(session),
         _cancel_link(session),
         status=status,
+        language=form.language,
     )
 
 
@@ -64,54 +74,96 @@ def unknown_page() -> web.Response:
     )
 
 
-def _summary(session: JsonObject, items: list[JsonObject], total: str) -> Markup:
-    lines = [
-        tag(
-            "li",
-            tag("span", f"{item['description']} \N{MULTIPLICATION SIGN} {item['quantity']}"),
-            tag("span", amount_text(item["amount_total"], item["currency"])),
-        )
-        for item in items
-    ]
-    if discount := session["total_details"]["amount_discount"]:
-        saved = amount_text(discount, session["currency"])
-        lines.append(tag("li", tag("span", "Discount"), tag("span", f"\N{MINUS SIGN}{saved}")))
-    return tag(
-        "section",
-        tag("p", total, class_="total", id="total"),
-        tag("ul", *lines, class_="items"),
-        class_="card",
-        aria_label="Your order",
-    )
-
-
-def _form(session: JsonObject, form: Form, total: str) -> Markup:
+def _form(session: JsonObject, order: Order, form: Form, total: str) -> Markup:
+    changes = order_fields(session, order, form)
     return tag(
         "form",
+        # Pressing Enter in a field presses the first button: that has to be one that pays.
+        tag("button", "Pay", class_="default", tabindex="-1", aria_hidden="true")
+        if changes
+        else None,
+        changes,
         form.text_field(
             "email", "Email", type="email", autocomplete="email", inputmode="email", required=True
         ),
-        _methods(session, form) if session["amount_total"] else None,
-        tag(
-            "button",
-            f"Pay {total}" if session["amount_total"] else "Complete order",
-            type="submit",
-            class_="main",
-            id="submit",
-        ),
+        collected_fields(session, form),
+        _methods(session, order, form) if session["amount_total"] else None,
+        consent_fields(session, form),
+        tag("button", _pay_label(session, form, total), type="submit", class_="main", id="submit"),
+        after_submit_text(session),
         method="post",
         novalidate=True,
     )
 
 
-def _methods(session: JsonObject, form: Form) -> Markup:
+def _pay_label(session: JsonObject, form: Form, total: str) -> str:
+    if not session["amount_total"]:
+        return form.say("Complete order")
+    verb = {"book": "Book", "donate": "Donate", "subscribe": "Subscribe"}
+    return f"{form.say(verb.get(session['submit_type'], 'Pay'))} {total}"
+
+
+def _methods(session: JsonObject, order: Order, form: Form) -> Markup:
     offers_card = "card" in session["payment_method_types"]
     debit = delayed_kind(session)
     return join(
+        _saved_methods(order, form),
         _choice(session, form) if offers_card and debit else None,
         _card_fields(form) if offers_card else None,
         _debit_fields(debit, form) if debit else None,
         form.text_field("billingName", "Name", autocomplete="name", required=True),
+        _address_fields(session, form),
+        _save_box(session, form),
+        _local_currency(session, form),
+    )
+
+
+def _local_currency(session: JsonObject, form: Form) -> Markup | None:
+    """The choice between the session's currency and that of the billing country."""
+    local = local_price(session, form.values.get("billingCountry"))
+    if local is None:
+        return None
+    currency = local["presentment_currency"]
+    options = [
+        (currency, amount_text(local["presentment_amount"], currency)),
+        (session["currency"], amount_text(session["amount_total"], session["currency"])),
+    ]
+    chosen = form.values.get("presentmentCurrency", session["currency"])
+    return form.radio_group("presentmentCurrency", "Choose a currency", options, chosen)
+
+
+def _saved_methods(order: Order, form: Form) -> Markup | None:
+    if not order.saved_methods:
+        return None
+    options = [
+        (method["id"], f"{method['card']['brand'].title()} ending in {method['card']['last4']}")
+        for method in order.saved_methods
+    ]
+    chosen = form.values.get("savedMethod", "new")
+    return form.radio_group("savedMethod", "Pay with", [*options, ("new", "A new card")], chosen)
+
+
+def _save_box(session: JsonObject, form: Form) -> Markup | None:
+    if (session["saved_payment_method_options"] or {}).get("payment_method_save") != "enabled":
+        return None
+    return form.checkbox("savePaymentMethod", "Save this card for my next purchases")
+
+
+def _address_fields(session: JsonObject, form: Form) -> Markup:
+    country = form.text_field(
+        "billingCountry", "Country (two letters)", autocomplete="country", maxlength="2"
+    )
+    postal_code = form.text_field("billingPostalCode", "Postal code", autocomplete="postal-code")
+    if not asks_for_address(session):
+        return tag("div", country, postal_code, class_="pair")
+    return join(
+        form.text_field("billingAddressLine1", "Address", autocomplete="address-line1"),
+        form.text_field(
+            "billingAddressLine2", "Address, second line", autocomplete="address-line2"
+        ),
+        form.text_field("billingLocality", "City", autocomplete="address-level2"),
+        form.text_field("billingAdministrativeArea", "State", autocomplete="address-level1"),
+        tag("div", country, postal_code, class_="pair"),
     )
 
 
@@ -134,7 +186,7 @@ def _choice(session: JsonObject, form: Form) -> Markup:
         )
         for value, label in labels.items()
     ]
-    return tag("fieldset", tag("legend", "Payment method"), *options, class_="methods")
+    return tag("fieldset", tag("legend", form.say("Payment method")), *options, class_="methods")
 
 
 def _card_fields(form: Form) -> Markup:

@@ -1,4 +1,4 @@
-"""HTML of the control page: payments, events, deliveries, clock, switches."""
+"""HTML of the control page: payments, events, deliveries, clock, switches, faults, requests."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from sandbox.faults import Fault
 from sandbox.json_types import JsonObject
-from sandbox.money import amount_text
+from sandbox.money import amount_text, plain_amount
 from sandbox.pages.components import button, short_id, table, time_tag
+from sandbox.pages.control_sections import faults_section, requests_section
 from sandbox.pages.layout import render
 from sandbox.pages.markup import Markup, tag
+from sandbox.request_log import LoggedRequest
 from sandbox.webhooks.outbox import Delivery
 from sandbox.webhooks.switches import Switches
 
@@ -21,9 +24,10 @@ _STEPS = {"1 minute": 60, "30 minutes": 1800, "1 day": 86400, "4 days": 345600}
 
 @dataclass(frozen=True)
 class PaymentRow:
-    """A session with its charge and dispute."""
+    """A session with its charge and dispute, and who paid."""
 
     session: JsonObject
+    customer: str | None
     charge: JsonObject | None
     dispute: JsonObject | None
 
@@ -47,6 +51,8 @@ class Overview:
     payments: Sequence[PaymentRow]
     events: Sequence[EventRow]
     switches: Switches
+    faults: Sequence[Fault]
+    requests: Sequence[LoggedRequest]
     notice: str | None
 
 
@@ -65,6 +71,10 @@ def control_page(overview: Overview) -> web.Response:
         _clock(overview),
         tag("h2", "Fault switches"),
         _switches(overview.switches),
+        tag("h2", "Faults of single requests"),
+        faults_section(overview.faults),
+        tag("h2", "API requests"),
+        requests_section(overview.requests),
         width="wide",
     )
 
@@ -109,10 +119,11 @@ def _payments(rows: Sequence[PaymentRow]) -> Markup:
     if not rows:
         return tag("p", "None yet.", class_="quiet")
     return table(
-        ("Session", "Amount", "Status", "Actions"),
+        ("Session", "Customer", "Amount", "Status", "Actions"),
         [
             (
                 tag("code", short_id(row.session["id"])),
+                row.customer or tag("span", "not known", class_="quiet"),
                 amount_text(row.session["amount_total"], row.session["currency"]),
                 tag("span", _payment_status(row), class_="status"),
                 tag("div", *_payment_actions(row), class_="actions"),
@@ -159,9 +170,9 @@ def _refund_form(action: str, charge: JsonObject) -> Markup:
         tag(
             "input",
             name="amount",
-            value=str(left),
-            inputmode="numeric",
-            aria_label="Amount to refund, in minor units",
+            value=plain_amount(left, charge["currency"]),
+            inputmode="decimal",
+            aria_label=f"Amount to refund, in {charge['currency'].upper()}",
         ),
         tag("button", "Refund", class_="plain"),
         method="post",
@@ -178,7 +189,7 @@ def _events(rows: Sequence[EventRow]) -> Markup:
             (
                 time_tag(row.event["created"]),
                 tag("a", row.event["type"], href=f"/sandbox/events/{row.event['id']}"),
-                tag("code", short_id(row.event["data"]["object"]["id"])),
+                tag("code", short_id(row.event["data"]["object"].get("id", "-"))),
                 _outcome(row),
                 _event_actions(row.event),
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import asdict
 
@@ -13,6 +12,7 @@ from sandbox.account import Account
 from sandbox.errors import ApiError, invalid
 from sandbox.flows import checkout, disputes, refunds
 from sandbox.json_types import JsonObject
+from sandbox.money import parse_amount, plain_amount
 from sandbox.pages.control import EventRow, Overview, PaymentRow, control_page, event_page
 from sandbox.pages.form_data import read_form
 from sandbox.pages.layout import message_page
@@ -23,6 +23,7 @@ from sandbox.webhooks.switches import Switches
 
 _PAYMENTS_SHOWN = 25
 _EVENTS_SHOWN = 50
+_REQUESTS_SHOWN = 25
 _MAX_DELAY = 3600.0
 _MAX_CLOCK_STEP = 366 * 86400.0
 
@@ -99,14 +100,12 @@ class ControlActions:
         return "The session has expired."
 
     def _refund(self, request: web.Request, form: dict[str, str]) -> str:
-        amount = form.get("amount", "")
-        if amount and not re.fullmatch(r"\d{1,12}", amount, re.ASCII):
-            raise invalid("The amount must be a whole number of minor units.")
         charge = self._charge_of(self._session(request))
+        amount = _amount(form.get("amount", "").strip(), charge)
         made = refunds.create_refund(
             self._account,
             str(charge["id"]) if charge else "none",
-            amount=int(amount) if amount else None,
+            amount=amount,
             reason=None,
             metadata={},
         )
@@ -182,6 +181,8 @@ class ControlActions:
             payments=[self._payment_row(session) for session in sessions],
             events=[self._event_row(event) for event in events],
             switches=account.switches,
+            faults=account.faults.all(),
+            requests=account.requests.select()[-_REQUESTS_SHOWN:],
             notice=notice,
         )
         return control_page(overview)
@@ -191,10 +192,37 @@ class ControlActions:
         dispute = None
         if charge is not None and charge["disputed"]:
             dispute = disputes.dispute_of(self._account, charge["id"])
-        return PaymentRow(session, charge, dispute)
+        return PaymentRow(session, self._customer_name(session), charge, dispute)
+
+    def _customer_name(self, session: JsonObject) -> str | None:
+        """The customer's name or email address, as far as it is known."""
+        details = session["customer_details"] or {}
+        known = self._account.store.find(session["customer"] or "") or {}
+        names = (
+            details.get("name"),
+            known.get("name"),
+            details.get("email"),
+            session["customer_email"],
+            known.get("email"),
+            session["customer"],
+        )
+        return next(filter(None, names), None)
 
     def _event_row(self, event: JsonObject) -> EventRow:
         return EventRow(event, self._account.outbox.deliveries(event["id"]))
+
+
+def _amount(written: str, charge: JsonObject | None) -> int | None:
+    """The amount of a form in minor units; None if it was left empty, for all of the charge."""
+    if not written or charge is None:
+        return None
+    amount = parse_amount(written, charge["currency"])
+    if amount is None:
+        raise invalid(
+            f"{written[:40]} is not an amount in {charge['currency'].upper()}, such as "
+            f"{plain_amount(charge['amount'], charge['currency'])}."
+        )
+    return amount
 
 
 def _number(form: dict[str, str], name: str, most: float) -> float:

@@ -26,7 +26,13 @@ _HEADERS = {
 }
 
 
-def render(title: str, *content: Content, status: int = 200, width: str = "narrow") -> web.Response:
+def render(
+    title: str,
+    *content: Content,
+    status: int = 200,
+    width: str = "narrow",
+    language: str = "en",
+) -> web.Response:
     """Render an HTML page."""
     head = tag(
         "head",
@@ -37,7 +43,7 @@ def render(title: str, *content: Content, status: int = 200, width: str = "narro
         tag("style", Markup(_STYLE)),
     )
     body = tag("body", _banner(), tag("main", *content, class_=width))
-    document = join(Markup("<!doctype html>"), tag("html", head, body, lang="en"))
+    document = join(Markup("<!doctype html>"), tag("html", head, body, lang=language))
     return web.Response(text=document, status=status, content_type="text/html", headers=_HEADERS)
 
 

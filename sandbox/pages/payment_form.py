@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from sandbox.countries import COUNTRIES
 from sandbox.flows.customer_actions import PaymentMethodData, PaymentResult
 from sandbox.flows.testcards import passes_luhn
 from sandbox.json_types import JsonObject
+from sandbox.pages.collected_form import collected_from, initial_options, option_errors
 
 CARD = "card"
 DEBIT = "debit"
@@ -25,6 +27,17 @@ _FIELD_OF_PARAM = {
     "sepa_debit[iban]": "iban",
     "us_bank_account[account_number]": "accountNumber",
 }
+ADDRESS_FIELDS = {
+    "country": "billingCountry",
+    "line1": "billingAddressLine1",
+    "line2": "billingAddressLine2",
+    "city": "billingLocality",
+    "state": "billingAdministrativeArea",
+    "postal_code": "billingPostalCode",
+}
+"""Form field of each part of a billing address."""
+DEFAULT_COUNTRY = "US"
+_REQUIRED_PARTS = ("country", "line1", "city")
 _MAX_LENGTH = 200
 
 
@@ -32,6 +45,16 @@ def clean(form: Mapping[str, str]) -> dict[str, str]:
     """Strip the values; drop empty and overlong ones."""
     texts = {name: value.strip() for name, value in form.items()}
     return {name: text for name, text in texts.items() if text and len(text) <= _MAX_LENGTH}
+
+
+def initial_values(session: JsonObject) -> dict[str, str]:
+    """The values that the form shows at first."""
+    known = session["customer_details"] or {}
+    return {
+        "email": session["customer_email"] or known.get("email") or "",
+        "billingCountry": DEFAULT_COUNTRY,
+        **initial_options(session),
+    }
 
 
 def redisplayed(values: dict[str, str]) -> dict[str, str]:
@@ -42,31 +65,46 @@ def redisplayed(values: dict[str, str]) -> dict[str, str]:
 def validate(session: JsonObject, values: dict[str, str]) -> dict[str, str]:
     """Errors by field, in the order of the page."""
     errors = {"email": _email_error(values.get("email", ""))}
-    if session["amount_total"]:
+    errors.update(option_errors(session, values))
+    if session["amount_total"] and saved_method(values) is None:
         chosen = _debit_errors if method_chosen(session, values) == DEBIT else _card_errors
         errors.update(chosen(session, values))
+        errors.update(_address_errors(session, values))
     return {name: fault for name, fault in errors.items() if fault}
 
 
 def payment_from(session: JsonObject, values: dict[str, str]) -> PaymentMethodData:
     """The payment method data of a valid form."""
-    email, name = values.get("email"), values.get("billingName")
+    kind, details = "card", _card_details(values)
     if method_chosen(session, values) == DEBIT:
         kind = delayed_kind(session) or "sepa_debit"
-        details: JsonObject = {
-            "iban": values.get("iban"),
-            "account_number": values.get("accountNumber"),
-        }
-        return PaymentMethodData(kind, details, email=email, name=name)
+        details = {"iban": values.get("iban"), "account_number": values.get("accountNumber")}
+    billing = billing_address(session, values)
+    return PaymentMethodData(
+        kind,
+        details,
+        email=values.get("email"),
+        name=values.get("billingName"),
+        address=billing,
+        saved=saved_method(values),
+        collected=collected_from(session, values, billing),
+    )
+
+
+def saved_method(values: dict[str, str]) -> str | None:
+    """The id of the chosen saved payment method; None to pay with a new one."""
+    chosen = values.get("savedMethod", "new")
+    return None if chosen == "new" else chosen
+
+
+def _card_details(values: dict[str, str]) -> JsonObject:
     month, year = _expiry(values.get("cardExpiry", "")) or ("", "")
-    number = re.sub(r"\D", "", values.get("cardNumber", ""))
-    details = {
-        "number": number,
+    return {
+        "number": re.sub(r"\D", "", values.get("cardNumber", "")),
         "exp_month": month,
         "exp_year": year,
         "cvc": values.get("cardCvc"),
     }
-    return PaymentMethodData("card", details, email=email, name=name)
 
 
 def method_chosen(session: JsonObject, values: dict[str, str]) -> str:
@@ -76,6 +114,33 @@ def method_chosen(session: JsonObject, values: dict[str, str]) -> str:
         return CARD
     only_debit = "card" not in methods
     return DEBIT if only_debit or values.get("paymentMethod") == DEBIT else CARD
+
+
+def asks_for_address(session: JsonObject) -> bool:
+    """Whether the page asks for the whole billing address."""
+    return str(session["billing_address_collection"]) == "required"
+
+
+def billing_address(session: JsonObject, values: dict[str, str]) -> JsonObject | None:
+    """The billing address: of a card payment at least the country."""
+    given = {part: values[name] for part, name in ADDRESS_FIELDS.items() if name in values}
+    if asks_for_address(session) or method_chosen(session, values) == CARD:
+        given.setdefault("country", DEFAULT_COUNTRY)
+    if "country" in given:
+        given["country"] = given["country"].upper()
+    return given or None
+
+
+def _address_errors(session: JsonObject, values: dict[str, str]) -> dict[str, str | None]:
+    errors: dict[str, str | None] = {}
+    if asks_for_address(session):
+        for part in _REQUIRED_PARTS:
+            if ADDRESS_FIELDS[part] not in values:
+                errors[ADDRESS_FIELDS[part]] = "Your address is incomplete."
+    country = values.get("billingCountry")
+    if country is not None and country.upper() not in COUNTRIES:
+        errors["billingCountry"] = "Your country is invalid."
+    return errors
 
 
 def delayed_kind(session: JsonObject) -> str | None:

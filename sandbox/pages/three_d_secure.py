@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from sandbox.money import amount_text
 from sandbox.pages.layout import render
 from sandbox.pages.markup import Markup, tag
 
 
-def authentication_page(amount: int, currency: str) -> web.Response:
-    """The page that asks the customer to authenticate."""
-    total = amount_text(amount, currency)
+def authentication_page(subject: str) -> web.Response:
+    """The page that asks the customer to authenticate; `subject` is what they confirm."""
     return render(
         "3D Secure test page",
         tag("h1", "3D Secure test page"),
         tag(
             "div",
-            tag("p", f"Your bank would now ask you to confirm the payment of {total}."),
+            tag("p", f"Your bank would now ask you to confirm {subject}."),
             tag(
                 "form",
                 _result_button("complete", "Complete authentication", "main", autofocus=True),

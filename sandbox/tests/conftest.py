@@ -12,6 +12,17 @@ from sandbox.tests.receiver import Receiver, receiving
 from sandbox.tests.shop import Shop
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers, for tests that run outside the repository."""
+    for marker in (
+        "http: talks over loopback TCP",
+        "allow_hosts(hosts): the hosts that pytest-socket allows",
+        "enable_socket: pytest-socket allows all hosts",
+        "timeout(seconds): of pytest-timeout",
+    ):
+        config.addinivalue_line("markers", marker)
+
+
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     with receiving() as receiver:

@@ -53,6 +53,12 @@ class Shop:
         self.sandbox.wait_idle()
         return self.sandbox.object(session.id)
 
+    def page(self, path: str) -> str:
+        """The text of a page."""
+        response = requests.get(f"{self.sandbox.url}{path}", timeout=10)
+        assert response.status_code == 200
+        return response.text
+
     def submit(self, session: Session, **fields: str) -> requests.Response:
         """Send the payment page's form, redirects not followed."""
         return requests.post(

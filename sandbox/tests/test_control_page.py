@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import requests
 
+from sandbox.money import parse_amount
 from sandbox.tests.receiver import Receiver
 from sandbox.tests.shop import Shop
 
@@ -33,13 +34,70 @@ def test_it_lists_payments_and_events_with_their_deliveries(shop: Shop) -> None:
 def test_refund_and_dispute_buttons(shop: Shop) -> None:
     refunded, disputed = shop.paid(), shop.paid()
 
-    assert "is succeeded" in press(shop, f"/sessions/{refunded['id']}/refund", amount="200").text
+    assert "is succeeded" in press(shop, f"/sessions/{refunded['id']}/refund", amount="2.00").text
     assert "is open" in press(shop, f"/sessions/{disputed['id']}/dispute").text
     dispute = shop.sandbox.events("charge.dispute.created")[0]["data"]["object"]["id"]
     assert "closed: won" in press(shop, f"/disputes/{dispute}/win").text
 
     assert shop.sandbox.events("charge.refunded")[0]["data"]["object"]["amount_refunded"] == 200
     assert len(shop.sandbox.events("charge.dispute.funds_reinstated")) == 1
+
+
+@pytest.mark.parametrize(
+    ("written", "refunded"),
+    [("2", 200), ("$1.5", 150), ("1,25", 125), ("3.00 USD", 300), ("", 500)],
+)
+def test_a_refund_takes_an_amount_as_people_write_it(
+    shop: Shop, written: str, refunded: int
+) -> None:
+    paid = shop.paid()
+
+    press(shop, f"/sessions/{paid['id']}/refund", amount=written)
+
+    charge = shop.sandbox.events("charge.refunded")[0]["data"]["object"]
+    assert charge["amount_refunded"] == refunded
+
+
+@pytest.mark.parametrize("written", ["1.234.5", "abc", "-1", "1e3", "5.", "٣"])
+def test_what_is_no_amount_is_not_refunded(shop: Shop, written: str) -> None:
+    paid = shop.paid()
+
+    refused = press(shop, f"/sessions/{paid['id']}/refund", amount=written)
+
+    assert refused.status_code == 400
+    assert "is not an amount in USD" in refused.text
+    assert shop.sandbox.events("refund.created") == []
+
+
+@pytest.mark.parametrize(
+    ("written", "currency", "amount"),
+    [
+        ("1,234.50", "usd", 123450),
+        ("1.234,50", "eur", 123450),
+        ("€ 1 234,50", "eur", 123450),
+        ("1,234", "usd", 123400),
+        ("500", "jpy", 500),
+        ("¥1,500", "jpy", 1500),
+        ("500.00", "jpy", None),
+        ("12.345.6", "usd", None),
+    ],
+)
+def test_amounts_are_read_in_the_currencies_own_decimals(
+    written: str, currency: str, amount: int | None
+) -> None:
+    assert parse_amount(written, currency) == amount
+
+
+def test_payments_name_their_customer(shop: Shop) -> None:
+    known = shop.client.v1.customers.create({"name": "Jenny Rosen"})
+    shop.session(customer=known.id)
+    shop.session(customer_email="only@example.com")
+    shop.paid()
+
+    page = shop.page("/sandbox")
+
+    for name in ("Jenny Rosen", "only@example.com", "Test Customer"):
+        assert name in page
 
 
 def test_an_inquiry_can_be_lost_to_nobody(shop: Shop) -> None:

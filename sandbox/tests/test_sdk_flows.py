@@ -19,7 +19,7 @@ def test_a_new_session_is_open_unpaid_and_has_no_payment_intent(shop: Shop) -> N
     session = shop.session()
 
     assert session.id.startswith("cs_test_")
-    assert session.url == f"{shop.sandbox.url}/c/pay/{session.id}"
+    assert str(session.url).startswith(f"{shop.sandbox.url}/c/pay/{session.id}#")
     assert (session.status, session.payment_status) == ("open", "unpaid")
     assert session.payment_intent is None
     assert (session.amount_total, session.currency, session.livemode) == (500, "usd", False)
@@ -133,7 +133,9 @@ def test_a_decline_is_replayed_under_its_key_without_a_second_charge(shop: Shop)
         "amount": 500,
         "currency": "usd",
         "confirm": True,
+        "allowed_payment_method_types": ["card"],
         "payment_method": "pm_card_chargeDeclined",
+        "return_url": "http://127.0.0.1:1/back",
     }
     for _ in range(2):
         with pytest.raises(stripe.CardError):
@@ -241,7 +243,9 @@ REFUSALS: dict[str, Refusal] = {
                 "amount": 500,
                 "currency": "usd",
                 "confirm": True,
+                "allowed_payment_method_types": ["card"],
                 "payment_method": "pm_card_chargeDeclined",
+                "return_url": "http://127.0.0.1:1/back",
             }
         ),
         stripe.CardError,

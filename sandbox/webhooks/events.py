@@ -21,6 +21,8 @@ def emit(
         previous=previous,
     )
     targets = [*subscribed_endpoints(account, kind), *account.cli_sessions]
+    if account.is_muted:
+        targets = []
     happened["pending_webhooks"] = len(targets)
     account.store.add(happened)
     for target in targets:

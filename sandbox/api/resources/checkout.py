@@ -43,7 +43,6 @@ def list_line_items(request: ApiRequest, identifier: str) -> JsonObject:
 
 def update_session(request: ApiRequest, identifier: str) -> JsonObject:
     """POST /v1/checkout/sessions/{}: metadata only."""
-    request.params.allow_only({"metadata"})
     session = retrieve_session(request, identifier)
     session["metadata"] = request.params.merged_metadata(session["metadata"])
     return request.account.store.save(session)

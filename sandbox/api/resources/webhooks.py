@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sandbox.api.pagination import Collection, list_objects
 from sandbox.api.routing import ApiRequest, delete, get, post
-from sandbox.errors import invalid, parameter_missing
+from sandbox.errors import invalid, not_supported, parameter_missing
 from sandbox.json_types import JsonObject
 from sandbox.params import Params
 from sandbox.store import Query
@@ -14,7 +14,7 @@ from sandbox.webhooks.events import drop_target
 
 _MAX_TYPES = 20
 _EVENT_RETENTION = 30 * 86400
-_EVENTS = Collection("event", "/v1/events", more=frozenset({"type", "types", "delivery_success"}))
+_EVENTS = Collection("event", "/v1/events")
 _ENDPOINTS = Collection("webhook_endpoint", "/v1/webhook_endpoints")
 
 
@@ -46,9 +46,8 @@ def retry_event(request: ApiRequest, identifier: str) -> JsonObject:
 
 def create_webhook_endpoint(request: ApiRequest) -> JsonObject:
     """POST /v1/webhook_endpoints: only this response contains the secret."""
-    request.params.allow_only(
-        {"url", "enabled_events", "api_version", "description", "metadata", "connect"}
-    )
+    if request.params.boolean("connect"):
+        raise not_supported("events of connected accounts", param="connect")
     endpoint, secret = create_endpoint(
         request.account,
         _url(request.params),
@@ -63,7 +62,6 @@ def create_webhook_endpoint(request: ApiRequest) -> JsonObject:
 def update_webhook_endpoint(request: ApiRequest, identifier: str) -> JsonObject:
     """POST /v1/webhook_endpoints/{}: URL, event types, status, description and metadata."""
     params = request.params
-    params.allow_only({"url", "enabled_events", "disabled", "description", "metadata"})
     endpoint = request.account.store.get("webhook_endpoint", identifier)
     if params.has("url"):
         endpoint["url"] = _url(params)
