@@ -92,6 +92,8 @@ def _form(session: JsonObject, order: Order, form: Form, total: str) -> Markup:
         tag("button", _pay_label(session, form, total), type="submit", class_="main", id="submit"),
         after_submit_text(session),
         method="post",
+        # Not the page's own URL: a browser takes its fragment along to where a redirect leads.
+        action=f"/c/pay/{session['id']}",
         novalidate=True,
     )
 

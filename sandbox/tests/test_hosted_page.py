@@ -32,6 +32,18 @@ def test_the_page_says_what_is_bought_and_that_it_is_a_sandbox(shop: Shop) -> No
     assert page.headers["Cache-Control"] == "no-store"
 
 
+def test_the_fragment_of_the_sessions_url_does_not_reach_the_success_page(shop: Shop) -> None:
+    """A browser adds it to a redirect's target if the form was sent to the page's own URL."""
+    session = shop.session()
+
+    page = requests.get(str(session.url), timeout=5)
+
+    assert "#" in str(session.url)
+    forms = re.findall(r"<form[^>]*>", page.text)
+    assert forms
+    assert all(f'action="/c/pay/{session.id}"' in form for form in forms)
+
+
 def test_what_a_shop_calls_its_goods_is_escaped(shop: Shop) -> None:
     nasty = "<script>alert('x')</script>"
     product = shop.client.v1.products.create({"name": nasty})
