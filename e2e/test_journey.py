@@ -64,7 +64,7 @@ def test_a_double_click_on_reveal_with_late_answers_shows_the_key(
         context.set_default_timeout(TIMEOUT_MS)
         customer = Customer(context.new_page(), stack)
         customer.sign_in()
-        customer.pay_for("Twice clicked")
+        customer.pay_for(f"Twice clicked, scripts {scripts}")
         customer.page.route("**/reveal", answer_late)
         customer.page.get_by_role("button", name="Reveal key").dblclick()
         key = customer.page.get_by_label("Key", exact=True)
