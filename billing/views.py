@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 class NotProcessed(APIException):
+    status_code = 500
     default_code = "event_not_processed"
     default_detail = "The event is stored, but processing it failed: send it again."
 

@@ -16,6 +16,7 @@ from rest_framework.test import APIClient
 
 from accounts.models import User
 from apikeys import services
+from apikeys.forms import GRACE_PERIODS
 from apikeys.models import ApiKey
 from billing.models import Order
 from conversations.models import Conversation
@@ -114,6 +115,10 @@ def test_an_impossible_grace_is_refused(key: ApiKey, api: APIClient, grace: Any)
     assert rotate(api, key, graceSeconds=grace).status_code == 400
     key.refresh_from_db()
     assert key.rotated_at is None
+
+
+def test_the_page_offers_no_longer_grace_than_the_api() -> None:
+    assert max(int(seconds) for seconds, _ in GRACE_PERIODS) <= services.MAX_GRACE.total_seconds()
 
 
 def test_a_key_is_rotated_once_and_its_successor_again(key: ApiKey, api: APIClient) -> None:

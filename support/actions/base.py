@@ -35,7 +35,7 @@ class StaffAction(ABC, Generic[Row]):
     done_label: ClassVar[str]  # in the audit log
     permission_label: ClassVar[str]
     explanation: ClassVar[str]  # on the confirmation page
-    roles: ClassVar[Collection[str]] = ("support",)  # whose staff have the permission
+    roles: ClassVar[Collection[str]]  # whose staff have the permission
     recorded: ClassVar[Sequence[str]] = ()  # columns whose changes the audit log keeps
     owner_reads_reason: ClassVar[bool] = False
     # An action without an outcome may be sent again, with the same token.

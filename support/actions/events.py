@@ -17,6 +17,7 @@ class ReplayEvent(StaffAction[StripeEvent]):
     label = "Replay…"
     done_label = "event replayed"
     permission_label = "Can replay an event"
+    roles = ("support",)
     explanation = "Handles the stored event again, as if Stripe had sent it again."
     recorded = ("status", "attempts", "outcome", "last_error", "settled_at")
 

@@ -16,6 +16,7 @@ class StopGrant(StaffAction[Grant]):
     label = "Stop grant…"
     done_label = "grant stopped"
     permission_label = "Can stop all keys of a payment"
+    roles = ("support",)
     explanation = (
         "Stops every key of this payment until somebody resumes the grant, and its owner can make "
         "no other. They see the reason as you write it here."
@@ -38,6 +39,7 @@ class ResumeGrant(StaffAction[Grant]):
     label = "Resume grant…"
     done_label = "grant resumed"
     permission_label = "Can resume all keys of a payment"
+    roles = ("support",)
     explanation = (
         "Undoes a stop by staff: the keys work again, unless the payment is disputed or refunded."
     )

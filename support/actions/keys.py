@@ -18,6 +18,7 @@ class RevokeKey(StaffAction[ApiKey]):
     label = "Revoke key…"
     done_label = "key revoked"
     permission_label = "Can revoke a key"
+    roles = ("support",)
     explanation = (
         "Ends this key at once and for good, whatever becomes of its payment. Its owner sees that "
         "support revoked it, and the reason as you write it here, and can make another key: to "
@@ -41,6 +42,7 @@ class SuspendKey(StaffAction[ApiKey]):
     label = "Suspend key…"
     done_label = "key suspended"
     permission_label = "Can suspend a key"
+    roles = ("support",)
     explanation = (
         "Stops this key until somebody restores it, whatever becomes of its payment. Its owner "
         "can make another key: to prevent that, stop the grant."
@@ -64,6 +66,7 @@ class RestoreKey(StaffAction[ApiKey]):
     label = "Restore key…"
     done_label = "key restored"
     permission_label = "Can restore a suspended key"
+    roles = ("support",)
     explanation = (
         "Lifts the suspension by staff. The key works again, unless its grant is suspended, "
         "stopped or revoked."
@@ -87,6 +90,7 @@ class ResendReveal(StaffAction[ApiKey]):
     label = "Ask to reveal…"
     done_label = "owner asked to reveal the key"
     permission_label = "Can ask an owner to reveal their key"
+    roles = ("support",)
     explanation = (
         "Tells the owner on their page of keys that the key waits to be revealed. No key is made; "
         "one that was revealed before is never shown again."
