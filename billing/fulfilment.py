@@ -234,7 +234,8 @@ def _record_waiting_reversals(order: Order) -> bool:
     if not order.stripe_payment_intent_id:
         return False
     waiting = StripeEvent.objects.of_payment(order.stripe_payment_intent_id)
-    waiting = waiting.filter(type__in=REVERSAL_PARSERS).exclude(status=EventStatus.PROCESSED)
+    waiting = waiting.filter(type__in=REVERSAL_PARSERS, livemode=order.livemode)
+    waiting = waiting.exclude(status=EventStatus.PROCESSED)
     found = False
     for event in waiting.order_by("pk").locked(skip_locked=True):
         try:
@@ -254,18 +255,17 @@ def _sync(order: Order, conversation: Conversation) -> None:
     if order.status != OrderStatus.COMPLETED:
         order.save()
         return
-    if order.is_good and conversation.is_paid:
-        _demote_to_duplicate(order)
+    if order.is_good and conversation.is_paid and _is_paid_by_another(order):
+        order.is_duplicate = True
     order.save()
     promoted = _sync_conversation(order, conversation)
     _sync_grants([order, *promoted])
 
 
-def _demote_to_duplicate(order: Order) -> None:
-    """Mark the order a duplicate if another good order pays the conversation; does not save."""
+def _is_paid_by_another(order: Order) -> bool:
+    """Whether another good order pays the order's conversation, so that this one is a duplicate."""
     others = Order.objects.good().filter(conversation=order.conversation_id, is_duplicate=False)
-    if others.exclude(pk=order.pk).exists():
-        order.is_duplicate = True
+    return others.exclude(pk=order.pk).exists()
 
 
 def _issue_key(order: Order) -> ApiKey:
@@ -288,9 +288,11 @@ def _sync_grants(orders: Iterable[Order]) -> None:
 def _sync_conversation(order: Order, conversation: Conversation) -> list[Order]:
     """Pay the conversation if the order is good; otherwise promote a duplicate or unpay it.
 
-    Returns the promoted duplicate, if any.
+    Returns the other order that was promoted, if any.
     """
     if order.is_good:
+        if order.is_duplicate and not _is_paid_by_another(order):
+            order.promote(grant_id=order.grant_id or _issue_key(order).grant_id)
         if not conversation.is_paid:
             conversation.mark_paid(order.stripe_session_id)
     elif conversation.is_paid:

@@ -36,9 +36,9 @@ _SUMS = f"""
 
 # By what is wrong: the ids of the rows. The text is printed before the id.
 RULES: dict[str, str] = {
-    "paid conversation without a good order": f"""
+    "paid conversation without an order that stands": f"""
         SELECT c.id FROM conversations c WHERE c.payment_status = 'paid'
-        AND NOT EXISTS (SELECT 1 FROM orders o WHERE o.conversation_id = c.id AND {_GOOD})
+        AND NOT EXISTS (SELECT 1 FROM orders o WHERE o.conversation_id = c.id AND {_STANDING})
     """,
     "conversation that is not paid and has a good order": f"""
         SELECT DISTINCT c.id FROM conversations c JOIN orders o ON o.conversation_id = c.id

@@ -213,7 +213,7 @@ def _object_id(stripe_object: Json) -> str:
 
 def _amount(stripe_object: Json, name: str) -> int:
     amount = stripe_object.get(name) or 0
-    if not isinstance(amount, int) or amount < 0:
+    if not isinstance(amount, int) or not 0 <= amount < 2**63:  # bigint
         raise ValueError(f"The {stripe_object.get('object')} has no readable {name}.")
     return amount
 

@@ -154,7 +154,7 @@ def result(conversation: Conversation) -> dict[str, Any]:
         "conversation": conversation.payment_status,
         "duplicate": order.is_duplicate,
         "money": money(order),
-        "keys": [(key.revoked_at is not None, key.suspended_at is not None) for key in keys],
+        "keys": [key.state for key in keys.select_related("grant")],
     }
 
 

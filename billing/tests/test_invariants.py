@@ -61,7 +61,7 @@ def breaks(order: Order) -> dict[str, list[Callable[[], object]]]:
     other = Grant.objects.create(user=stranger)
     now = timezone.now()
     return {
-        "paid conversation without a good order": [
+        "paid conversation without an order that stands": [
             lambda: Order.objects.update(dispute_status="lost"),
         ],
         "conversation that is not paid and has a good order": [

@@ -17,6 +17,7 @@ from billing.models import Dispute, EventStatus, Order, Refund, StripeEvent
 from conversations.models import Conversation
 from testing import stripe_events as stripe
 from testing.clients import bearer
+from testing.invariants import assert_invariants
 from testing.keys import issued_key
 
 pytestmark = pytest.mark.django_db
@@ -433,3 +434,87 @@ def test_a_failed_refund_after_a_new_payment_is_a_duplicate_and_its_grant_stays_
     assert not late.is_duplicate
     assert list(ApiKey.objects.not_revoked()) == [first_key]
     assert ApiKey.objects.count() == 2  # its grant is restored: no key is issued again
+
+
+def paid_twice(conversation: Conversation) -> tuple[str, str]:
+    """Pay a conversation twice; the PaymentIntents of the order that stands and the duplicate."""
+    events = [stripe.completed(conversation) for _ in range(2)]
+    for event in events:
+        stripe.deliver(event)
+    first, second = (event["data"]["object"]["payment_intent"] for event in events)
+    return first, second
+
+
+@pytest.mark.parametrize("sequence", list(itertools.permutations(range(3))))
+def test_a_duplicates_money_that_comes_back_when_nothing_else_pays_makes_it_stand(
+    conversation: Conversation, sequence: tuple[int, ...]
+) -> None:
+    first, second = paid_twice(conversation)
+    refund = stripe.refund(second)
+    events = [
+        stripe.event("refund.created", stripe.refund(first)),
+        stripe.event("refund.created", refund),
+        stripe.event("refund.failed", {**refund, "status": "failed"}),
+    ]
+    for number in sequence:
+        assert stripe.deliver(events[number]).status_code == 200
+    standing = Order.objects.get(stripe_payment_intent_id=second)
+    assert not standing.is_duplicate
+    assert seen(standing) == (0, "paid", "live")
+    assert_invariants(conversation)
+
+
+def test_a_duplicate_whose_dispute_is_won_when_nothing_else_pays_stands(
+    conversation: Conversation,
+) -> None:
+    first, second = paid_twice(conversation)
+    dispute = stripe.dispute(second, "lost")
+    stripe.deliver(stripe.event("charge.dispute.closed", dispute))
+    stripe.deliver(stripe.event("refund.created", stripe.refund(first)))
+    won = {**dispute, "status": "won"}
+    stripe.deliver(stripe.event("charge.dispute.closed", won, created=2_000_000_000))
+    assert seen(Order.objects.get(stripe_payment_intent_id=second)) == (0, "paid", "live")
+    assert_invariants(conversation)
+
+
+def test_a_waiting_refund_of_the_other_mode_is_not_applied(conversation: Conversation) -> None:
+    session = stripe.session(conversation)
+    refund = stripe.event("refund.created", stripe.refund(session["payment_intent"]), livemode=True)
+    stripe.deliver(refund)
+    stripe.deliver(stripe.event("checkout.session.completed", session))
+    assert StripeEvent.objects.get(event_id=refund["id"]).status == EventStatus.UNMATCHED
+    assert Order.objects.get().refunded_cents == 0
+
+
+@pytest.mark.parametrize("amount", [2**63, 10**30])
+def test_a_waiting_refund_beyond_bigint_does_not_stop_its_payment(
+    conversation: Conversation, amount: int
+) -> None:
+    session = stripe.session(conversation)
+    refund = stripe.event("refund.created", stripe.refund(session["payment_intent"], amount))
+    stripe.deliver(refund)
+    assert stripe.deliver(stripe.event("checkout.session.completed", session)).status_code == 200
+    assert seen(Order.objects.get()) == (0, "paid", "live")
+
+
+@pytest.mark.parametrize(
+    "stop", ["refund", "dispute", "staff stop the grant", "staff suspend the key"]
+)
+def test_the_success_page_offers_no_key_that_is_stopped(order: Order, stop: str) -> None:
+    intent, key = order.stripe_payment_intent_id or "", issued_key(order)
+    if stop == "refund":
+        send("refund.created", stripe.refund(intent))
+    elif stop == "dispute":
+        send("charge.dispute.created", stripe.dispute(intent))
+    elif stop == "staff stop the grant":
+        services.stop_grant(key.grant_id, reason="Abuse.")
+    else:
+        services.suspend(key.pk)
+    browser = Client()
+    browser.force_login(order.user)
+    page = browser.get("/payments/success", {"session_id": order.stripe_session_id})
+    assert "Your API key is ready" not in page.content.decode()
+    word = "revoked" if stop == "refund" else "suspended"
+    assert f"key of this payment {'was' if word == 'revoked' else 'is'} {word}" in (
+        page.content.decode()
+    )
