@@ -165,6 +165,19 @@ class RunningSandbox:
         """Make matching API requests fail, late or lost (see Fault)."""
         return self._call(lambda: self._sandbox.account.faults.add(fault_from(fault)))
 
+    def wait_for_fault(self, identifier: str) -> None:
+        """Wait until a request has met a fault. Raises TimeoutError."""
+
+        def is_met() -> bool:
+            faults = self._call(self._sandbox.account.faults.all)
+            return any(each.id == identifier and each.is_due for each in faults)
+
+        deadline = time.monotonic() + _TIMEOUT
+        while not is_met():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"no request has met the fault {identifier}")
+            time.sleep(0.01)
+
     def clear_faults(self) -> None:
         """Remove all faults."""
         self._call(self._sandbox.account.faults.remove)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -255,11 +254,11 @@ def test_no_new_link_is_created_while_a_delayed_payment_is_pending(
 def test_a_payment_during_the_creation_of_a_link_wins(
     own_stripe: RunningSandbox, conversation: Conversation, api_of: ApiOf
 ) -> None:
-    own_stripe.set_switches(api_delay=1.0)
+    slow = own_stripe.add_fault(method="POST", path="/v1/checkout/sessions", delay=5.0)
     client = api_of(conversation.user)
     with ThreadPoolExecutor(1) as pool:
         link = pool.submit(ask_in_thread, client, conversation.pk)
-        time.sleep(0.4)  # the request has read the conversation and waits for Stripe
+        own_stripe.wait_for_fault(slow.id)  # it has read the conversation and waits for Stripe
         assert deliver(completed(conversation)).status_code == 200
         assert_problem(link.result(), 409, "already_paid")
     conversation.refresh_from_db()
