@@ -18,7 +18,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apikeys import services
+from apikeys import errors, services
 from apikeys.cache.store import CachedKey
 from apikeys.models import ApiKey, ApiKeyQuerySet, KeyState
 from apikeys.validators import MAX_NAME_LENGTH, validate_name
@@ -220,11 +220,11 @@ def _service_errors() -> Iterator[None]:
     """Map errors of the services to API exceptions."""
     try:
         yield
-    except services.KeyNotFound:
+    except errors.KeyNotFound:
         raise NotFound from None
-    except services.NotEntitled as error:
+    except errors.NotEntitled as error:
         raise PermissionDenied(error.detail, error.code) from None
-    except services.ApiKeyError as error:
+    except errors.ApiKeyError as error:
         raise Conflict(error.detail, error.code) from None
 
 

@@ -19,14 +19,10 @@ from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.utils import timezone
 
-from apikeys import tokens
+from apikeys import errors, tokens
 from apikeys.cache.store import CACHE
 from apikeys.models import ApiKey, Grant
 
-MAX_LIVE_KEYS = 20
-# Rotation must work for an owner with MAX_LIVE_KEYS keys, so rotated keys in their grace period
-# have a limit of their own: docs/decisions/0010.
-MAX_ROTATED_KEYS = MAX_LIVE_KEYS
 MAX_GRACE = timedelta(days=7)
 DEFAULT_GRACE = timedelta(days=1)
 # Longest time from a request's arrival to its change of the row. A larger difference is a wrong
@@ -35,82 +31,6 @@ MAX_REQUEST_AGE = timedelta(seconds=10)
 # A repeat of a request with the same token is answered with the same secret for so long.
 REPEATABLE_FOR = timedelta(minutes=1)
 REVOKED_BY_OWNER = "Deleted by its owner."
-
-
-class ApiKeyError(Exception):
-    """The call was refused and changed nothing. `code` and `detail` are for the user."""
-
-    code = "refused"
-    detail = ""
-
-
-class KeyNotFound(ApiKeyError):
-    """The user has no such key, or it is revoked."""
-
-    code = "not_found"
-    detail = "You have no such key."
-
-
-class AlreadyRevealed(ApiKeyError):
-    code = "already_revealed"
-    detail = "This key was shown before. It cannot be shown again."
-
-
-class AlreadyCreated(ApiKeyError):
-    """A repeat of a request whose key was shown, too late or after that key has ended."""
-
-    code = "already_created"
-    detail = "This request has created a key, which was shown. It cannot be shown again."
-
-
-class DifferentRequest(ApiKeyError):
-    """The token was used before, for a request with another body."""
-
-    code = "idempotency_key_reused"
-    detail = "This Idempotency-Key or form was used before, with other values."
-
-
-class RevealedConcurrently(ApiKeyError):
-    """The key was revealed after the delete was requested."""
-
-    code = "revealed_meanwhile"
-    detail = "This key was revealed at the same time. Delete it again if you still want to."
-
-
-class AlreadyRotated(ApiKeyError):
-    code = "already_rotated"
-    detail = "This key already has a successor. Rotate that one."
-
-
-class NotUsable(ApiKeyError):
-    """The key or its grant is suspended, or the key has expired."""
-
-    code = "key_not_usable"
-    detail = "This key is suspended or has expired."
-
-
-class NoUsableGrant(NotUsable):
-    """All grants of the user are suspended or stopped."""
-
-    detail = (
-        "Your payment is disputed, or support has stopped its keys. You can't create a key now."
-    )
-
-
-class TooManyKeys(ApiKeyError):
-    code = "too_many_keys"
-    detail = f"You have {MAX_LIVE_KEYS} live keys, the maximum. Delete one first."
-
-
-class TooManyRotated(TooManyKeys):
-    detail = f"{MAX_ROTATED_KEYS} of your keys have a successor and still work. Delete one first."
-
-
-class NotEntitled(ApiKeyError):
-    """The user has no grant, or all of them are revoked."""
-
-    code = "payment_required"
-    detail = "A new key needs a completed payment that was not refunded."
 
 
 def issue(*, user_id: int, name: str, tier: str = "") -> ApiKey:
@@ -180,15 +100,15 @@ def create(
     created = _shown_key(user_id, secret) if token else None
     if created is not None:
         if (created.name, created.expires_at) != (name, expires_at):
-            raise DifferentRequest
+            raise errors.DifferentRequest
         if not _is_repeatable(created):
-            raise AlreadyCreated
+            raise errors.AlreadyCreated
         return created, secret
     grant = _newest_usable_grant(user_id)
     now = timezone.now()
     live = ApiKey.objects.owned_by(user_id).live(now)
-    if live.filter(rotated_at=None).count() >= MAX_LIVE_KEYS:
-        raise TooManyKeys
+    if live.filter(rotated_at=None).count() >= errors.MAX_LIVE_KEYS:
+        raise errors.TooManyKeys
     key = ApiKey.objects.create(
         user_id=grant.user_id,
         grant=grant,
@@ -212,11 +132,11 @@ def reveal(*, user_id: int | None, key_id: int, token: str | None = None) -> tup
     if key.is_revealed:
         if key.key_hash == tokens.digest(secret) and _is_repeatable(key):
             return key, secret
-        raise AlreadyRevealed
+        raise errors.AlreadyRevealed
     if key.rotated_at is not None:
-        raise AlreadyRotated
+        raise errors.AlreadyRotated
     if not key.may_authenticate():
-        raise NotUsable
+        raise errors.NotUsable
     for name, value in tokens.stored_columns(secret).items():
         setattr(key, name, value)
     key.revealed_at = timezone.now()
@@ -243,9 +163,9 @@ def rotate(
     successor = _shown_key(old.user_id, secret) if token else None
     if successor is not None and old.rotated_at is not None:
         if old.expires_at != _end_of_grace(successor.expires_at, old.rotated_at, grace):
-            raise DifferentRequest
+            raise errors.DifferentRequest
         if not _is_repeatable(successor):
-            raise AlreadyRotated
+            raise errors.AlreadyRotated
         return successor, secret
     now = timezone.now()
     _check_rotatable(old, now)
@@ -287,7 +207,7 @@ def delete(*, user_id: int | None, key_id: int, requested_at: datetime) -> ApiKe
     with transaction.atomic():
         key = _locked(user_id, key_id)
         if key.revealed_at != revealed_at or _revealed_since(key.revealed_at, requested_at):
-            raise RevealedConcurrently
+            raise errors.RevealedConcurrently
         _revoke(key, REVOKED_BY_OWNER)
     return key
 
@@ -381,12 +301,12 @@ def _invalidate_grant(grant_id: int) -> None:
 
 def _check_rotatable(key: ApiKey, now: datetime) -> None:
     if key.rotated_at is not None:
-        raise AlreadyRotated
+        raise errors.AlreadyRotated
     if not key.may_authenticate(now):
-        raise NotUsable
+        raise errors.NotUsable
     live = ApiKey.objects.owned_by(key.user_id).live(now)
-    if live.filter(rotated_at__isnull=False).count() >= MAX_ROTATED_KEYS:
-        raise TooManyRotated
+    if live.filter(rotated_at__isnull=False).count() >= errors.MAX_ROTATED_KEYS:
+        raise errors.TooManyRotated
 
 
 def _revealed_since(revealed_at: datetime | None, requested_at: datetime) -> bool:
@@ -400,7 +320,7 @@ def _newest_usable_grant(user_id: int) -> Grant:
     grant = own.usable().order_by("-pk").locked().first()
     if grant is not None:
         return grant
-    raise NoUsableGrant if own.not_revoked().exists() else NotEntitled
+    raise errors.NoUsableGrant if own.not_revoked().exists() else errors.NotEntitled
 
 
 def _locked(user_id: int | None, key_id: int) -> ApiKey:
@@ -408,7 +328,7 @@ def _locked(user_id: int | None, key_id: int) -> ApiKey:
     own = ApiKey.objects.owned_by(user_id).not_revoked()
     key = own.select_related("grant").locked().filter(pk=key_id).first()
     if key is None:
-        raise KeyNotFound
+        raise errors.KeyNotFound
     return key
 
 
@@ -417,7 +337,7 @@ def _locked_with_grant(user_id: int | None, key_id: int) -> ApiKey:
     own = ApiKey.objects.owned_by(user_id).filter(pk=key_id)
     grant_id = own.values_list("grant_id", flat=True).first()
     if grant_id is None:
-        raise KeyNotFound
+        raise errors.KeyNotFound
     grant = lock_grant(grant_id)
     key = _locked(user_id, key_id)
     key.grant = grant

@@ -17,7 +17,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_POST, require_safe
 
-from apikeys import services
+from apikeys import errors, services
 from apikeys.forms import GRACE_PERIODS, NameForm, NewKeyForm, RotationForm, form_token
 from apikeys.models import ApiKey
 
@@ -45,9 +45,9 @@ def create(request: HttpRequest) -> HttpResponse:
             expires_at=form.expires_at(),
             token=form_token(request),
         )
-    except services.NotEntitled as error:
+    except errors.NotEntitled as error:
         return _page(request, form, error.detail, status=403)
-    except services.ApiKeyError as error:
+    except errors.ApiKeyError as error:
         return _page(request, form, error.detail, status=409)
     return _revealed(request, key, secret)
 
@@ -62,11 +62,11 @@ def reveal(request: HttpRequest, key_id: int) -> HttpResponse:
         key, secret = services.reveal(
             user_id=request.user.pk, key_id=key_id, token=form_token(request)
         )
-    except services.KeyNotFound:
+    except errors.KeyNotFound:
         raise Http404 from None
-    except services.AlreadyRevealed:
+    except errors.AlreadyRevealed:
         return render(request, "key_already_revealed.html", status=409)
-    except services.ApiKeyError as error:
+    except errors.ApiKeyError as error:
         return _page(request, NewKeyForm(), error.detail, status=409)
     return _revealed(request, key, secret)
 
@@ -87,9 +87,9 @@ def rotate(request: HttpRequest, key_id: int) -> HttpResponse:
             grace=form.cleaned_data["grace"],
             token=form_token(request),
         )
-    except services.KeyNotFound:
+    except errors.KeyNotFound:
         raise Http404 from None
-    except services.ApiKeyError as error:
+    except errors.ApiKeyError as error:
         return _page(request, NewKeyForm(), error.detail, status=409)
     return _revealed(request, key, secret)
 
@@ -102,7 +102,7 @@ def rename(request: HttpRequest, key_id: int) -> HttpResponse:
         return _page(request, NewKeyForm(), " ".join(map(str, form.errors["name"])), status=400)
     try:
         services.rename(user_id=request.user.pk, key_id=key_id, name=form.cleaned_data["name"])
-    except services.KeyNotFound:
+    except errors.KeyNotFound:
         raise Http404 from None
     return redirect("keys")
 
@@ -116,9 +116,9 @@ def delete(request: HttpRequest, key_id: int) -> HttpResponse:
 def _delete(request: HttpRequest, key_id: int, requested_at: datetime) -> HttpResponse:
     try:
         services.delete(user_id=request.user.pk, key_id=key_id, requested_at=requested_at)
-    except services.KeyNotFound:
+    except errors.KeyNotFound:
         raise Http404 from None
-    except services.ApiKeyError as error:
+    except errors.ApiKeyError as error:
         return _page(request, NewKeyForm(), error.detail, status=409)
     return redirect("keys")
 

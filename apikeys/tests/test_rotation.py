@@ -15,7 +15,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from accounts.models import User
-from apikeys import services
+from apikeys import errors, services
 from apikeys.forms import GRACE_PERIODS
 from apikeys.models import ApiKey
 from billing.models import Order
@@ -158,19 +158,19 @@ def test_a_key_that_was_never_revealed_is_not_revealed_beside_its_successor(
 def test_rotation_works_with_all_keys_in_use_but_not_without_end(
     key: ApiKey, api: APIClient
 ) -> None:
-    for _ in range(services.MAX_LIVE_KEYS - 1):
+    for _ in range(errors.MAX_LIVE_KEYS - 1):
         revealed_key(key.user)
     current, answers = key, []
-    for _ in range(services.MAX_LIVE_KEYS + 1):
+    for _ in range(errors.MAX_LIVE_KEYS + 1):
         response = rotate(api, current)
         answers.append(response.status_code)
         current = ApiKey.objects.order_by("-pk")[0]
-    assert answers == [201] * services.MAX_LIVE_KEYS + [409]
+    assert answers == [201] * errors.MAX_LIVE_KEYS + [409]
 
 
 def test_at_most_twenty_rotated_keys_may_still_work(key: ApiKey, api: APIClient) -> None:
     current = key
-    for _ in range(services.MAX_ROTATED_KEYS):
+    for _ in range(errors.MAX_ROTATED_KEYS):
         current = ApiKey.objects.get(pk=rotate(api, current).json()["id"])
     refused = rotate(api, current)
     assert refused.status_code == 409
@@ -178,7 +178,7 @@ def test_at_most_twenty_rotated_keys_may_still_work(key: ApiKey, api: APIClient)
     assert "successor" in refused.json()["detail"]
     created = [api.post(URL, {"name": "x"}, format="json").status_code for _ in range(20)]
     assert created == [201] * 19 + [409]
-    assert ApiKey.objects.live(timezone.now()).count() == services.MAX_LIVE_KEYS * 2
+    assert ApiKey.objects.live(timezone.now()).count() == errors.MAX_LIVE_KEYS * 2
     assert api.delete(f"{URL}/{key.pk}").status_code == 200
     assert rotate(api, current).status_code == 201
 
@@ -298,7 +298,7 @@ def test_a_key_revealed_after_the_delete_had_come_is_not_deleted(
 ) -> None:
     assert key.revealed_at is not None
     requested_at = key.revealed_at - later
-    with pytest.raises(services.RevealedConcurrently):
+    with pytest.raises(errors.RevealedConcurrently):
         services.delete(user_id=key.user_id, key_id=key.pk, requested_at=requested_at)
 
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from accounts.models import User
-from apikeys import services, tokens
+from apikeys import errors, services, tokens
 from apikeys.models import ApiKey, Grant
 from conversations.models import Conversation
 from testing.clients import bearer
@@ -56,7 +56,7 @@ def create(api: APIClient, **body: Any) -> Any:
 
 def fill_up(owner: User) -> None:
     """Give the owner the maximum of live keys."""
-    missing = services.MAX_LIVE_KEYS - ApiKey.objects.owned_by(owner.pk).count()
+    missing = errors.MAX_LIVE_KEYS - ApiKey.objects.owned_by(owner.pk).count()
     for _ in range(missing):
         revealed_key(owner)
 
@@ -172,7 +172,7 @@ def test_of_two_concurrent_creates_at_nineteen_keys_one_is_refused(
     clients = [api_of(owner) for _ in range(4)]
     answers = concurrently(*[lambda c=client: create(c).status_code for client in clients])
     assert sorted(answers) == [201, 409, 409, 409]
-    assert ApiKey.objects.live(timezone.now()).count() == services.MAX_LIVE_KEYS
+    assert ApiKey.objects.live(timezone.now()).count() == errors.MAX_LIVE_KEYS
     assert deadlocks() == []
 
 

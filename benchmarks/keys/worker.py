@@ -92,7 +92,7 @@ def weigh(entries: int) -> int:
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
     kept = cache_module.KeyCache(entries)
-    kept.renew(time.monotonic() + 600)
+    kept.extend_lease(time.monotonic() + 600)
     for number in range(2 * entries):
         now = django.utils.timezone.now()
         name = f"{number:07d}" + "\u20ac" * 193  # two bytes a character in memory

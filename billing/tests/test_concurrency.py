@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.db import connections, transaction
 
-from apikeys import services
+from apikeys import errors, services
 from apikeys.models import ApiKey
 from billing import fulfilment
 from billing.models import Order, StripeEvent
@@ -130,7 +130,7 @@ def test_one_of_eight_concurrent_reveals_wins(conversation: Conversation) -> Non
     secrets = [result for result in results if isinstance(result, str)]
     assert len(secrets) == 1
     losers = [result for result in results if not isinstance(result, str)]
-    assert all(isinstance(result, services.AlreadyRevealed) for result in losers)
+    assert all(isinstance(result, errors.AlreadyRevealed) for result in losers)
     key.refresh_from_db()
     assert secrets[0].startswith(key.key_prefix)
 
