@@ -5,12 +5,11 @@ Every read returns a new copy; changes to it take effect with `save`.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import cast
 
+from sandbox.encoding import compact, load
 from sandbox.errors import resource_missing
 from sandbox.json_types import JsonObject
 
@@ -51,7 +50,7 @@ class Store:
         """
         self._connection.execute(
             "INSERT INTO objects (id, kind, created, body) VALUES (?, ?, ?, ?)",
-            (obj["id"], obj["object"], obj.get("created", 0), _dump(obj)),
+            (obj["id"], obj["object"], obj.get("created", 0), compact(obj)),
         )
         if private is not None:
             self.set_private(obj["id"], private)
@@ -60,7 +59,7 @@ class Store:
     def save(self, obj: JsonObject) -> JsonObject:
         """Update an object."""
         self._connection.execute(
-            "UPDATE objects SET body = ? WHERE id = ?", (_dump(obj), obj["id"])
+            "UPDATE objects SET body = ? WHERE id = ?", (compact(obj), obj["id"])
         )
         return obj
 
@@ -74,7 +73,7 @@ class Store:
         row = self._connection.execute(
             "SELECT body FROM objects WHERE id = ?", (identifier,)
         ).fetchone()
-        return _load(row["body"]) if row else None
+        return load(row["body"]) if row else None
 
     def get(self, kind: str, identifier: str, *, param: str = "id") -> JsonObject:
         """The object of this kind. Raises Stripe's `resource_missing`."""
@@ -99,7 +98,7 @@ class Store:
         direction = "ASC" if oldest_first else "DESC"
         sql = f"SELECT body FROM objects WHERE {conditions} ORDER BY seq {direction} LIMIT ?"  # noqa: S608
         values: Sequence[object] = (query.kind, *query.values, -1 if limit is None else limit)
-        return [_load(row["body"]) for row in self._connection.execute(sql, values)]
+        return [load(row["body"]) for row in self._connection.execute(sql, values)]
 
     def all(self, kind: str) -> Iterator[JsonObject]:
         """Every object of a kind, oldest first."""
@@ -109,7 +108,7 @@ class Store:
         """Set an object's private data."""
         self._connection.execute(
             "INSERT OR REPLACE INTO private_facts (id, body) VALUES (?, ?)",
-            (identifier, _dump(facts)),
+            (identifier, compact(facts)),
         )
 
     def get_private(self, identifier: str) -> JsonObject:
@@ -117,12 +116,4 @@ class Store:
         row = self._connection.execute(
             "SELECT body FROM private_facts WHERE id = ?", (identifier,)
         ).fetchone()
-        return _load(row["body"]) if row else {}
-
-
-def _dump(value: JsonObject) -> str:
-    return json.dumps(value, separators=(",", ":"))
-
-
-def _load(text: str) -> JsonObject:
-    return cast(JsonObject, json.loads(text))
+        return load(row["body"]) if row else {}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import json
 import logging
 import re
 from collections.abc import Callable, Mapping
@@ -24,6 +23,7 @@ from sandbox.api.idempotency import (
 )
 from sandbox.api.parsers import parse_form
 from sandbox.api.routing import ApiRequest, Route, Router
+from sandbox.encoding import indented
 from sandbox.errors import ApiError, CardError, invalid, parameter_not_supported
 from sandbox.faults import Fault, default_error
 from sandbox.identifiers import new_id
@@ -105,8 +105,12 @@ class ApiHandler:
             return _close_connection(request)
         if self._cli_sessions.wants_logs:
             await self._cli_sessions.send_log_entry(self._log_entry(context, status, body))
-        return web.json_response(
-            body, status=status, headers=context.headers(status), dumps=_pretty
+        return web.Response(
+            body=indented(body),
+            status=status,
+            headers=context.headers(status),
+            content_type="application/json",
+            charset="utf-8",
         )
 
     async def _respond(
@@ -307,7 +311,3 @@ def _unknown_error() -> ApiError:
         "An unknown error occurred. Please see the sandbox's own log.",
         kind="api_error",
     )
-
-
-def _pretty(body: JsonObject) -> str:
-    return json.dumps(body, indent=2)

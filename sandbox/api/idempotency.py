@@ -7,12 +7,12 @@ only for requests that were executed: a request with invalid parameters does not
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sandbox.account import Account
+from sandbox.encoding import compact, load
 from sandbox.errors import ApiError
 from sandbox.json_types import JsonObject
 
@@ -88,7 +88,7 @@ class IdempotencyStore:
             return None
         if row["fingerprint"] != request.fingerprint:
             raise _mismatch(request.key)
-        return StoredResponse(row["request"], row["status"], json.loads(row["body"]))
+        return StoredResponse(row["request"], row["status"], load(row["body"]))
 
     def save(self, request: IdempotentRequest | None, response: StoredResponse) -> None:
         """Store the response of an executed request."""
@@ -103,7 +103,7 @@ class IdempotencyStore:
                 request.fingerprint,
                 response.request_id,
                 response.status,
-                json.dumps(response.body),
+                compact(response.body),
                 self._account.clock.timestamp(),
             ),
         )

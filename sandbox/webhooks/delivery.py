@@ -7,7 +7,6 @@ order. A manual resend is not retried.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import time
 from collections import defaultdict
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 import aiohttp
 
 from sandbox.account import Account
+from sandbox.encoding import indented
 from sandbox.json_types import JsonObject
 from sandbox.webhooks.cli_sessions import CliSessions, is_cli_session
 from sandbox.webhooks.endpoints import active_secrets
@@ -39,7 +39,7 @@ class AttemptResult:
 
 def payload_of(event: JsonObject) -> bytes:
     """The request body of an event."""
-    return json.dumps(event, indent=2, ensure_ascii=False).encode()
+    return indented(event)
 
 
 def resend(account: Account, event: JsonObject, targets: Sequence[str] | None = None) -> None:
