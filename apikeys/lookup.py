@@ -1,4 +1,6 @@
-"""Lookup of the active key for a secret: in the cache, else by one statement.
+"""Whether a key works: lookup of a secret in the cache, else by one statement.
+
+The model has the same rule as `ApiKey.may_authenticate`.
 
 The statement uses the unique hash and reads the key's grant and its user's `is_active` by their
 primary keys. Copies of these columns on the key would save microseconds and could be wrong.

@@ -152,7 +152,7 @@ class ApiKey(models.Model):
     key_hash = models.CharField(max_length=64, unique=True, editable=False)
     key_prefix = models.CharField(max_length=tokens.PREFIX_LENGTH, editable=False)
     name = models.CharField(max_length=200, db_default="")
-    # Unique: a key has at most one successor, also if it is rotated concurrently.
+    # Unique: a key has at most one successor, even if it is rotated concurrently.
     predecessor = models.OneToOneField(
         "self",
         on_delete=models.PROTECT,
@@ -212,7 +212,7 @@ class ApiKey(models.Model):
 
     @property
     def is_revealable(self) -> bool:
-        """Whether the secret can be revealed; of a rotated key only its successor's was."""
+        """Whether the secret can be revealed. That of a rotated key cannot: it has a successor."""
         return self.revealed_at is None and self.rotated_at is None and self.may_authenticate()
 
     @property

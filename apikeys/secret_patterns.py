@@ -53,7 +53,7 @@ def redact(text: str) -> str:
 
 
 def redact_json(value: Any, *, name: str = "") -> Any:
-    """A copy of a JSON value without secrets, recognised by their look or their member's name."""
+    """A copy of a JSON value without secrets, by their pattern or their member's name."""
     if isinstance(value, dict):
         return {redact(key): redact_json(inner, name=key) for key, inner in value.items()}
     if isinstance(value, list):

@@ -20,6 +20,7 @@ _KEY = re.compile(r"sk_[0-9a-f]{64}", re.ASCII)
 
 
 def generate() -> str:
+    """A random key. `services` uses `derive` instead when the request has a token."""
     return SCHEME + secrets.token_hex(32)
 
 

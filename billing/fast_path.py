@@ -2,7 +2,7 @@
 
 The common case is a paid session without an order, of an unpaid conversation of the same user,
 without an earlier refund or dispute. Every other case is left to the ordinary path (handlers and
-fulfilment), which defines the result; a test compares the two column by column.
+fulfilment), which defines the result; tests/test_fast_path.py compares the two column by column.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ _SUMS = f"""
     GROUP BY o.id
 """
 
-# By what is wrong: the ids of the rows. The text is printed before the id.
+# What is wrong, printed before each id, and the query for the ids of such rows.
 RULES: dict[str, str] = {
     "paid conversation without an order that stands": f"""
         SELECT c.id FROM conversations c WHERE c.payment_status = 'paid'

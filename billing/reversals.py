@@ -1,7 +1,8 @@
 """Refunds and disputes: resolve out-of-order updates into the order's state.
 
 Each refund and dispute has its own row, and the order's columns are computed from all of its rows.
-The result does not depend on the order in which updates arrive, nor on repeats. Grants and
+The result does not depend on the order in which updates arrive, nor on repeats. One that arrives
+before its order waits in the event log; billing.fulfilment applies it. Grants and
 conversations are changed by billing.fulfilment only.
 """
 

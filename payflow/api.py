@@ -1,6 +1,6 @@
 """The routes of the API, and the views that are composed of several apps.
 
-Apps don't import each other, so a rule that spans two stands here: API keys need a completed
+Apps don't import each other, so a rule that spans two is here: API keys need a completed
 payment, and passwords are tried under the limit of failed authentications.
 """
 

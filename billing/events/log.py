@@ -1,7 +1,7 @@
 """The event log: store an event, then handle and settle it in one transaction.
 
-A repeated delivery of a settled event does nothing; one of an event whose handling failed handles
-it again.
+A repeated delivery of a settled event does nothing (`record` inserts no row, `_handle` returns); if
+the event's handling failed before, it is handled again.
 """
 
 from __future__ import annotations

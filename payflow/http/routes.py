@@ -1,4 +1,4 @@
-"""Where the API stands. Every other route is in the `urls.py` of its app and is found by name."""
+"""The root of the API. Every other route is in the `urls.py` of its app and is found by name."""
 
 API_ROOT = "/api"
 

@@ -1,4 +1,4 @@
-"""The staff action that takes a duplicate or a waiting event off the dashboard."""
+"""The staff action that takes a duplicate or a waiting event off the lists of `open_work`."""
 
 from __future__ import annotations
 

@@ -5,24 +5,21 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Q
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from billing.events.handlers import HANDLERS
-from billing.models import SETTLED, EventStatus, Order, StripeEvent
+from billing.models import EventStatus, Order, StripeEvent
 from support import stripe_links
 from support.actions import registry
 from support.admin.base import Columns, SupportModelAdmin
 from support.admin.changelist import Choice, ChoiceFilter
 from support.models import SupportAction
+from support.open_work import UNSETTLED, WAITING_EVENTS
 from support.templatetags.support_format import badge
 
 MOST_COMMON_TYPE = "checkout.session.completed"
-UNSETTLED = ~Q(status__in=SETTLED)
-MARKED = Exists(
-    SupportAction.objects.done().marking_handled().filter(event_id=OuterRef("event_id"))
-)
 
 
 class StatusFilter(ChoiceFilter):
@@ -31,7 +28,7 @@ class StatusFilter(ChoiceFilter):
     title = "status"
     parameter_name = "status"
     conditions = (
-        Choice("waiting", "Waiting or stuck", UNSETTLED & Q(~MARKED)),
+        Choice("waiting", "Waiting or stuck", WAITING_EVENTS),
         *(
             Choice(status.value, status.label.capitalize(), UNSETTLED & Q(status=status))
             for status in (EventStatus.FAILED, EventStatus.UNMATCHED, EventStatus.RECEIVED)

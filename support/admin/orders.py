@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Q
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
@@ -15,10 +15,9 @@ from support.actions import registry
 from support.admin.base import Columns, SupportModelAdmin
 from support.admin.changelist import Choice, ChoiceFilter
 from support.models import SupportAction
+from support.open_work import DUPLICATES_TO_REFUND
 from support.templatetags.support_format import badge
 
-MARKED = Exists(SupportAction.objects.done().marking_handled().filter(order_id=OuterRef("pk")))
-TO_REFUND = Q(~MARKED, is_duplicate=True, refunded_at__isnull=True)
 IN_DISPUTE = ~Q(dispute_status="") & Q(dispute_status__in=OPEN_DISPUTE)
 
 
@@ -30,7 +29,7 @@ class StateFilter(ChoiceFilter):
         Choice("pending", "Pending", Q(status=OrderStatus.PENDING)),
         Choice("failed", "Failed", Q(status=OrderStatus.FAILED)),
         Choice("duplicate", "Duplicates", Q(is_duplicate=True)),
-        Choice("to_refund", "Duplicates to refund", TO_REFUND),
+        Choice("to_refund", "Duplicates to refund", DUPLICATES_TO_REFUND),
         Choice("refunded", "Refunded, also in part", Q(refunded_cents__gt=0)),
         Choice("disputed", "Disputed", ~Q(dispute_status="")),
         # Repeats the condition of its partial index, or PostgreSQL would not use the index.

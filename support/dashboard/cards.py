@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from django.db.models import CharField, Count, Exists, F, Min, OuterRef, QuerySet, Sum, Value
+from django.db.models import CharField, Count, F, Min, QuerySet, Sum, Value
 from django.db.models.functions import TruncDate
 from django.db.models.lookups import IsNull
 from django.http import HttpRequest
@@ -30,6 +30,7 @@ from conversations.models import Conversation, PaymentStatus
 from support import money
 from support.dashboard import chart
 from support.models import SupportAction
+from support.open_work import DUPLICATES_TO_REFUND, WAITING_EVENTS
 
 CHART_DAYS = 30
 PERIODS = ((1, "today"), (7, "7 days"), (30, "30 days"))
@@ -222,21 +223,17 @@ def _counts(now: datetime) -> Mapping[str, tuple[int, datetime | None]]:
 
     A partial index serves each part of it.
     """
-    unsettled = StripeEvent.objects.unsettled().exclude(
-        Exists(SupportAction.objects.done().marking_handled().filter(event_id=OuterRef("event_id")))
-    )
+    waiting = StripeEvent.objects.filter(WAITING_EVENTS)
     declined = StripeEvent.objects.filter(
         type=PAYMENT_FAILED, created_at__gte=_midnight(now) - timedelta(days=6)
     )
     disputes = Dispute.objects.filter(status__in=OPEN_DISPUTE)
-    duplicates = Order.objects.filter(is_duplicate=True, refunded_at__isnull=True).exclude(
-        Exists(SupportAction.objects.done().marking_handled().filter(order_id=OuterRef("pk")))
-    )
+    duplicates = Order.objects.filter(DUPLICATES_TO_REFUND)
     parts = [
-        _count_row(unsettled.filter(status=status), status.value)
+        _count_row(waiting.filter(status=status), status.value)
         for status in (EventStatus.RECEIVED, EventStatus.UNMATCHED, EventStatus.FAILED)
     ]
-    parts += [_count_row(unsettled.stuck(), "stuck"), _count_row(declined, "declined")]
+    parts += [_count_row(waiting.stuck(), "stuck"), _count_row(declined, "declined")]
     parts += [_count_row(duplicates, "duplicate"), _count_row(disputes, "dispute")]
     rows = parts[0].union(*parts[1:], all=True)
     counted = {row["name"]: (row["number"], row["since"]) for row in rows}

@@ -1,0 +1,19 @@
+"""What waits for staff, as conditions: the lists of the desk and the cards of the dashboard."""
+
+from __future__ import annotations
+
+from django.db.models import Exists, OuterRef, Q
+
+from billing.models import SETTLED
+from support.models import SupportAction
+
+_HANDLED = SupportAction.objects.done().marking_handled()
+
+DUPLICATES_TO_REFUND = Q(
+    ~Exists(_HANDLED.filter(order_id=OuterRef("pk"))),
+    is_duplicate=True,
+    refunded_at__isnull=True,
+)
+# In the form of the partial index's condition, or PostgreSQL would not use the index.
+UNSETTLED = ~Q(status__in=SETTLED)
+WAITING_EVENTS = UNSETTLED & Q(~Exists(_HANDLED.filter(event_id=OuterRef("event_id"))))
