@@ -23,8 +23,7 @@ PAGES = ("/admin/login/", "/accounts/login/")
 
 
 @pytest.fixture(autouse=True)
-def ada(db: None, settings: Settings) -> None:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # it is fast
+def ada(db: None) -> None:
     UserFactory.create(email=EMAIL, password=PASSWORD, is_staff=True)
 
 
