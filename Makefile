@@ -10,7 +10,7 @@ E2E := $(call stamp,e2e)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install run demo test soak revocations bench-webhook bench-keys bench-admin bench-replay conformance programs e2e screenshots check fmt lint types migrations deploy-check production-imports lock clean
+.PHONY: help install run demo test soak revocations bench-webhook bench-keys bench-admin bench-replay conformance programs e2e screenshots check fmt lint types migrations deploy-check production-install lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,9 +44,9 @@ soak: install ## run the stress tests for half an hour: all events at once, whil
 DJSTRIPE = .run/bench-djstripe
 
 bench-webhook: install ## compare the webhook with dj-stripe and pgbench, on one PostgreSQL
-	@test -x $(DJSTRIPE)/bin/gunicorn || { $(PYTHON) -m venv $(DJSTRIPE) && \
+	@test -x $(DJSTRIPE)/bin/granian || { $(PYTHON) -m venv $(DJSTRIPE) && \
 		$(DJSTRIPE)/bin/pip install --quiet dj-stripe==2.11.0 'psycopg[binary,pool]' \
-		dj-database-url gunicorn; }
+		dj-database-url granian; }
 	$(BIN)/python -m benchmarks.webhook --djstripe $(DJSTRIPE)/bin/python
 
 e2e: $(E2E) ## run the browser tests in the machine's Chromium
@@ -71,7 +71,7 @@ bench-replay: install ## show that replaying 1,000,000 events takes no more memo
 programs: install ## install nginx and redis-server, which some tests run (needs apt and root)
 	@$(BIN)/python -m devtools.debian
 
-check: install programs lint types migrations deploy-check production-imports conformance test ## every check of CI but the browser tests
+check: install programs lint types migrations deploy-check production-install conformance test ## every check of CI but the browser tests
 
 fmt: install ## format the code and apply the linter's fixes
 	$(BIN)/ruff check --fix-only --quiet .
@@ -99,11 +99,9 @@ deploy-check: install ## check the settings as in production
 # Made from requirements/prod.txt alone, as a server's environment is.
 PRODUCTION := .run/production-$(shell cksum < requirements/prod.txt | cut -d' ' -f1)
 
-production-imports: $(PRODUCTION)/.installed ## import every module where only requirements/prod.txt is installed
+production-install: $(PRODUCTION)/.installed ## serve, pay and verify where only requirements/prod.txt is installed
 	env -i PATH="$$PATH" ENV_FILE=devtools/production-example.env \
-		$(PRODUCTION)/bin/python -m devtools.production_imports
-	env -i PATH="$$PATH" ENV_FILE=devtools/production-example.env \
-		$(PRODUCTION)/bin/gunicorn --check-config payflow.wsgi
+		$(PRODUCTION)/bin/python -m devtools.production_install
 
 # The largest set is resolved first and constrains the others.
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -111,7 +109,7 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generat
 
 lock: install ## compile requirements/*.in to hash-locked *.txt (UPGRADE=1 for newer versions)
 	$(LOCK) $(if $(UPGRADE),--upgrade) requirements/e2e.in -o requirements/e2e.txt
-	for set in base prod test dev; do \
+	for set in base prod test dev uv; do \
 		$(LOCK) -c requirements/e2e.txt requirements/$$set.in -o requirements/$$set.txt || exit; \
 	done
 

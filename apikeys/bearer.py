@@ -11,7 +11,7 @@ import re
 
 from apikeys.secret_patterns import contains_stripe_secret
 
-MAX_LENGTH = 8192  # also the longest header that gunicorn accepts
+MAX_LENGTH = 8192  # what proxies accept for a header, nginx for one
 
 # What nearly every request sends.
 _KEY = re.compile(r"Bearer (sk_[0-9a-f]{64})", re.ASCII)

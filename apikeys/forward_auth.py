@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
-from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
+from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, Throttled
 
-from apikeys import throttling
+from apikeys import metrics, throttling
 from apikeys.authentication import authenticate_key
 
 # Characters that need no percent-encoding in a header value.
@@ -30,10 +30,15 @@ def verify(request: HttpRequest, below: str | None = None) -> HttpResponse:
         key = authenticate_key(request)
         if key is None:
             raise NotAuthenticated
+        throttling.count_request(key)
     except (AuthenticationFailed, NotAuthenticated) as error:
+        metrics.REFUSED.inc()
         error.auth_header = "Bearer"  # type: ignore[union-attr]  # where DRF itself puts it
         raise
-    throttling.count_request(key)
+    except Throttled:
+        metrics.LIMITED.inc()
+        raise
+    metrics.VERIFIED.inc()
     response = HttpResponse(status=204 if below is None else 200)
     del response.headers["Content-Type"]
     response.headers["Cache-Control"] = "no-store"

@@ -15,7 +15,7 @@ from typing import Any
 from django.db import DataError, connection, connections
 from django.utils import timezone
 
-from apikeys import tokens
+from apikeys import metrics, tokens
 from apikeys.cache.invalidation import LISTENER, Unavailable
 from apikeys.cache.store import CACHE, CachedKey
 
@@ -38,7 +38,12 @@ def find(secret: str) -> CachedKey | None:
     if database.in_atomic_block or database.vendor != "postgresql":
         key = _select(digest)
     else:
-        key = CACHE.get(digest) or _select_and_cache(digest)
+        key = CACHE.get(digest)
+        if key is None:
+            metrics.CACHE_MISS.inc()
+            key = _select_and_cache(digest)
+        else:
+            metrics.CACHE_HIT.inc()
     if key is None or (key.expires_at is not None and key.expires_at <= timezone.now()):
         return None
     return key

@@ -19,7 +19,7 @@ from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.utils import timezone
 
-from apikeys import errors, tokens
+from apikeys import errors, metrics, tokens
 from apikeys.cache.store import CACHE
 from apikeys.models import ApiKey, Grant
 
@@ -41,6 +41,7 @@ def issue(*, user_id: int, name: str, tier: str = "") -> ApiKey:
     """
     grant = Grant.objects.create(user_id=user_id, tier=tier)
     columns = tokens.stored_columns(tokens.generate())
+    metrics.count_after_commit(metrics.ISSUED)
     return ApiKey.objects.create(user_id=user_id, grant=grant, name=name, **columns)
 
 
@@ -61,6 +62,8 @@ def update_grant(grant: Grant, *, revoked: bool, suspended: bool) -> None:
     if (revoked_at, suspended_at) == (grant.revoked_at, grant.suspended_at):
         return
     grant.revoked_at, grant.suspended_at = revoked_at, suspended_at
+    if revoked and grant.revoked_at == now:
+        metrics.count_after_commit(*[metrics.REVOKED] * grant.keys.not_revoked().count())
     grant.save(update_fields=["revoked_at", "suspended_at", "updated_at"])
     _invalidate_grant(grant.pk)
 
@@ -117,6 +120,7 @@ def create(
         revealed_at=now,
         **tokens.stored_columns(secret),
     )
+    metrics.count_after_commit(metrics.ISSUED, metrics.REVEALED)
     return key, secret
 
 
@@ -141,6 +145,7 @@ def reveal(*, user_id: int | None, key_id: int, token: str | None = None) -> tup
         setattr(key, name, value)
     key.revealed_at = timezone.now()
     key.save(update_fields=["key_hash", "key_prefix", "revealed_at", "updated_at"])
+    metrics.count_after_commit(metrics.REVEALED)
     return key, secret
 
 
@@ -183,6 +188,7 @@ def rotate(
         revealed_at=now,
         **tokens.stored_columns(secret),
     )
+    metrics.count_after_commit(metrics.ISSUED, metrics.REVEALED)
     return successor, secret
 
 
@@ -287,6 +293,7 @@ def _revoke(key: ApiKey, reason: str) -> None:
     key.revoked_at = timezone.now()
     key.revoked_reason = reason
     key.save(update_fields=["revoked_at", "revoked_reason", "updated_at"])
+    metrics.count_after_commit(metrics.REVOKED)
     _invalidate(key.key_hash)
 
 

@@ -1,6 +1,6 @@
 """The least site that dj-stripe's webhook runs in: for benchmarks.webhook alone.
 
-Run as a program it prepares the database; `application` is what gunicorn serves. It lives in an
+Run as a program it prepares the database; `application` is what granian serves. It lives in an
 environment of its own, without anything of payflow.
 """
 

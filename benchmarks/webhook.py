@@ -144,14 +144,12 @@ def payment_numbers(cluster: Cluster) -> Iterator[int]:
 
 @contextmanager
 def payflow(cluster: Cluster) -> Iterator[Measure]:
-    """Our gunicorn, as `gunicorn.conf.py` has it."""
+    """`manage.py serve`, without its access log."""
     port = free_port()
     environment = {**os.environ, **SETTINGS, "DATABASE_URL": cluster.url()}
     environment |= {"WEB_CONCURRENCY": str(WORKERS), "LOG_LEVEL": "ERROR"}
-    command = ["-m", "gunicorn", "payflow.wsgi", f"--bind={LOOPBACK}:{port}"]
-    with Service(
-        "payflow", [sys.executable, *command, "--access-logfile=/dev/null"], environment
-    ) as service:
+    command = [sys.executable, "manage.py", "serve", f"--bind={LOOPBACK}:{port}"]
+    with Service("payflow", command, environment) as service:
         service.wait_for(f"http://{LOOPBACK}:{port}/healthz")
         numbers = payment_numbers(cluster)
         yield lambda seconds: over_http(port, "/api/webhooks/stripe", numbers, "ours", seconds)
@@ -227,7 +225,7 @@ def pgbench(cluster: Cluster, script: str) -> Measure:
 
 @contextmanager
 def djstripe(cluster: Cluster, python: str) -> Iterator[Measure]:
-    """dj-stripe under the same gunicorn, in a database of its own on the same server."""
+    """dj-stripe under the same kind of server, in a database of its own on the same PostgreSQL."""
     port = free_port()
     site = Path(__file__).with_name("djstripe_site.py")
     with tempfile.TemporaryDirectory() as directory:
@@ -239,8 +237,9 @@ def djstripe(cluster: Cluster, python: str) -> Iterator[Measure]:
             "HOME": directory,
         }
         subprocess.run([python, str(site)], env=environment, check=True, cwd=ROOT)  # noqa: S603
-        command = ["-m", "gunicorn", "djstripe_site:application", f"--bind={LOOPBACK}:{port}"]
-        command += [f"--workers={WORKERS}", "--threads=4", "--config=/dev/null"]
+        command = ["-m", "granian", "--interface=wsgi", "djstripe_site:application"]
+        command += [f"--host={LOOPBACK}", f"--port={port}", "--http=1", f"--workers={WORKERS}"]
+        command += ["--blocking-threads=4", "--blocking-threads-idle-timeout=600"]
         with Service("dj-stripe", [python, *command], environment) as service:
             service.wait_for(f"http://{LOOPBACK}:{port}/")
             numbers = iter(range(1, 10**9))

@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connection
 
-from apikeys import tokens
+from apikeys import metrics, tokens
 from billing import prepared_sql
 from billing.fulfilment import KEY_NAME, LOCK_PAYMENT
 from billing.stripe.objects import REVERSAL_PARSERS, parse_session
@@ -107,4 +107,7 @@ def try_fulfil(event: dict[str, Any]) -> bool:
         **tokens.stored_columns(tokens.generate()),
     }
     prepared_sql.execute(LOCK, parameters)
-    return prepared_sql.execute(FULFIL, parameters) == 1
+    if prepared_sql.execute(FULFIL, parameters) != 1:
+        return False
+    metrics.count_after_commit(metrics.ISSUED)
+    return True

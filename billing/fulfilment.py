@@ -15,7 +15,7 @@ from django.db import connection
 
 from apikeys import services as apikeys
 from apikeys.models import ApiKey
-from billing import reversals
+from billing import log_context, reversals
 from billing.models import EventStatus, Order, OrderStatus, StripeEvent
 from billing.stripe.objects import REVERSAL_PARSERS, CheckoutSession, Reference, Reversal
 from conversations.models import Conversation, PaymentStatus
@@ -124,6 +124,7 @@ def apply_reversal(
     ids = found.order_by("pk").values_list("pk", "conversation_id").first()
     if ids is None:
         raise Unmatched(f"No order has PaymentIntent {update.payment_intent_id} yet.")
+    log_context.add(order=ids[0], conversation=ids[1])
     conversation = Conversation.objects.locked().get(pk=ids[1])
     order = Order.objects.locked().get(pk=ids[0])
     text = f"order {order.pk}: {reversals.record(order, update, position)}"
@@ -196,6 +197,7 @@ def _locked_order(session: CheckoutSession, conversation: Conversation) -> Order
     The conversation's lock is held, so no other transaction can insert the same order.
     """
     order = Order.objects.filter(stripe_session_id=session.id).locked().first()
+    log_context.add(conversation=conversation.pk, order=order.pk if order else None)
     if order is None:
         order = Order(
             user_id=conversation.user_id,

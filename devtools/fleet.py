@@ -1,4 +1,4 @@
-"""Several gunicorn servers on one database, as in production."""
+"""Several servers on one database, as in production."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ VERIFY = "/api/api-keys/verify"
 
 @dataclass(frozen=True)
 class Server:
-    """A gunicorn with this many worker processes."""
+    """A `manage.py serve` with this many worker processes."""
 
     port: int
     workers: int
@@ -52,7 +52,7 @@ def fleet(environment: Mapping[str, str], *workers: int) -> Iterator[list[Server
 
 
 def _service(server: Server, environment: Mapping[str, str]) -> Service:
-    gunicorn = [sys.executable, "-m", "gunicorn", "payflow.wsgi", "--access-logfile=/dev/null"]
+    serve = [sys.executable, "manage.py", "serve"]
     options = [f"--bind={LOOPBACK}:{server.port}", f"--workers={server.workers}", "--threads=4"]
     inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    return Service("gunicorn", [*gunicorn, *options], {**inherited, **environment})
+    return Service("app", [*serve, *options], {**inherited, **environment})

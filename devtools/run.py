@@ -7,7 +7,6 @@ everything that was started.
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 import time
@@ -21,7 +20,7 @@ from devtools.management import CommandFailedError, manage
 from devtools.ports import LOOPBACK, free_port, is_free
 from devtools.service import ROOT, Service, ServiceError
 from payflow.dev_secrets import secrets_for
-from payflow.env import Configuration, env_file, read_environment
+from payflow.env import Configuration, Environment, env_file, read_environment
 
 STRIPE_PORT = 12111
 CHECK_INTERVAL = 0.25
@@ -90,8 +89,9 @@ def interrupt(_number: int, _frame: FrameType | None) -> None:
 
 
 def run() -> None:
-    plan = make_plan()
-    environment = environment_for(plan)
+    variables = read_environment(env_file(ROOT))
+    plan = make_plan(variables)
+    environment = environment_for(plan, variables)
     migrate(environment)
     demo = json.loads(manage(environment, "create_demo", "--json"))
     token = manage(environment, "issue_token", demo["email"]).strip()
@@ -114,10 +114,9 @@ def migrate(environment: Mapping[str, str]) -> None:
         manage(environment, "migrate", "--verbosity=0")
 
 
-def make_plan() -> Plan:
+def make_plan(variables: Environment) -> Plan:
     """Choose the ports; raise CannotRunError if PORT is taken, use another if Stripe's is."""
-    env = read_environment(env_file(ROOT))
-    port = Configuration(env, {}).integer("PORT", 3000)
+    port = Configuration(variables, {}).integer("PORT", 3000)
     if not is_free(port):
         raise CannotRunError(f"port {port} is in use; choose another: make run PORT={port + 1}")
     if port != STRIPE_PORT and is_free(STRIPE_PORT):
@@ -127,9 +126,9 @@ def make_plan() -> Plan:
     return plan
 
 
-def environment_for(plan: Plan) -> dict[str, str]:
+def environment_for(plan: Plan, variables: Environment) -> dict[str, str]:
     """The variables of the caller and .env, with defaults for development."""
-    given = {name: value for name, value in os.environ.items() if value}
+    given = {name: str(value) for name, value in variables.ENVIRON.items() if value}
     environment = {
         **secrets_for(runfile.DIRECTORY),
         **given,

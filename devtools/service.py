@@ -62,6 +62,13 @@ class Service:
         """The last lines of output."""
         return "".join(self._lines)
 
+    @property
+    def server_pid(self) -> int:
+        """The process id of the server itself, the supervisor's only child."""
+        supervisor_pid = self._process.pid
+        children = Path(f"/proc/{supervisor_pid}/task/{supervisor_pid}/children")
+        return int(children.read_text())
+
     def check(self) -> None:
         """Raise ServiceError if the server has ended."""
         status = self._process.poll()

@@ -11,6 +11,8 @@ SETTINGS: Mapping[str, str] = {
     "LOG_LEVEL": "",
     "SECRET_KEY": "secret-key-of-the-tests-which-protects-nothing-at-all",
     "JWT_SECRET": "jwt-secret-of-the-tests-which-protects-nothing-at-all",
+    "SECRET_KEY_FALLBACKS": "",
+    "JWT_SECRET_FALLBACKS": "",
     "ALLOWED_HOSTS": "testserver,localhost,127.0.0.1",
     "CORS_ALLOWED_ORIGINS": "",
     "FRONTEND_URL": "http://testserver",
@@ -22,4 +24,8 @@ SETTINGS: Mapping[str, str] = {
     "STRIPE_API_BASE": "",
     "REDIS_URL": "",
     "WEB_THREADS": "4",
+    "LOG_FORMAT": "line",
+    "METRICS_TOKEN": "",
+    "SENTRY_DSN": "",
+    "STATIC_ROOT": "",
 }

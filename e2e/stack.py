@@ -1,4 +1,4 @@
-"""The servers of the browser tests: payflow under gunicorn, the local Stripe, a demo user."""
+"""The servers of the browser tests: payflow, the local Stripe, a demo user."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def running_stack() -> Iterator[Stack]:
     manage(environment, "migrate", "--verbosity=0")
     demo = json.loads(manage({**environment, "DEBUG": "on"}, "create_demo", "--json"))
     sandbox = ["-m", "sandbox", f"--port={stripe_port}", f"--webhook={url}/api/webhooks/stripe"]
-    gunicorn = ["-m", "gunicorn", "payflow.wsgi", f"--bind={LOOPBACK}:{port}"]
+    serve = ["manage.py", "serve", f"--bind={LOOPBACK}:{port}"]
     with (
         Service("stripe", [sys.executable, *sandbox], environment) as local_stripe,
-        Service("app", [sys.executable, *gunicorn], environment) as app,
+        Service("app", [sys.executable, *serve], environment) as app,
     ):
         local_stripe.wait_for_line_with(stripe)
         app.wait_for(f"{url}/healthz")

@@ -24,20 +24,21 @@ STRIPE_KEY_PREFIXES = ("sk_test_", "rk_test_", "sk_live_", "rk_live_")
 
 
 def refuse(message: str) -> NoReturn:
-    """Stop the process with one line on stderr.
-
-    gunicorn takes exit status 3 for "the worker cannot boot" and stops; after any other status it
-    would start workers for ever.
-    """
+    """Stop the process with one line on stderr."""
     sys.stderr.write(f"payflow: {message}\n")
     raise SystemExit(3)
 
 
-def read_environment(env_file: Path | None) -> environ.Env:
+class Environment(environ.Env):  # type: ignore[misc]  # it has no types
+    """Has a copy of the variables: `manage.py serve` starts new workers with the unchanged ones."""
+
+
+def read_environment(env_file: Path | None) -> Environment:
     """Return the process environment; `env_file` adds variables and overrides none."""
+    Environment.ENVIRON = dict(os.environ)
     if env_file is not None and env_file.is_file():
-        environ.Env.read_env(str(env_file))
-    return environ.Env()
+        Environment.read_env(str(env_file))
+    return Environment()
 
 
 class Configuration:
@@ -69,10 +70,10 @@ class Configuration:
         return self.text(name) or refuse(f"{name} is missing or empty: set it in the environment.")
 
     def jwt_secret(self, name: str) -> str:
-        value = self.required(name)
-        if len(value.encode()) < MIN_JWT_SECRET_BYTES:
-            refuse(f"{name} is too short: HS256 needs at least {MIN_JWT_SECRET_BYTES} bytes.")
-        return value
+        return _long_enough(name, self.required(name))
+
+    def jwt_secrets(self, name: str) -> list[str]:
+        return [_long_enough(name, value) for value in self.items(name)]
 
     def webhook_secrets(self, name: str) -> list[str]:
         """The secrets that may have signed an event: several during a rotation."""
@@ -123,6 +124,12 @@ class Configuration:
                 refuse(f"{name} must list origins like https://app.example.com.")
         return found
 
+    def choice(self, name: str, default: str, *others: str) -> str:
+        value = self.text(name, default)
+        if value not in (default, *others):
+            refuse(f"{name} must be {' or '.join((default, *others))}.")
+        return value
+
     def log_level(self, name: str) -> str:
         level = self.text(name, "INFO").upper()
         if level not in logging.getLevelNamesMapping():
@@ -141,6 +148,12 @@ class Configuration:
         if value and not all(map(_is_redis, re.split("[;,]", value))):
             refuse(f"{name} must read like redis://host:6379/0, rediss://host or unix:///path.")
         return value
+
+
+def _long_enough(name: str, secret: str) -> str:
+    if len(secret.encode()) < MIN_JWT_SECRET_BYTES:
+        refuse(f"{name} is too short: HS256 needs at least {MIN_JWT_SECRET_BYTES} bytes.")
+    return secret
 
 
 def _is_redis(url: str) -> bool:

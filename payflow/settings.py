@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -25,12 +26,22 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 _env = read_environment(env_file(BASE_DIR))
 DEBUG = debug_is_on(_env)
-_config = Configuration(_env, secrets_for(BASE_DIR / ".run") if DEBUG else {})
+# `manage.py setup_stripe` finds these out: it starts without them.
+STRIPE_UNSET = {
+    "STRIPE_WEBHOOK_SECRET": "whsec_" + "0" * 32,
+    "STRIPE_PRODUCT_PRICE_ID": "price_unset",
+}
+_fallback = secrets_for(BASE_DIR / ".run") if DEBUG else {}
+if sys.argv[1:2] == ["setup_stripe"]:
+    _fallback |= STRIPE_UNSET
+_config = Configuration(_env, _fallback)
 
 # --- Hosts, origins and secrets ---------------------------------------------------------------
 PORT = _config.integer("PORT", 3000)
 SECRET_KEY = _config.required("SECRET_KEY")
+SECRET_KEY_FALLBACKS = _config.items("SECRET_KEY_FALLBACKS")
 JWT_SECRET = _config.jwt_secret("JWT_SECRET")
+JWT_SECRET_FALLBACKS = _config.jwt_secrets("JWT_SECRET_FALLBACKS")
 ALLOWED_HOSTS = _config.items("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CORS_ALLOWED_ORIGINS = _config.origins("CORS_ALLOWED_ORIGINS")
 CORS_URLS_REGEX = rf"^{API_ROOT}/"
@@ -85,6 +96,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "payflow.http.middleware.request_id",
+    "payflow.http.access_log.access_log",
     "payflow.http.middleware.api_problems",
     "django.middleware.security.SecurityMiddleware",
     "payflow.http.middleware.content_security_policy",
@@ -146,7 +158,8 @@ AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
 
 # --- Database ---------------------------------------------------------------------------------
-# Threads of one server process (gunicorn.conf.py reads the same variable).
+# Processes of `manage.py serve`, and threads of each.
+WEB_CONCURRENCY = _config.integer("WEB_CONCURRENCY", 2)
 WEB_THREADS = _config.integer("WEB_THREADS", 4)
 DATABASES = {"default": _config.database("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}")}
 _database = DATABASES["default"]
@@ -230,8 +243,15 @@ SPECTACULAR_SETTINGS = {
 
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-# Files are served from the apps: there is no build step.
-WHITENOISE_USE_FINDERS = True
+# Without STATIC_ROOT files are served from the apps: there is no build step. With it, from there,
+# named by their content, after `manage.py collectstatic`.
+STATIC_ROOT = _config.text("STATIC_ROOT") or None
+WHITENOISE_USE_FINDERS = STATIC_ROOT is None
+if STATIC_ROOT:
+    STORAGES = {
+        "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+        "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    }
 
 # --- Security ---------------------------------------------------------------------------------
 # Cookies need TLS, unless FRONTEND_URL is plain http.
@@ -266,21 +286,23 @@ SECURE_CSP = {
 }
 
 # --- Logs -------------------------------------------------------------------------------------
+LOG_FORMAT = _config.choice("LOG_FORMAT", "line", "json")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {
-        "request_id": {"()": "payflow.http.request_id.RequestIdFilter"},
+        "context": {"()": "payflow.logs.context.ContextFilter"},
         "redaction": {"()": "payflow.logs.redaction.RedactionFilter"},
     },
     "formatters": {
-        "line": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"}
+        "line": {"format": "%(asctime)s %(levelname)s %(name)s [%(context)s] %(message)s"},
+        "json": {"()": "payflow.logs.json_lines.JsonFormatter"},
     },
     "handlers": {
         "console": {
             "class": "logging.StreamHandler",
-            "formatter": "line",
-            "filters": ["request_id", "redaction"],
+            "formatter": LOG_FORMAT,
+            "filters": ["context", "redaction"],
         }
     },
     "root": {"handlers": ["console"], "level": _config.log_level("LOG_LEVEL")},
@@ -293,5 +315,13 @@ LOGGING = {
         "stripe": {"level": "WARNING"},
     },
 }
+# The bearer token that Prometheus sends; without one /metrics is a 404.
+METRICS_TOKEN = _config.text("METRICS_TOKEN")
+SENTRY_DSN = _config.url("SENTRY_DSN")
+if SENTRY_DSN:
+    # Imported only here: it takes a tenth of a second.
+    from payflow.logs import sentry
+
+    sentry.start(SENTRY_DSN)
 DEFAULT_EXCEPTION_REPORTER_FILTER = "payflow.logs.redaction.RedactingReporterFilter"
 DEFAULT_EXCEPTION_REPORTER = "payflow.logs.redaction.RedactingExceptionReporter"

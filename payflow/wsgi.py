@@ -1,4 +1,4 @@
-"""The WSGI application, served by gunicorn."""
+"""The WSGI application, which `manage.py serve` serves."""
 
 import os
 

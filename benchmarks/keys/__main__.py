@@ -223,11 +223,11 @@ def ratio(pairs: list[tuple[float, float]]) -> float:
 def serve_all(python: Path, environment: Mapping[str, str], worker: Worker) -> None:
     """Requests a second of two workers with four threads each."""
     port = free_port()
-    gunicorn = [str(python), "-m", "gunicorn", "payflow.wsgi", "--access-logfile=/dev/null"]
+    serve = [str(python), "manage.py", "serve"]
     options = [f"--bind=127.0.0.1:{port}", "--workers=2", "--threads=4"]
     rates: dict[str, list[float]] = {name: [] for name in HTTP_CASES}
     fresh = iter(range(1000, MANY, HTTP_KEYS))
-    with Service("gunicorn", [*gunicorn, *options], environment) as service:
+    with Service("app", [*serve, *options], {**environment, "LOG_LEVEL": "ERROR"}) as service:
         service.wait_for(f"http://127.0.0.1:{port}/api/plain")
         for _ in range(HTTP_ROUNDS + 1):
             for name, (path, kind, keys) in HTTP_CASES.items():
@@ -239,7 +239,7 @@ def serve_all(python: Path, environment: Mapping[str, str], worker: Worker) -> N
                 rates[name].append(http.rate(port, path, headers, HTTP_SECONDS))
     middles = {name: statistics.median(rate[1:]) for name, rate in rates.items()}
     best = max(middles[name] for name in PEER_CASES)
-    say("\nOver HTTP, gunicorn with 2 workers of 4 threads, 8 connections; best peer = 1.00")
+    say("\nOver HTTP, 2 workers of 4 threads, 8 connections; best peer = 1.00")
     for name, rate in middles.items():
         say(f"{name:38}{rate:9.0f} requests/s{rate / best:8.2f}")
 

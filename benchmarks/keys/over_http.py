@@ -1,4 +1,4 @@
-"""Requests per second through gunicorn, on persistent connections."""
+"""Requests per second over HTTP, on persistent connections."""
 
 from __future__ import annotations
 

@@ -99,6 +99,9 @@ def _not_ours() -> Outcome:
 
 Handler = Callable[[StripeEvent], Outcome]
 
+# Handled for old accounts and by the specification; endpoints need not subscribe to them.
+_UNSUBSCRIBED = {PAYMENT_FAILED_ALIAS, "charge.refund.updated"}
+
 HANDLERS: Mapping[str, Handler] = {
     "checkout.session.completed": _for_session(_completed),
     "checkout.session.async_payment_succeeded": _for_session(fulfilment.fulfil),
@@ -108,3 +111,6 @@ HANDLERS: Mapping[str, Handler] = {
     PAYMENT_FAILED_ALIAS: _payment_failed,
     **dict.fromkeys(objects.REVERSAL_PARSERS, _reversal),
 }
+
+# What a webhook endpoint is to send us.
+SUBSCRIPTION = sorted(set(HANDLERS) - _UNSUBSCRIBED)

@@ -15,9 +15,9 @@ from typing import Any
 
 from django.db import DatabaseError, transaction
 
-from billing import fast_path, prepared_sql
+from billing import fast_path, log_context, metrics, prepared_sql
 from billing.events import handlers
-from billing.models import StripeEvent
+from billing.models import EventStatus, StripeEvent
 from billing.stripe import objects
 
 logger = logging.getLogger(__name__)
@@ -73,7 +73,9 @@ def process_new(event: Json) -> None:
     Raises ProcessingFailed.
     """
     with _failure_recorded(event["id"]), transaction.atomic():
-        if not fast_path.try_fulfil(event):
+        if fast_path.try_fulfil(event):
+            metrics.count_event(event["type"], EventStatus.PROCESSED)
+        else:
             _handle(_locked(event["id"]))
 
 
@@ -92,6 +94,7 @@ def process(event_id: str, *, force: bool = False, skip_locked: bool = False) ->
 
 @contextmanager
 def _failure_recorded(event_id: str) -> Iterator[None]:
+    log_context.start(event=event_id)
     try:
         yield
     except EventLocked:
@@ -111,6 +114,8 @@ def _locked(event_id: str, *, skip_locked: bool = False) -> StripeEvent:
 def _handle(event: StripeEvent, *, force: bool = False) -> None:
     if event.is_settled and not force:
         return
+    if reference := objects.parse_reference(event.stripe_object):
+        log_context.add(conversation=reference.conversation_id)
     outcome = handlers.handle(event)
     if event.is_settled and event.status == outcome.status:
         # Handled again by force: keep the outcome of the first time, which staff look for.
@@ -118,6 +123,12 @@ def _handle(event: StripeEvent, *, force: bool = False) -> None:
         event.save(update_fields=["attempts", "updated_at"])
     else:
         event.mark_settled(outcome.status, outcome.text, outcome.conversation_id)
+    _count(event)
+
+
+def _count(event: StripeEvent) -> None:
+    """Types that are not handled count as one: Stripe has hundreds."""
+    metrics.count_event(event.type if event.type in handlers.HANDLERS else "other", event.status)
 
 
 def _record_failure(event_id: str, error: Exception) -> None:
@@ -129,6 +140,7 @@ def _record_failure(event_id: str, error: Exception) -> None:
             event = StripeEvent.objects.unsettled().locked().filter(event_id=event_id).first()
             if event is not None:
                 event.mark_failed(error)
+                _count(event)
     except DatabaseError:
         logger.exception("The failure of event %s could not be recorded", event_id)
         return

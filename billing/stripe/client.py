@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import stripe
 from django.conf import settings
@@ -20,6 +20,7 @@ from django.conf import settings
 logger = logging.getLogger(__name__)
 
 Json = dict[str, Any]
+T = TypeVar("T")
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 2, 15  # seconds, per try
 RETRIES = 2
@@ -259,3 +260,72 @@ def payment_intent_of(charge_id: str) -> str | None:
     charge = _retrieve("a charge", lambda: _client().v1.charges.retrieve(charge_id))
     found = charge.get("payment_intent") if charge else None
     return found if isinstance(found, str) else None
+
+
+# --- Setting up an account (billing.stripe_setup) -------------------------------------------------
+
+# What the SDK sends with every request, and so what our code reads.
+API_VERSION = stripe.api_version
+
+
+def retrieve_price(price_id: str) -> Json | None:
+    """A price with its product; None if Stripe has none in this mode. Raises StripeFailed."""
+    options: Any = {"expand": ["product"]}
+    return _retrieve("a price", lambda: _client().v1.prices.retrieve(price_id, options))
+
+
+def find_price(lookup_key: str) -> Json | None:
+    """The active price with this lookup key. Raises StripeFailed."""
+    found = _plain(
+        _call(
+            "list prices",
+            lambda: _client().v1.prices.list(
+                {
+                    "lookup_keys": [lookup_key],
+                    "active": True,
+                    "expand": ["data.product"],
+                }
+            ),
+        )
+    )
+    return found["data"][0] if found["data"] else None
+
+
+def create_price(lookup_key: str, *, product: str, name: str, amount: int, currency: str) -> Json:
+    """Create a one-time price, and its product if there is none. Raises StripeFailed."""
+    products = _client().v1.products
+    if _retrieve("a product", lambda: products.retrieve(product)) is None:
+        _call("create a product", lambda: products.create({"id": product, "name": name}))
+    params: Any = {"product": product, "unit_amount": amount, "currency": currency}
+    params |= {"lookup_key": lookup_key, "expand": ["product"]}
+    return _plain(_call("create a price", lambda: _client().v1.prices.create(params)))
+
+
+def webhook_endpoints() -> list[Json]:
+    """Every webhook endpoint of the account. Raises StripeFailed."""
+    pages = _call(
+        "list webhook endpoints", lambda: _client().v1.webhook_endpoints.list({"limit": 100})
+    )
+    return [_plain(endpoint) for endpoint in pages.auto_paging_iter()]
+
+
+def create_webhook_endpoint(url: str, types: Sequence[str]) -> Json:
+    """Create a webhook endpoint: only this answer has its `secret`. Raises StripeFailed."""
+    params: Any = {"url": url, "enabled_events": list(types), "api_version": API_VERSION}
+    endpoints = _client().v1.webhook_endpoints
+    return _plain(_call("create a webhook endpoint", lambda: endpoints.create(params)))
+
+
+def update_webhook_endpoint(endpoint_id: str, types: Sequence[str]) -> None:
+    """Enable an endpoint for exactly these types. Raises StripeFailed."""
+    params: Any = {"enabled_events": list(types), "disabled": False}
+    endpoints = _client().v1.webhook_endpoints
+    _call("update a webhook endpoint", lambda: endpoints.update(endpoint_id, params))
+
+
+def _call(what: str, call: Callable[[], T]) -> T:
+    """The result of a call to Stripe. Raises StripeFailed."""
+    try:
+        return call()
+    except Exception as error:
+        _fail(what, error)

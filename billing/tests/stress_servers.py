@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from devtools.service import Service
 from testing import stripe_events as stripe
 
 CLIENTS = 16
+WORKERS = 2
 DELIVERY_TIMEOUT = 240.0  # seconds for one delivery to be accepted
 PAUSE = 0.1
 FIRST_PAUSE = 0.3  # seconds: a short run takes two
@@ -77,22 +78,38 @@ class RestartingCluster(Cluster):
 
 @dataclass
 class App:
-    """payflow under gunicorn, 2 workers of 4 threads."""
+    """`manage.py serve`, 2 workers of 4 threads."""
 
     port: int
-    pid_file: Path
+    pid: int
     kills: list[Span] = field(default_factory=list)
 
     def kill_a_worker(self) -> None:
-        """SIGKILL a worker, alternately the youngest and the oldest; gunicorn starts another."""
-        master = self.pid_file.read_text().strip()
-        children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
-        if children:
-            pid = children[-(len(self.kills) % 2)]
+        """SIGKILL the oldest worker if both serve; the server starts another.
+
+        The same worker is not killed twice in a row: the server would stop.
+        """
+        serving = [pid for pid in children_of(self.pid) if is_serving(pid)]
+        if len(serving) == WORKERS:
             started = time.monotonic()
-            os.kill(int(pid), signal.SIGKILL)
-            wait_until(lambda: not Path(f"/proc/{pid}").exists())
+            os.kill(serving[0], signal.SIGKILL)
+            wait_until(lambda: not is_serving(serving[0]))
             self.kills.append(Span(started, time.monotonic()))
+
+
+def children_of(pid: int) -> list[int]:
+    """The process's children, the oldest first."""
+    return [int(pid) for pid in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def is_serving(pid: int) -> bool:
+    """Whether this is a worker that has loaded the application: it polls for connections."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return any(
+            str(descriptor.readlink()) == "anon_inode:[eventpoll]"
+            for descriptor in Path(f"/proc/{pid}/fd").iterdir()
+        )
+    return False
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -103,24 +120,20 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 @contextmanager
-def running_app(cluster: Cluster, directory: Path) -> Iterator[App]:
+def running_app(cluster: Cluster) -> Iterator[App]:
     """The app on a migrated database."""
     environment = {
         **os.environ,
         "DATABASE_URL": cluster.url(),
-        "WEB_CONCURRENCY": "2",
+        "WEB_CONCURRENCY": str(WORKERS),
         "LOG_LEVEL": "ERROR",
     }
     manage(environment, "migrate", "--verbosity=0")
-    app = App(free_port(), directory / "gunicorn.pid")
-    # Preloaded, a killed worker's successor serves at once: the kills meet workers at work. Without
-    # that, two workers that import the application for two seconds on a busy machine are killed
-    # before they have served anything.
-    command = ["-m", "gunicorn", "payflow.wsgi", "--preload", f"--bind={LOOPBACK}:{app.port}"]
-    command += [f"--pid={app.pid_file}", "--access-logfile=/dev/null"]
-    with Service("app", [sys.executable, *command], environment) as service:
-        service.wait_for(f"http://{LOOPBACK}:{app.port}/healthz")
-        yield app
+    port = free_port()
+    command = [sys.executable, "manage.py", "serve", f"--bind={LOOPBACK}:{port}"]
+    with Service("app", command, environment) as service:
+        service.wait_for(f"http://{LOOPBACK}:{port}/healthz")
+        yield App(port, service.server_pid)
 
 
 @contextmanager

@@ -48,9 +48,8 @@ Servers = tuple[RestartingCluster, App]
 
 
 @pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    directory = tmp_path_factory.mktemp("stress")
-    with RestartingCluster() as cluster, running_app(cluster, directory) as app:
+def servers() -> Iterator[Servers]:
+    with RestartingCluster() as cluster, running_app(cluster) as app:
         yield cluster, app
 
 

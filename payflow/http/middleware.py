@@ -97,13 +97,14 @@ def webhook_fast_path(get_response: GetResponse) -> GetResponse:
     at its end, reach the same view the ordinary way.
     """
     path = reverse("stripe-webhook")
-    view = resolve(path).func
+    match = resolve(path)
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         if request.path_info != path or request.method != "POST":
             return get_response(request)
+        request.resolver_match = match  # for the access log
         try:
-            response: HttpResponse = view(request)
+            response: HttpResponse = match.func(request)
         except Exception as error:
             response = problems.for_exception(error)
         response.headers["Content-Length"] = str(len(response.content))

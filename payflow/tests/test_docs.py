@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from apikeys import lookup, services
 from apikeys.models import ApiKey, Grant, KeyState
-from billing.events.handlers import HANDLERS
+from billing.events.handlers import HANDLERS, SUBSCRIPTION
 from conversations.models import Conversation
 from testing import stripe_events as stripe
 from testing.factories import UserFactory
@@ -31,9 +31,8 @@ GRANT_TIMES = ((), ("suspended_at",), ("revoked_at",), ("stopped_at",))
 KEY_TIMES = (*GRANT_TIMES[:3], ("rotated_at",), ("rotated_at", "suspended_at"))
 EXPIRES_IN = (None, timedelta(hours=-1), timedelta(hours=1))
 
-# Handled, but not in the list to subscribe to: a name Stripe does not send, and one that
-# `refund.updated` has replaced.
-OTHER_NAMES = {"payment_intent.failed", "charge.refund.updated"}
+# Variables that Stripe's command line and prometheus_client read.
+OTHER_PROGRAMS = {"HTTPS_PROXY", "PROMETHEUS_MULTIPROC_DIR"}
 
 WITH_COMMANDS = ("accounts", "billing", "support")
 
@@ -85,7 +84,7 @@ def test_make_targets_commands_and_variables_in_the_docs_exist(page: Path) -> No
     assert set(MAKE_TARGET.findall(code)) <= targets
     assert set(COMMAND.findall(text)) <= set(get_commands())
     settings = (ROOT / ".env.example").read_text() + (ROOT / "payflow" / "settings.py").read_text()
-    variables = set(VARIABLE.findall(text)) - {"HTTPS_PROXY"}  # of Stripe's command line
+    variables = set(VARIABLE.findall(text)) - OTHER_PROGRAMS
     assert {name for name in variables if name not in settings} == set()
 
 
@@ -108,7 +107,7 @@ def test_a_decision_has_status_date_context_decision_and_consequences(page: Path
 
 def test_the_docs_list_the_events_that_are_handled() -> None:
     to_subscribe_to = set(code_block("docs/operations.md", "checkout.session").split())
-    assert to_subscribe_to == set(HANDLERS) - OTHER_NAMES
+    assert to_subscribe_to == set(SUBSCRIPTION)
     table = (ROOT / "docs" / "events.md").read_text().partition("## Statuses")[0]
     assert set(re.findall(r"`([a-z_]+(?:\.[a-z_]+)+)`", table)) == set(HANDLERS)
 

@@ -1,0 +1,277 @@
+"""`manage.py serve`: it drains, reloads, replaces workers, and stands slow connections."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+
+import psycopg
+import pytest
+from django.db import connection
+
+from conversations.models import Conversation
+from devtools.ports import LOOPBACK, free_port, is_free
+from devtools.pytest_postgres import database_url
+from devtools.service import ROOT, Service
+from devtools.settings_for_tests import SETTINGS
+from testing import stripe_events as stripe
+
+pytestmark = [
+    pytest.mark.postgres,
+    pytest.mark.http,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.timeout(120),
+]
+
+WITHIN = 60.0
+SLOW_CONNECTIONS = 64
+WORKERS = 2
+
+
+class App:
+    """A running `manage.py serve`."""
+
+    def __init__(self, service: Service, port: int) -> None:
+        self.service = service
+        self.port = port
+
+    def connect(self) -> HTTPConnection:
+        return HTTPConnection(LOOPBACK, self.port, timeout=WITHIN)
+
+    def get(self, path: str, **headers: str) -> int:
+        connection = self.connect()
+        try:
+            connection.request("GET", path, headers=headers)
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
+    def deliver(self, event: stripe.Json) -> int:
+        body = json.dumps(event)
+        headers = {"Content-Type": "application/json", "Stripe-Signature": stripe.signature(body)}
+        connection = self.connect()
+        try:
+            connection.request("POST", stripe.URL, body, headers)
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
+    def signal(self, number: int) -> None:
+        os.kill(self.service.server_pid, number)
+
+    @property
+    def workers(self) -> list[int]:
+        """The process ids of the workers, the oldest first."""
+        pid = self.service.server_pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return [int(child) for child in children if is_worker(child)]
+
+
+def is_worker(pid: str) -> bool:
+    """Multiprocessing has another child, its resource tracker."""
+    return "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WITHIN
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@contextmanager
+def serving(*options: str, **changes: str | None) -> Iterator[App]:
+    port = free_port()
+    variables = {**SETTINGS, "PATH": os.environ["PATH"], "DATABASE_URL": database_url(), **changes}
+    environment = {name: value for name, value in variables.items() if value is not None}
+    command = [sys.executable, "manage.py", "serve", f"--bind={LOOPBACK}:{port}", *options]
+    with Service("app", command, environment) as service:
+        service.wait_for(f"http://{LOOPBACK}:{port}/healthz")
+        yield App(service, port)
+
+
+@pytest.fixture(scope="module")
+def app(django_db_setup: None) -> Iterator[App]:
+    with serving(f"--workers={WORKERS}") as app:
+        yield app
+
+
+@contextmanager
+def locked(conversation: Conversation) -> Iterator[None]:
+    """A payment of the conversation waits until the block ends."""
+    with psycopg.connect(database_url()) as other:
+        other.execute("SELECT FROM conversations WHERE id = %s FOR UPDATE", [conversation.pk])
+        yield
+
+
+def is_waiting_for_lock() -> bool:
+    with psycopg.connect(database_url()) as other:
+        waiting = other.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()
+    return bool(waiting and waiting[0])
+
+
+def test_a_request_is_one_line_of_the_access_log_with_id_route_status_and_duration(
+    app: App,
+) -> None:
+    secret = "sk_" + "a" * 64
+    assert app.get(f"/api/orders/7?token={secret}", **{"X-Request-Id": "from-the-proxy"}) == 401
+    assert app.get(f"/no/{secret}%0Aforged", **{"X-Request-Id": "second"}) == 404
+    until(lambda: "[second]" in app.service.output)
+    lines = app.service.output.splitlines()
+    (first,) = [line for line in lines if "[from-the-proxy]" in line and "access_log" in line]
+    assert re.search(
+        r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} INFO .*"
+        r" 127\.0\.0\.1 GET /api/orders/7 401 \d+\.\d ms /api/orders/<",
+        first,
+    )
+    (second,) = [line for line in lines if "[second]" in line and "access_log" in line]
+    assert r"GET /no/sk_[redacted]\nforged 404" in second
+    assert secret not in app.service.output
+
+
+def test_a_worker_that_was_killed_is_replaced(app: App) -> None:
+    first, other = app.workers
+    os.kill(first, signal.SIGKILL)
+    until(lambda: first not in app.workers and len(app.workers) == 2)
+    assert other in app.workers
+    assert app.get("/healthz") == 200
+
+
+def test_slow_connections_do_not_stop_the_others(app: App) -> None:
+    body = b"POST /api/webhooks/stripe HTTP/1.1\r\nHost: localhost\r\nContent-Length: 900\r\n\r\n{"
+    with ExitStack() as stack:
+        for piece in (b"G", body):
+            for _ in range(SLOW_CONNECTIONS):
+                slow = stack.enter_context(socket.create_connection((LOOPBACK, app.port)))
+                slow.sendall(piece)
+        started = time.monotonic()
+        assert [app.get("/healthz") for _ in range(24)] == [200] * 24
+        assert time.monotonic() - started < 10
+
+
+def test_a_process_opens_as_many_connections_as_it_has_slots_and_keeps_them(
+    app: App, conversation: Conversation
+) -> None:
+    def server_processes() -> set[int]:
+        with psycopg.connect(database_url()) as other:
+            rows = other.execute(
+                "SELECT pid FROM pg_stat_activity WHERE application_name = ''"
+                " AND datname = current_database() AND pid <> ALL (%s)",
+                [[other.info.backend_pid, connection.connection.info.backend_pid]],
+            )
+            return {int(row[0]) for row in rows}
+
+    with ThreadPoolExecutor(32) as pool:
+        assert set(pool.map(app.get, ["/readyz"] * 200)) == {200}
+    before = server_processes()
+    assert len(before) <= WORKERS * int(SETTINGS["WEB_THREADS"])
+    for _ in range(20):
+        assert app.deliver(stripe.completed(conversation)) == 200
+    assert len(server_processes() | before) <= WORKERS * int(SETTINGS["WEB_THREADS"])
+
+
+def test_sigterm_lets_a_running_request_end(
+    django_db_setup: None, conversation: Conversation
+) -> None:
+    with serving("--workers=1") as app, ThreadPoolExecutor() as pool:
+        with locked(conversation):
+            answer: Future[int] = pool.submit(app.deliver, stripe.completed(conversation))
+            until(is_waiting_for_lock)
+            app.signal(signal.SIGTERM)
+            until(lambda: "Shutting down" in app.service.output)
+        assert answer.result() == 200
+        until(lambda: is_free(app.port))
+    conversation.refresh_from_db()
+    assert conversation.payment_status == "paid"
+
+
+def test_workers_end_when_the_server_itself_was_killed(django_db_setup: None) -> None:
+    with serving("--workers=1") as app:
+        (worker,) = app.workers
+        app.signal(signal.SIGKILL)
+        until(lambda: not Path(f"/proc/{worker}").exists())
+        assert is_free(app.port)
+
+
+def test_sighup_reads_the_environment_anew_without_a_failed_request(
+    django_db_setup: None, tmp_path: Path
+) -> None:
+    file = tmp_path / "env"
+    file.write_text("ALLOWED_HOSTS=localhost,127.0.0.1\n")
+    with serving("--workers=1", ENV_FILE=str(file), ALLOWED_HOSTS=None, PORT=None) as app:
+        assert app.get("/api/orders", Host="new.example.com") == 400
+        statuses: list[int] = []
+        done = threading.Event()
+
+        def ask() -> None:
+            while not done.is_set():
+                statuses.append(app.get("/healthz"))
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        file.write_text("ALLOWED_HOSTS=localhost,127.0.0.1,new.example.com\n")
+        (old,) = app.workers
+        app.signal(signal.SIGHUP)
+        until(lambda: old not in app.workers)
+        done.set()
+        asking.join()
+        assert set(statuses) == {200}
+        assert app.get("/api/orders", Host="new.example.com") == 401
+
+        file.write_text("ALLOWED_HOSTS=localhost\nPORT=none\n")
+        workers = app.workers
+        app.signal(signal.SIGHUP)
+        until(lambda: "Not reloaded" in app.service.output)
+        assert "PORT must be a whole number" in app.service.output
+        assert app.workers == workers
+        assert app.get("/api/orders", Host="new.example.com") == 401
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--bind=127.0.0.1", "--bind takes ADDRESS:PORT"),
+        ("--bind=127.0.0.1:99999", "--bind takes ADDRESS:PORT"),
+        ("--workers=0", "at least 1"),
+        ("--threads=0", "at least 1"),
+    ],
+)
+def test_a_wrong_option_is_refused_in_one_line(option: str, message: str) -> None:
+    refused = start(option)
+    assert message in refused
+    assert refused.count("\n") == 1
+
+
+def test_a_port_in_use_is_refused_in_one_line(app: App) -> None:
+    refused = start(f"--bind={LOOPBACK}:{app.port}")
+    assert refused == (
+        f"CommandError: can't listen on {LOOPBACK}:{app.port}: Address already in use\n"
+    )
+
+
+def start(option: str) -> str:
+    """What a server prints that does not start."""
+    environment = {**SETTINGS, "PATH": os.environ["PATH"], "DATABASE_URL": database_url()}
+    done = subprocess.run(  # noqa: S603 - our own code, in our own Python
+        [sys.executable, "manage.py", "serve", option],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=50,
+    )
+    assert done.returncode == 1
+    return done.stderr
