@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 from billing.models import StripeEvent
 
 MAX_REASON_LENGTH = 200  # as long as the reason that a key's owner reads
+ERASED = "[erased]"  # in place of a text about an erased person
 MARK_HANDLED, EXPORT = "mark_handled", "export"  # kinds that queries and pages name
 
 
@@ -92,6 +93,13 @@ class SupportAction(models.Model):
     @property
     def result(self) -> str:
         return {True: "done", False: "refused", None: "unknown"}[self.succeeded]
+
+    def erase_texts(self) -> None:
+        """Remove what people wrote. Columns, times and the result stay."""
+        self.reason = ERASED
+        self.outcome = ERASED if self.outcome else ""
+        self.changes = {}
+        self.save(update_fields=["reason", "outcome", "changes"])
 
     def is_about(self, subject: Model) -> bool:
         return all(getattr(self, name) == value for name, value in row_column(subject).items())
