@@ -239,11 +239,11 @@ def erase(user_id: int, *, reason: str) -> None:
 
 def erase_reasons(*, grant_id: int | None, key_id: int | None) -> None:
     """Remove the reasons that staff gave the owner of a grant or a key."""
-    changed = {"updated_at": timezone.now()}
-    grants = Grant.objects.filter(pk=grant_id).exclude(stopped_reason="")
-    grants.update(stopped_reason=ERASED, **changed)
-    keys = ApiKey.objects.filter(pk=key_id).exclude(revoked_reason="")
-    keys.update(revoked_reason=ERASED, **changed)
+    now = timezone.now()
+    grants = Grant.objects.filter(pk__in=[grant_id] if grant_id else [])
+    grants.exclude(stopped_reason="").update(stopped_reason=ERASED, updated_at=now)
+    keys = ApiKey.objects.filter(pk__in=[key_id] if key_id else [])
+    keys.exclude(revoked_reason="").update(revoked_reason=ERASED, updated_at=now)
 
 
 @transaction.atomic

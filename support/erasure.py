@@ -10,6 +10,7 @@ from urllib.parse import unquote_plus
 from django.db.models import Q
 
 from apikeys import services as apikeys
+from support import audit_log
 from support.models import ERASED, SupportAction
 
 # A shorter name is part of too many words.
@@ -26,7 +27,7 @@ def erase_texts(user_id: int, names: Collection[str]) -> None:
     own = set(SupportAction.objects.filter(about).values_list("pk", flat=True))
     for action in SupportAction.objects.exclude(reason=ERASED).order_by("pk").iterator():
         if action.pk in own or pattern.search(_texts(action)):
-            action.erase_texts()
+            audit_log.erase_texts(action.pk)
             apikeys.erase_reasons(grant_id=action.grant_id, key_id=action.api_key_id)
 
 

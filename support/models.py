@@ -94,15 +94,27 @@ class SupportAction(models.Model):
     def result(self) -> str:
         return {True: "done", False: "refused", None: "unknown"}[self.succeeded]
 
-    def erase_texts(self) -> None:
-        """Remove what people wrote. Columns, times and the result stay."""
-        self.reason = ERASED
-        self.outcome = ERASED if self.outcome else ""
-        self.changes = {}
-        self.save(update_fields=["reason", "outcome", "changes"])
-
     def is_about(self, subject: Model) -> bool:
         return all(getattr(self, name) == value for name, value in row_column(subject).items())
+
+
+class AuditDigest(models.Model):
+    """One write to the audit log: see support.audit_log, which alone writes it."""
+
+    position = models.BigIntegerField(primary_key=True)  # 1, 2, 3 …
+    action = models.ForeignKey(SupportAction, on_delete=models.PROTECT, related_name="digests")
+    # Empty when the action's texts were erased.
+    salt = models.CharField(max_length=64, blank=True)
+    text_digest = models.CharField(max_length=64)
+    row_digest = models.CharField(max_length=64)
+    digest = models.CharField(max_length=64)
+
+    class Meta:
+        db_table = "audit_digests"
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.position}:{self.digest}"
 
 
 # The foreign key that names a row of each model; events are named by their id at Stripe.
