@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from io import StringIO
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -120,7 +121,7 @@ def test_a_digest_that_was_computed_anew_is_named(actions: list[SupportAction]) 
 def test_a_cut_chain_holds_by_itself_but_not_what_was_logged(
     actions: list[SupportAction],
     caplog: pytest.LogCaptureFixture,
-    django_capture_on_commit_callbacks: Callable[..., object],
+    django_capture_on_commit_callbacks: Any,
 ) -> None:
     with django_capture_on_commit_callbacks(execute=True), caplog.at_level("INFO"):
         audit_log.record(kind="export", actor_id=actions[0].actor_id, reason="orders all")
