@@ -80,7 +80,8 @@ class SharedCounts:
     """The counts of all processes, in Django's cache. Raises RedisError."""
 
     def read(self, name: str, window: int) -> int:
-        return int(caches["default"].get(f"{name}:{window}", 0))
+        found = caches["default"].get(f"{name}:{window}")
+        return found if isinstance(found, int) else 0
 
     def add(self, name: str, window: int) -> int:
         cache, bucket = caches["default"], f"{name}:{window}"

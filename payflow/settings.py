@@ -8,6 +8,7 @@ from pathlib import Path
 
 import django_stubs_ext
 
+from payflow.cache import redis_cache
 from payflow.dev_secrets import secrets_for
 from payflow.env import (
     Configuration,
@@ -46,7 +47,14 @@ ALLOWED_HOSTS = _config.items("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CORS_ALLOWED_ORIGINS = _config.origins("CORS_ALLOWED_ORIGINS")
 CORS_URLS_REGEX = rf"^{API_ROOT}/"
 CORS_ALLOW_HEADERS = ("accept", "authorization", "content-type", "idempotency-key")
-CORS_EXPOSE_HEADERS = ("x-request-id",)
+CORS_EXPOSE_HEADERS = (
+    "allow",
+    "etag",
+    "retry-after",
+    "www-authenticate",
+    "x-request-id",
+    *(f"x-{name}" for name in ("key-id", "key-name", "tier", "user-id")),  # of `verify`
+)
 FRONTEND_URL = _config.url("FRONTEND_URL", f"http://localhost:{PORT}")
 
 # --- Stripe -----------------------------------------------------------------------------------
@@ -97,12 +105,13 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "payflow.http.middleware.request_id",
     "payflow.http.access_log.access_log",
-    "payflow.http.middleware.api_problems",
     "django.middleware.security.SecurityMiddleware",
     "payflow.http.middleware.content_security_policy",
+    "corsheaders.middleware.CorsMiddleware",  # a browser can read refusals and errors too
+    "payflow.http.middleware.refusals",
+    "payflow.http.middleware.api_problems",
     "payflow.http.middleware.webhook_fast_path",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "corsheaders.middleware.CorsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -187,15 +196,7 @@ else:
 # --- Caches and limits ------------------------------------------------------------------------
 REDIS_URL = _config.redis("REDIS_URL")
 if REDIS_URL:
-    CACHES = {
-        "default": {
-            "BACKEND": "django.core.cache.backends.redis.RedisCache",
-            "LOCATION": REDIS_URL,
-            "KEY_PREFIX": "payflow",
-            # A count must not delay a request.
-            "OPTIONS": {"socket_timeout": 0.5, "socket_connect_timeout": 0.5},
-        }
-    }
+    CACHES = {"default": redis_cache(REDIS_URL)}
 # 0 is no limit.
 API_KEY_REQUESTS_PER_MINUTE = _config.integer("API_KEY_REQUESTS_PER_MINUTE", 6000)
 FAILED_AUTHENTICATIONS_PER_MINUTE = _config.integer("FAILED_AUTHENTICATIONS_PER_MINUTE", 60)
@@ -203,6 +204,10 @@ FAILED_AUTHENTICATIONS_PER_MINUTE = _config.integer("FAILED_AUTHENTICATIONS_PER_
 # --- HTTP -------------------------------------------------------------------------------------
 # 1 MiB: Stripe's events and all other requests are far smaller.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+# Nothing is uploaded: files in a form are skipped, and never written to disk.
+FILE_UPLOAD_HANDLERS: list[str] = []
+# The application stands at "/": no server takes another prefix from a header.
+FORCE_SCRIPT_NAME = ""
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import tempfile
 import time
@@ -14,12 +15,14 @@ import pytest
 from django.core.cache import caches
 from django.test import Client
 from pytest_django.fixtures import Settings
+from redis import Redis
 from rest_framework.settings import api_settings
 from rest_framework.test import APIClient
 
 from accounts.models import User
 from apikeys import throttling
 from devtools import debian
+from payflow.cache import redis_cache
 from testing.clients import bearer
 from testing.factories import PASSWORD, UserFactory
 from testing.keys import revealed_key
@@ -54,19 +57,11 @@ def redis(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
         while not socket.exists():
             time.sleep(0.01)
         settings.REDIS_URL = f"unix://{socket}"
-        settings.CACHES = {"default": shared_cache(settings.REDIS_URL)}
+        settings.CACHES = {"default": redis_cache(settings.REDIS_URL)}
         yield server
         caches["default"].close()
         server.kill()
         server.wait()
-
-
-def shared_cache(url: str) -> dict[str, Any]:
-    return {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": url,
-        "OPTIONS": {"socket_timeout": 0.5, "socket_connect_timeout": 0.5},
-    }
 
 
 def fail(address: str = "192.0.2.1", path: str = VERIFY, **headers: Any) -> Any:
@@ -217,6 +212,36 @@ def test_redis_counts_for_all_processes(redis: subprocess.Popen[bytes], stranger
     throttling.COUNTER.clear()  # as another process, which has counted nothing itself
     assert [client.get(VERIFY).status_code for _ in range(2)] == [204, 429]
     assert [fail().status_code for _ in range(4)] == [401, 401, 401, 429]
+
+
+class Attack:
+    """Unpickled, it creates a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.path,)
+
+
+def test_a_pickle_that_stands_in_redis_is_not_run_and_stops_nobody(
+    redis: subprocess.Popen[bytes], stranger: User, tmp_path: Path, settings: Settings
+) -> None:
+    path = tmp_path / "ran"
+    server = Redis.from_url(settings.REDIS_URL)
+    user = UserFactory.create(password=PASSWORD)
+    client = bearer(revealed_key(stranger)[1])
+    body = {"email": user.email, "password": PASSWORD}
+    for _ in range(2):
+        assert APIClient().post("/api/auth/token", {**body, "password": "x"}, format="json")
+        assert client.get(VERIFY).status_code == 204
+        keys = list(server.scan_iter())
+        assert keys
+        for key in keys:
+            server.set(key, pickle.dumps(Attack(path)))
+    assert APIClient().post("/api/auth/token", body, format="json").status_code == 200
+    server.close()
+    assert not path.exists()
 
 
 def test_the_number_of_counters_is_bounded(

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
+from django.template.loader import render_to_string
 from rest_framework import exceptions
 
 from payflow.http import request_id, routes
@@ -39,6 +39,18 @@ def problem(
         **members,
     }
     return JsonResponse(body, status=status, content_type=CONTENT_TYPE, headers=headers)
+
+
+def refuse(request: HttpRequest, status: int, code: str, detail: str) -> HttpResponse:
+    """A problem document under /api, else a page."""
+    if is_api(request):
+        return problem(status, code, detail)
+    return page("400.html", status, {"title": HTTPStatus(status).phrase, "detail": detail})
+
+
+def page(template: str, status: int, context: dict[str, Any] | None = None) -> HttpResponse:
+    """An error page. Without the request, whose user would be a query: it needs no database."""
+    return HttpResponse(render_to_string(template, context), status=status)
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> HttpResponse:
@@ -107,13 +119,13 @@ def _pointers(detail: Any, path: str) -> list[dict[str, str]]:
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if is_api(request):
         return problem(400, "bad_request", "The request cannot be read.")
-    return render(request, "400.html", status=400)
+    return page("400.html", 400)
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
     if is_api(request):
         return problem(403, "permission_denied", "You may not do this.")
-    return render(request, "403.html", status=403)
+    return page("403.html", 403)
 
 
 def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
@@ -123,10 +135,10 @@ def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     if is_api(request):
         return problem(404, "not_found", "There is nothing here.")
-    return render(request, "404.html", status=404)
+    return page("404.html", 404)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     if is_api(request):
         return internal_error()
-    return render(request, "500.html", {"request_id": request_id.current()}, status=500)
+    return page("500.html", 500, {"request_id": request_id.current()})

@@ -51,7 +51,10 @@ def badge(word: object) -> SafeString:
 @register.filter
 def readable(payload: Any) -> str:
     """A payload as indented JSON with its secrets redacted."""
-    return json.dumps(redact_json(payload), indent=2, ensure_ascii=False)
+    try:
+        return json.dumps(redact_json(payload), indent=2, ensure_ascii=False)
+    except RecursionError:
+        return "It is nested too deeply to be shown."
 
 
 @register.filter
