@@ -1,7 +1,7 @@
 """The routes of the API, and the views that are composed of several apps.
 
 Apps don't import each other, so a rule that spans two is here: API keys need a completed
-payment, and passwords are tried under the limit of failed authentications.
+payment, and failed refreshes count as failed authentications.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ from rest_framework.views import APIView
 
 from accounts.api import TokenRefreshView, TokenView
 from apikeys.api import ApiKeyViewSet
-from apikeys.throttling import FailureThrottle
 from apikeys.urls import api_urlpatterns as apikeys
 from billing.models import Order
 from billing.urls import api_urlpatterns as billing
-from conversations.urls import api_urlpatterns as conversations
+from payflow.conversations import ConversationViewSet
 from payflow.http.authentication import count_failed_sign_in
 
 # Fixed: drf-spectacular would take it from the query and put it into a header.
@@ -60,16 +59,13 @@ def unknown_route(request: HttpRequest) -> HttpResponse:
 
 router = SimpleRouter(trailing_slash=False)
 router.register("api-keys", PaidApiKeyViewSet)
+router.register("conversations", ConversationViewSet)
 
 urlpatterns = [
     *apikeys,  # before the router's: `verify` is no key's id
     *billing,
     *router.urls,
-    *conversations,
-    path(
-        "auth/token",
-        TokenView.as_view(throttle_classes=[FailureThrottle], on_failure=count_failed_sign_in),
-    ),
+    path("auth/token", TokenView.as_view()),
     path("auth/token/refresh", TokenRefreshView.as_view(on_failure=count_failed_sign_in)),
     path("schema", SpectacularAPIView.as_view(api_version=SCHEMA_VERSION), name="schema"),
     path("docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),

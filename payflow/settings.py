@@ -148,17 +148,18 @@ AUTH_PASSWORD_VALIDATORS = [
 
 # --- Failed sign-ins (django-axes) ------------------------------------------------------------
 AUTHENTICATION_BACKENDS = [
-    "axes.backends.AxesStandaloneBackend",
+    "payflow.lockout.Backend",
     "django.contrib.auth.backends.ModelBackend",
 ]
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(minutes=15)
-# Per account and address: a stranger elsewhere can't lock an owner out.
+AXES_HANDLER = "payflow.lockout.Handler"
+# Per account and network: a stranger elsewhere can't lock an owner out.
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-# The client's address, as for all limits: TRUSTED_PROXIES says how much of X-Forwarded-For counts.
-AXES_CLIENT_IP_CALLABLE = "apikeys.throttling.address_of"
+# The client's network, as for all limits: TRUSTED_PROXIES says how much of X-Forwarded-For counts.
+AXES_CLIENT_IP_CALLABLE = "apikeys.throttling.network_of"
 AXES_USERNAME_FORM_FIELD = "username"
-AXES_USERNAME_CALLABLE = "payflow.lockout.username"
+AXES_USERNAME_CALLABLE = "payflow.lockout.account"
 AXES_LOCKOUT_CALLABLE = "payflow.lockout.response"
 AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False

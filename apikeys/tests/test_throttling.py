@@ -39,8 +39,8 @@ def limits(settings: Settings) -> None:
     """Low ones; and no minute ends within a test."""
     settings.API_KEY_REQUESTS_PER_MINUTE = 3
     settings.FAILED_AUTHENTICATIONS_PER_MINUTE = 3
-    if throttling._rest_of_window() < 5:
-        time.sleep(throttling._rest_of_window() + 0.1)
+    if throttling.rest_of_window() < 5:
+        time.sleep(throttling.rest_of_window() + 0.1)
 
 
 @pytest.fixture

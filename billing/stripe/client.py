@@ -30,7 +30,7 @@ stripe.enable_telemetry = False  # it would write a file to the home directory
 
 
 class InvalidSignature(Exception):
-    """The body has no valid, recent signature. The text is for the sender; the cause may say more."""
+    """The body has no valid, recent signature. The text is for its sender."""
 
 
 class StripeFailed(Exception):

@@ -50,12 +50,13 @@ def refusals(get_response: GetResponse) -> GetResponse:
         # A gateway's headers may describe a body that it did not send along.
         is_forward_auth = f"{request.path_info}/".startswith(f"{verify_path}/")
         _drop_unusable_cookies(request)
-        return _refusal(request, has_body=not is_forward_auth) or get_response(request)
+        refusal = _header_refusal(request) or (None if is_forward_auth else _body_refusal(request))
+        return refusal or get_response(request)
 
     return middleware
 
 
-def _refusal(request: HttpRequest, *, has_body: bool) -> HttpResponse | None:
+def _header_refusal(request: HttpRequest) -> HttpResponse | None:
     if any(
         name.startswith("HTTP_") and name not in _CHECKED_ELSEWHERE and _CONTROL.search(value)
         for name, value in request.META.items()
@@ -66,8 +67,10 @@ def _refusal(request: HttpRequest, *, has_body: bool) -> HttpResponse | None:
     except DisallowedHost:  # with DEBUG on, Django would answer with a page of its own
         detail = "This server does not answer to that host name."
         return problems.refuse(request, 400, "bad_host", detail)
-    if not has_body:
-        return None
+    return None
+
+
+def _body_refusal(request: HttpRequest) -> HttpResponse | None:
     if "Transfer-Encoding" in request.headers and not request.headers.get("Content-Length"):
         detail = "Send the body with its Content-Length."
         return problems.refuse(request, 411, "length_required", detail)

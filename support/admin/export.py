@@ -55,6 +55,6 @@ def _by_key(rows: QuerySet[Any]) -> Iterator[Any]:
 
 def _cell(value: object) -> str:
     text = "" if value is None else str(value)
-    # NFKC: a spreadsheet may read a full-width "＝" as "=". Spaces before it may be skipped.
+    # NFKC: a spreadsheet may read a full-width sign as "=", and skip spaces before it.
     start = unicodedata.normalize("NFKC", text.lstrip(" \xa0\u3000")[:1])
     return f"'{text}" if start.startswith(_FORMULA) else text
