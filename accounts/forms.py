@@ -12,7 +12,7 @@ from django.views.decorators.debug import sensitive_variables
 from accounts.models import User
 
 
-class PasswordChangeForm(forms.PasswordChangeForm):  # type: ignore[type-arg]  # not at run time
+class PasswordChangeForm(forms.PasswordChangeForm):
     """Wrong old passwords are failed sign-ins, and count as such."""
 
     required_css_class = "required"

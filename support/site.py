@@ -57,7 +57,7 @@ class SupportSite(admin.AdminSite):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> TemplateResponse:
         """Django's page, with a form whose wrong old passwords count as failed sign-ins."""
-        request.current_app = self.name  # type: ignore[attr-defined]  # as Django's own
+        request.current_app = self.name
         view = PasswordChangeView.as_view(
             success_url=reverse("admin:password_change_done"),
             extra_context={**self.each_context(request), **(extra_context or {})},

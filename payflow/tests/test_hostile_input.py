@@ -22,6 +22,7 @@ from conversations.models import Conversation
 from payflow.cache import JSONSerializer
 from testing import stripe_events as stripe
 from testing.clients import bearer
+from testing.factories import FAST_HASHERS
 from testing.keys import revealed_key
 
 MIB = 1024 * 1024
@@ -96,7 +97,7 @@ def test_other_cookies_beside_it_are_read(stranger: User) -> None:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("control", CONTROLS)
+@pytest.mark.parametrize("control", ["\0", "\x7f"])
 @pytest.mark.parametrize(
     "header",
     ["User-Agent", "Referer", "Origin", "Accept", "X-Forwarded-For", "Stripe-Signature", "X-Any"],
@@ -110,8 +111,9 @@ def test_a_header_with_a_control_character_is_a_400(path: str, header: str, cont
 @pytest.mark.django_db
 @pytest.mark.parametrize("control", CONTROLS)
 def test_fields_and_queries_with_a_control_character_are_no_500(
-    stranger: User, control: str
+    stranger: User, control: str, settings: Settings
 ) -> None:
+    settings.PASSWORD_HASHERS = FAST_HASHERS
     client = Client()
     client.force_login(stranger, backend="django.contrib.auth.backends.ModelBackend")
     text = f"a{control}b"
@@ -172,8 +174,8 @@ def test_an_event_of_many_objects_is_not_deep(conversation: Conversation) -> Non
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("depth", [50, 480, 900, 5000])
-@pytest.mark.parametrize("around", ["{}", '{{"title": {}}}', '{{"conversationId": {}}}'])
+@pytest.mark.parametrize("depth", [50, 900, 5000])
+@pytest.mark.parametrize("around", ["{}", '{{"title": {}}}'])
 @pytest.mark.parametrize("path", ["/api/conversations", "/api/payments/link", "/api/api-keys"])
 def test_a_deep_body_is_a_400_on_every_route(
     stranger: User, path: str, around: str, depth: int
@@ -258,7 +260,9 @@ def test_a_browser_can_read_every_header_that_an_answer_has(
     settings.CORS_ALLOWED_ORIGINS = [ORIGIN]
     settings.API_KEY_REQUESTS_PER_MINUTE = 1
     client = bearer(revealed_key(stranger)[1])
-    answers = [client.get("/api/api-keys/verify", headers={"Origin": ORIGIN}) for _ in range(2)]
+    answers: list[Any] = [
+        client.get("/api/api-keys/verify", headers={"Origin": ORIGIN}) for _ in range(2)
+    ]
     answers += [
         client.get("/api/schema", headers={"Origin": ORIGIN}),
         Client().put("/api/auth/token", headers={"Origin": ORIGIN}),
