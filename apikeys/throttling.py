@@ -1,4 +1,4 @@
-"""Rate limits: requests per key, and failed authentications per address, in a minute.
+"""Rate limits in a minute: requests of a key or an account, failed authentications of a network.
 
 Counts are kept in fixed windows of a minute, in the shared cache if there is one (REDIS_URL).
 If Redis fails, each process counts for itself for a few seconds: a limit must not stop the
@@ -137,10 +137,30 @@ def count_failure(request: HttpRequest | Request, kind: FailureKind = FailureKin
         raise Throttled(rest_of_window())
 
 
-class KeyThrottle(BaseThrottle):
+def count_for_account(
+    what: str, user_id: int, limit: int, *, has_paid: Callable[[], bool] | None = None
+) -> None:
+    """Count what an account does. Raises Throttled if it did too much.
+
+    With `has_paid`, which is asked only if it matters, an account that never paid has half of the
+    limit.
+    """
+    if not limit:
+        return
+    count = COUNTER.add(f"{what}:{user_id}")
+    if count > limit or (has_paid is not None and count > limit / 2 and not has_paid()):
+        raise Throttled(rest_of_window())
+
+
+class CallerThrottle(BaseThrottle):
+    """Every authenticated caller: a key, or the account of a JWT or a session."""
+
     def allow_request(self, request: Request, view: Any) -> bool:
         if isinstance(request.auth, CachedKey):
             count_request(request.auth)
+        elif request.user.pk:
+            limit = settings.API_KEY_REQUESTS_PER_MINUTE
+            count_for_account("account", request.user.pk, limit)
         return True
 
 
@@ -150,15 +170,19 @@ def too_many_failures(request: HttpRequest, kind: FailureKind) -> bool:
     return bool(limit) and COUNTER.read(_counter_name(request, kind)) >= limit
 
 
+def address_of(request: Any) -> str:
+    """The client's address as a proxy or the connection names it, for logs."""
+    return BaseThrottle().get_ident(request) or ""
+
+
 def network_of(request: Any) -> str:
     """The client's IPv4 address, or the first address of its IPv6 network (/64).
 
     `X-Forwarded-For` is trusted for TRUSTED_PROXIES hops. If the entry there is no address
     ("unknown"), it is that of the proxy; UNKNOWN_NETWORK if that is none either (a Unix socket).
     """
-    named = BaseThrottle().get_ident(request) or ""
     peer = request.META.get("REMOTE_ADDR", "")
-    return _network(named) or _network(peer) or UNKNOWN_NETWORK
+    return _network(address_of(request)) or _network(peer) or UNKNOWN_NETWORK
 
 
 def _counter_name(request: HttpRequest | Request, kind: FailureKind) -> str:

@@ -171,21 +171,31 @@ AXES_VERBOSE = False
 # Processes of `manage.py serve`, and threads of each.
 WEB_CONCURRENCY = _config.integer("WEB_CONCURRENCY", 2)
 WEB_THREADS = _config.integer("WEB_THREADS", 4)
+# Threads of a process that may wait for Stripe at the same time. The others serve what does not
+# need it, however slow Stripe is.
+STRIPE_CONCURRENCY = _config.integer("STRIPE_CONCURRENCY", max(WEB_THREADS // 2, 1))
+# Milliseconds. Shorter than a probe's patience: threads that wait for a lock serve nobody.
+DATABASE_LOCK_TIMEOUT = _config.integer("DATABASE_LOCK_TIMEOUT", 1000)
+DATABASE_STATEMENT_TIMEOUT = _config.integer("DATABASE_STATEMENT_TIMEOUT", 10_000)
 DATABASES = {"default": _config.database("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}")}
 _database = DATABASES["default"]
 _options = _database.setdefault("OPTIONS", {})
 if _database["ENGINE"] == "django.db.backends.postgresql":
+    _database["ENGINE"] = "payflow.postgresql"  # Django's, with time limits
     # A new connection costs twelve times the request: every thread keeps its own, and payflow.db
     # closes a stale one.
     _database |= {"CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": False}
+    # A cursor on the server outlives its transaction, and a pooler gives the next one another
+    # server. Nothing here reads so many rows at once.
+    _database["DISABLE_SERVER_SIDE_CURSORS"] = True
     # Statements of `billing.prepared_sql` are planned once per connection.
     _options.setdefault("prepare_threshold", 5)
     # The defaults are two minutes for a server that does not answer (psycopg) and two hours for
     # one that has vanished (the kernel).
-    _options.setdefault("connect_timeout", 5)
-    _options.setdefault("keepalives_idle", 20)
-    _options.setdefault("keepalives_interval", 10)
-    _options.setdefault("tcp_user_timeout", 30_000)
+    _options.setdefault("connect_timeout", 2)
+    _options.setdefault("keepalives_idle", 5)
+    _options.setdefault("keepalives_interval", 2)
+    _options.setdefault("tcp_user_timeout", 6000)
 elif _database["ENGINE"] == "django.db.backends.sqlite3":
     # Writers queue for up to 20 s instead of failing with "database is locked".
     _options.setdefault("init_command", "PRAGMA journal_mode=WAL")
@@ -200,6 +210,9 @@ if REDIS_URL:
     CACHES = {"default": redis_cache(REDIS_URL)}
 # 0 is no limit.
 API_KEY_REQUESTS_PER_MINUTE = _config.integer("API_KEY_REQUESTS_PER_MINUTE", 6000)
+# Of one account; half of it if that has never paid.
+LINKS_PER_MINUTE = _config.integer("LINKS_PER_MINUTE", 40)
+CONVERSATIONS_PER_MINUTE = _config.integer("CONVERSATIONS_PER_MINUTE", 120)
 FAILED_AUTHENTICATIONS_PER_MINUTE = _config.integer("FAILED_AUTHENTICATIONS_PER_MINUTE", 60)
 
 # --- HTTP -------------------------------------------------------------------------------------
@@ -216,7 +229,7 @@ REST_FRAMEWORK = {
         "payflow.http.authentication.JWTAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
-    "DEFAULT_THROTTLE_CLASSES": ["apikeys.throttling.KeyThrottle"],
+    "DEFAULT_THROTTLE_CLASSES": ["apikeys.throttling.CallerThrottle"],
     # The number of our own proxies, and so of trusted addresses at the end of X-Forwarded-For. A
     # client can write the others itself.
     "NUM_PROXIES": _config.integer("TRUSTED_PROXIES", 0),

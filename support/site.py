@@ -31,6 +31,7 @@ class SupportSite(admin.AdminSite):
         "ApiKey",
         "Grant",
         "User",
+        "CheckoutSettings",
         "SupportAction",
     )
 

@@ -11,7 +11,6 @@ from accounts.models import User
 from conversations.models import Conversation
 
 PASSWORD = "a password of the tests"
-FAST_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # of tests that sign in often
 
 
 class UserFactory(DjangoModelFactory[User]):

@@ -5,10 +5,9 @@ import unicodedata
 import pytest
 from django.db import IntegrityError
 from django.test import Client
-from pytest_django.fixtures import Settings
 
 from accounts.models import User
-from testing.factories import FAST_HASHERS, PASSWORD, UserFactory
+from testing.factories import PASSWORD, UserFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -84,10 +83,7 @@ def test_every_spelling_of_an_address_is_one_account(spelling: str) -> None:
         User.objects.create_user(COMPOSED)
 
 
-def test_a_decomposed_address_signs_in_where_the_composed_one_is_stored(
-    settings: Settings,
-) -> None:
-    settings.PASSWORD_HASHERS = FAST_HASHERS
+def test_a_decomposed_address_signs_in_where_the_composed_one_is_stored() -> None:
     UserFactory.create(email=COMPOSED, password=PASSWORD)
     assert signed_in(Client(), DECOMPOSED)
     assert signed_in(Client(), COMPOSED)

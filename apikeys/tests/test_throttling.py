@@ -20,11 +20,12 @@ from rest_framework.settings import api_settings
 from rest_framework.test import APIClient
 
 from accounts.models import User
+from accounts.tokens import issue_access
 from apikeys import throttling
 from devtools import debian
 from payflow.cache import redis_cache
 from testing.clients import bearer
-from testing.factories import FAST_HASHERS, PASSWORD, UserFactory
+from testing.factories import PASSWORD, UserFactory
 from testing.keys import revealed_key
 
 pytestmark = pytest.mark.django_db
@@ -85,12 +86,23 @@ def test_a_key_with_too_many_requests_is_throttled(stranger: User, path: str) ->
     assert_throttled(client.get(path))
 
 
-def test_every_key_has_a_limit_of_its_own_and_a_jwt_has_none(stranger: User) -> None:
+def test_every_key_has_a_limit_of_its_own(stranger: User) -> None:
     first, second = (bearer(revealed_key(stranger)[1]) for _ in range(2))
     for _ in range(4):
         last = first.get(LISTED)
     assert last.status_code == 429
     assert second.get(LISTED).status_code == 200
+
+
+def test_an_account_has_one_limit_for_its_tokens_and_sessions(stranger: User) -> None:
+    signed_in = APIClient()
+    signed_in.force_login(stranger, "django.contrib.auth.backends.ModelBackend")
+    clients = [bearer(issue_access(stranger)), bearer(issue_access(stranger)), signed_in]
+    assert [client.get(LISTED).status_code for client in clients] == [200] * 3
+    for client in clients:
+        assert_throttled(client.get(LISTED))
+    assert bearer(revealed_key(stranger)[1]).get(LISTED).status_code == 200
+    assert bearer(issue_access(UserFactory.create())).get(LISTED).status_code == 200
 
 
 def test_the_wait_ends_with_the_minute(stranger: User, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,7 +239,6 @@ class Attack:
 def test_a_pickle_that_stands_in_redis_is_not_run_and_stops_nobody(
     redis: subprocess.Popen[bytes], stranger: User, tmp_path: Path, settings: Settings
 ) -> None:
-    settings.PASSWORD_HASHERS = FAST_HASHERS
     path = tmp_path / "ran"
     server = Redis.from_url(settings.REDIS_URL)
     user = UserFactory.create(password=PASSWORD)

@@ -104,7 +104,12 @@ class api_problems:  # noqa: N801 - Django's middleware setting reads like a lis
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """Views outside of DRF raise DRF's exceptions too; they become the same documents here."""
-        return problems.for_exception(error) if problems.is_api(request) else None
+        if problems.is_api(request):
+            return problems.for_exception(error)
+        if problems.is_database_unavailable(error):
+            logger.error("The database is not available", exc_info=error)
+            return problems.database_unavailable(is_page=True)
+        return None
 
 
 def content_security_policy(get_response: GetResponse) -> GetResponse:

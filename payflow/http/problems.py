@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import logging
 import math
+import sys
 from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.db import InterfaceError, InternalError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
+from psycopg.errors import ReadOnlySqlTransaction
 from rest_framework import exceptions
 
 from payflow.http import request_id, routes
@@ -21,6 +24,7 @@ from payflow.http import request_id, routes
 logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
+RETRY_AFTER = 5  # seconds
 
 
 def is_api(request: HttpRequest) -> bool:
@@ -68,8 +72,28 @@ def for_exception(error: Exception) -> HttpResponse:
         error = exceptions.ParseError("The request cannot be read.")
     if isinstance(error, exceptions.APIException):
         return _for_api_exception(error)
+    if is_database_unavailable(error):
+        logger.error("The database is not available", exc_info=error)
+        return database_unavailable(is_page=False)
     logger.error("Unhandled %s", type(error).__name__, exc_info=error)
     return internal_error()
+
+
+def is_database_unavailable(error: BaseException | None) -> bool:
+    """Whether it is gone, overloaded or read-only: the request may succeed later."""
+    return isinstance(error, (OperationalError, InterfaceError)) or (
+        isinstance(error, InternalError) and isinstance(error.__cause__, ReadOnlySqlTransaction)
+    )
+
+
+def database_unavailable(*, is_page: bool) -> HttpResponse:
+    detail = "The database does not answer at the moment: try again in a few seconds."
+    if is_page:
+        response = page("503.html", 503, {"request_id": request_id.current()})
+    else:
+        response = problem(503, "database_unavailable", detail, requestId=request_id.current())
+    response.headers["Retry-After"] = str(RETRY_AFTER)
+    return response
 
 
 def internal_error() -> HttpResponse:
@@ -139,6 +163,8 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
+    if is_database_unavailable(sys.exc_info()[1]):  # raised by a middleware; Django logs it
+        return database_unavailable(is_page=not is_api(request))
     if is_api(request):
         return internal_error()
     return page("500.html", 500, {"request_id": request_id.current()})

@@ -19,7 +19,7 @@ from pytest_django.fixtures import Settings
 from accounts.models import User
 from apikeys import throttling
 from payflow.tests.test_secrets import whole_database
-from testing.factories import FAST_HASHERS, PASSWORD, UserFactory
+from testing.factories import PASSWORD, UserFactory
 from testing.secrets import API_KEY, JWT
 
 pytestmark = pytest.mark.django_db

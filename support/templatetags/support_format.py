@@ -18,7 +18,7 @@ from support.actions import registry
 register = template.Library()
 
 TONES = {
-    "good": ("completed", "paid", "processed", "active", "done", "succeeded", "won"),
+    "good": ("open", "completed", "paid", "processed", "active", "done", "succeeded", "won"),
     "wait": ("pending", "received", "unmatched", "suspended", "duplicate", "unknown", "partly"),
     "bad": (
         "failed",
@@ -29,6 +29,7 @@ TONES = {
         "refunded",
         "deactivated",
         "stopped",
+        "closed",
     ),
 }
 _TONE_OF = {word: tone for tone, words in TONES.items() for word in words}
