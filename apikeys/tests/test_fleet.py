@@ -194,21 +194,18 @@ def test_deactivated_users_keys_are_refused_everywhere(
     assert refused_after(servers, secret) < WITHIN
 
 
-def test_a_client_cannot_choose_the_path_s_prefix_or_a_header_of_another_spelling(
-    servers: list[Server],
-) -> None:
-    def get(path: str, name: str, value: str) -> tuple[int, str]:
+@pytest.mark.parametrize("name", ["SCRIPT_NAME", "Script-Name", "SCRIPT-NAME"])
+def test_a_client_cannot_choose_the_prefix_of_the_path(servers: list[Server], name: str) -> None:
+    def get(path: str, name: str, value: str) -> int:
         connection = HTTPConnection(LOOPBACK, servers[0].port, timeout=10)
         connection.putrequest("GET", path)
         connection.putheader(name, value)
         connection.endheaders()
-        response = connection.getresponse()
-        chosen = response.headers["X-Request-Id"]
+        status = connection.getresponse().status
         connection.close()
-        return response.status, chosen
+        return status
 
-    assert get("/healthz", "SCRIPT_NAME", "/x")[0] == 200
-    assert get("/x/healthz", "SCRIPT_NAME", "/x")[0] == 404
-    assert get("/x/healthz", "PATH_INFO", "/healthz")[0] == 404
-    assert get("/healthz", "X-Request-Id", "of-the-proxy") == (200, "of-the-proxy")
-    assert get("/healthz", "X_Request_Id", "of-the-client")[1] != "of-the-client"
+    assert get("/healthz", name, "/x") == 200
+    assert get("/x/healthz", name, "/x") == 404
+    assert get("/x/healthz", name.upper().replace("SCRIPT", "PATH"), "/healthz") == 404
+    assert get("/x/healthz", "PATH_INFO", "/healthz") == 404
