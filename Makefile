@@ -68,7 +68,7 @@ bench-admin: install ## time the admin at 1,000,000 orders (takes minutes)
 bench-replay: install ## show that replaying 1,000,000 events takes no more memory than 1,000
 	$(BIN)/python -m benchmarks.replay
 
-programs: install ## install nginx and redis-server, which some tests run (needs apt and root)
+programs: install ## install nginx, PgBouncer and Redis, which some tests run (needs apt and root)
 	@$(BIN)/python -m devtools.debian
 
 check: install programs lint types migrations deploy-check production-install conformance test ## every check of CI but the browser tests

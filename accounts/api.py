@@ -41,8 +41,6 @@ def _ignore(request: Request) -> None:
 class _TokenView(APIView):
     permission_classes = (AllowAny,)
     authentication_classes = ()
-    # Called before a 401; may raise another exception instead.
-    on_failure: Callable[[Request], None] = staticmethod(_ignore)
 
     def get_authenticate_header(self, request: Request) -> str:
         return "Bearer"  # without authentication classes DRF turns a 401 into a 403
@@ -62,34 +60,39 @@ class TokenView(_TokenView):
             password=body.validated_data["password"],
         )
         if not isinstance(user, User):
-            self.on_failure(request)
             raise AuthenticationFailed("Email or password is wrong.")
         # Resets the count of wrong passwords, as signing in on a page does.
         user_logged_in.send(User, request=request._request, user=user)
-        return _tokens_for(user)
+        return _pair(user, tokens.issue_refresh(user))
 
 
 class TokenRefreshView(_TokenView):
+    # Called before a 401; may raise another exception instead.
+    on_failure: Callable[[Request], None] = staticmethod(_ignore)
+
     @extend_schema(
         request=RefreshSerializer, responses=TokenSerializer, operation_id="token_refresh"
     )
     def post(self, request: Request) -> Response:
-        """Exchange a refresh token for a new pair."""
+        """Exchange a refresh token for a new pair. It can be used once.
+
+        A second use is refused and ends the sign-in: its newer tokens can't be refreshed either.
+        """
         body = RefreshSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         try:
-            user = tokens.user_of_refresh(body.validated_data["refresh"])
+            user, refresh = tokens.use_refresh(body.validated_data["refresh"])
         except tokens.InvalidToken as error:
             self.on_failure(request)
             raise AuthenticationFailed(str(error)) from None
-        return _tokens_for(user)
+        return _pair(user, refresh)
 
 
-def _tokens_for(user: User) -> Response:
+def _pair(user: User, refresh: str) -> Response:
     return Response(
         {
             "access": tokens.issue_access(user),
-            "refresh": tokens.issue_refresh(user),
+            "refresh": refresh,
             "tokenType": "Bearer",
             "expiresIn": int(tokens.ACCESS_LIFETIME.total_seconds()),
         },

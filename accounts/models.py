@@ -1,7 +1,9 @@
-"""Users, identified by their email address in any case."""
+"""Users, identified by their email address in any case, and their refresh tokens."""
 
 from __future__ import annotations
 
+import unicodedata
+import uuid
 from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
@@ -14,9 +16,10 @@ from django.db.models.functions import Lower, Now
 class UserManager(BaseUserManager["User"]):
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
         """Create a user, who can't sign in without a password. Raises ValueError: no email."""
-        if not email.strip():
+        email = self.model.normalize_username(email)
+        if not email:
             raise ValueError("A user needs an email address.")
-        user = self.model(email=email.strip().lower(), **fields)
+        user = self.model(email=email, **fields)
         user.set_password(password)
         user.save(using=self._db)
         return user
@@ -25,9 +28,9 @@ class UserManager(BaseUserManager["User"]):
         return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
 
     def get_by_natural_key(self, username: str | None) -> User:
-        """The user with this email address in any case; uses the unique index."""
+        """The user with this email address, however it is spelled; uses the unique index."""
         return self.alias(lower_email=Lower("email")).get(
-            lower_email=Lower(models.Value((username or "").strip()))
+            lower_email=self.model.normalize_username(username or "")
         )
 
 
@@ -84,8 +87,33 @@ class User(AbstractBaseUser, PermissionsMixin):
         if self.is_active and self.erased_at:
             raise ValidationError("The account was erased and cannot be activated again.")
 
+    @classmethod
+    def normalize_username(cls, username: str) -> str:
+        """The one spelling of an email address, which is stored and compared.
+
+        Django's model forms call it too. Python lowers a dotted capital I to two characters,
+        PostgreSQL to one: both are the same address here.
+        """
+        lower = unicodedata.normalize("NFC", username.strip()).lower().replace("i\u0307", "i")
+        return unicodedata.normalize("NFC", lower)
+
     def get_full_name(self) -> str:
         return self.name or self.email
 
     def get_short_name(self) -> str:
         return self.get_full_name()
+
+
+class RefreshToken(models.Model):
+    """The one refresh token that a sign-in can use next. Each use replaces it."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="refresh_tokens")
+    current = models.UUIDField(default=uuid.uuid4, editable=False)  # the token's `jti`
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "refresh_tokens"
+
+    def __str__(self) -> str:
+        return f"refresh token of user {self.user_id}"

@@ -2,8 +2,11 @@
 
 An access token is HS256 over `JWT_SECRET` (or, during a rotation, a former one) with `sub` (the
 user's id, a string) and `exp`. Nothing else is required, so any backend that shares the secret can
-issue one. A refresh token has a claim for its use and a fingerprint of the password: it is not
-accepted as a bearer token and becomes invalid when the password changes.
+issue one. Tokens that we issue also have a fingerprint of the password, and become invalid when it
+changes.
+
+A refresh token has a claim for its use and is not accepted as a bearer token. It is used once: a
+use replaces it, and a second use ends the sign-in, since one of the two users is a thief.
 """
 
 from __future__ import annotations
@@ -11,13 +14,15 @@ from __future__ import annotations
 import hashlib
 import re
 import time
+import uuid
 from datetime import timedelta
 from typing import Any
 
 import jwt
 from django.conf import settings
+from django.utils import timezone
 
-from accounts.models import User
+from accounts.models import RefreshToken, User
 
 ACCESS_LIFETIME = timedelta(hours=1)
 REFRESH_LIFETIME = timedelta(days=14)
@@ -25,6 +30,7 @@ REFRESH_LIFETIME = timedelta(days=14)
 _ALGORITHM = "HS256"
 _USER_ID = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
 _REFRESH = "refresh"
+_PASSWORD = "payflow_pwd"  # noqa: S105 - the name of a claim that no other issuer uses
 
 
 class InvalidToken(Exception):
@@ -32,12 +38,15 @@ class InvalidToken(Exception):
 
 
 def issue_access(user: User, lifetime: timedelta = ACCESS_LIFETIME) -> str:
-    return _encode({"sub": str(user.pk)}, lifetime)
+    return _encode(_claims(user), lifetime)
 
 
 def issue_refresh(user: User) -> str:
-    current, *_ = _fingerprints(user)
-    return _encode({"sub": str(user.pk), "use": _REFRESH, "pwd": current}, REFRESH_LIFETIME)
+    """The first refresh token of a sign-in."""
+    now = timezone.now()
+    user.refresh_tokens.filter(expires_at__lte=now).delete()
+    row = user.refresh_tokens.create(expires_at=now + REFRESH_LIFETIME)
+    return _encode_refresh(user, row.pk, row.current)
 
 
 def user_of_access(token: str) -> User:
@@ -45,16 +54,37 @@ def user_of_access(token: str) -> User:
     claims = _decode(token)
     if claims.get("use") == _REFRESH:
         raise InvalidToken("A refresh token cannot be used as a bearer token.")
-    return _active_user(claims)
+    user = _active_user(claims)
+    if _PASSWORD in claims and claims[_PASSWORD] not in _password_fingerprints(user):
+        raise InvalidToken("The password was changed after the token was issued.")
+    return user
 
 
-def user_of_refresh(token: str) -> User:
-    """The active user of a refresh token. Raises InvalidToken."""
+def use_refresh(token: str) -> tuple[User, str]:
+    """The active user of a refresh token, and its successor. Raises InvalidToken."""
     claims = _decode(token)
     user = _active_user(claims)
-    if claims.get("use") != _REFRESH or claims.get("pwd") not in _fingerprints(user):
+    if claims.get("use") != _REFRESH or claims.get(_PASSWORD) not in _password_fingerprints(user):
         raise InvalidToken("The refresh token is no longer valid.")
-    return user
+    sign_in, used = _uuid(claims.get("sid")), _uuid(claims.get("jti"))
+    own = RefreshToken.objects.filter(pk=sign_in, user=user)
+    successor = uuid.uuid4()
+    replaced = own.filter(current=used).update(
+        current=successor, expires_at=timezone.now() + REFRESH_LIFETIME
+    )
+    if not replaced:
+        own.delete()
+        raise InvalidToken("The refresh token was used before: sign in again.")
+    return user, _encode_refresh(user, sign_in, successor)
+
+
+def _encode_refresh(user: User, sign_in: uuid.UUID, token_id: uuid.UUID) -> str:
+    own = {"use": _REFRESH, "sid": str(sign_in), "jti": str(token_id)}
+    return _encode({**_claims(user), **own}, REFRESH_LIFETIME)
+
+
+def _claims(user: User) -> dict[str, Any]:
+    return {"sub": str(user.pk), _PASSWORD: _password_fingerprints(user)[0]}
 
 
 def _encode(claims: dict[str, Any], lifetime: timedelta) -> str:
@@ -100,11 +130,14 @@ def _active_user(claims: dict[str, Any]) -> User:
     raise InvalidToken("The token's user does not exist or is not active.")
 
 
-def _fingerprints(user: User) -> list[str]:
-    """Of the user's password: under SECRET_KEY, and under each of SECRET_KEY_FALLBACKS."""
-    hashes = (user.get_session_auth_hash(), *user.get_session_auth_fallback_hash())
-    return [_fingerprint(password_hash) for password_hash in hashes]
+def _password_fingerprints(user: User) -> list[str]:
+    """The fingerprint under SECRET_KEY, then those under the keys that it replaced."""
+    hashes = [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()]
+    return [hashlib.sha256(each.encode()).hexdigest()[:16] for each in hashes]
 
 
-def _fingerprint(password_hash: str) -> str:
-    return hashlib.sha256(password_hash.encode()).hexdigest()[:16]
+def _uuid(claim: object) -> uuid.UUID:
+    try:
+        return uuid.UUID(str(claim))
+    except ValueError:
+        raise InvalidToken("The refresh token is no longer valid.") from None

@@ -52,12 +52,24 @@ def redact(text: str) -> str:
     return text
 
 
-def redact_json(value: Any, *, name: str = "") -> Any:
-    """A copy of a JSON value without secrets, by their pattern or their member's name."""
-    if isinstance(value, dict):
-        return {redact(key): redact_json(inner, name=key) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [redact_json(inner, name=name) for inner in value]
-    if _SECRET_NAME.search(name) and value not in (None, ""):
-        return REDACTED
-    return redact(value) if isinstance(value, str) else value
+def redact_json(value: Any) -> Any:
+    """A copy of a JSON value without secrets, by their pattern or their member's name.
+
+    Not recursive: the value may be nested deeper than Python's calls may be.
+    """
+    result: list[Any] = [None]
+    # A value, the name of its member, and where its copy goes.
+    pending: list[tuple[Any, str, Any, Any]] = [(value, "", result, 0)]
+    while pending:
+        value, name, target, place = pending.pop()
+        if isinstance(value, dict):
+            target[place] = copy = dict.fromkeys(map(redact, value))
+            pending.extend((inner, key, copy, redact(key)) for key, inner in value.items())
+        elif isinstance(value, list):
+            target[place] = items = [None] * len(value)
+            pending.extend((inner, name, items, index) for index, inner in enumerate(value))
+        elif _SECRET_NAME.search(name) and value not in (None, ""):
+            target[place] = REDACTED
+        else:
+            target[place] = redact(value) if isinstance(value, str) else value
+    return result[0]

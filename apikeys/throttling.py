@@ -1,4 +1,4 @@
-"""Rate limits: requests per key, and failed authentications per address, in a minute.
+"""Rate limits in a minute: requests of a key or an account, failed authentications of a network.
 
 Counts are kept in fixed windows of a minute, in the shared cache if there is one (REDIS_URL).
 If Redis fails, each process counts for itself for a few seconds: a limit must not stop the
@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 # Address forms that some proxies send: 192.0.2.1:50000, [2001:db8::1]:50000, [2001:db8::1].
 _WITH_PORT = re.compile(r"([0-9.]+):[0-9]+|\[([^\[\]]+)\](?::[0-9]+)?", re.ASCII)
+UNKNOWN_NETWORK = "::"
 WINDOW = 60
 RETRY_REDIS_AFTER = 5.0
 # Upper bound of names in this process; beyond it new ones are not counted.
@@ -80,7 +81,8 @@ class SharedCounts:
     """The counts of all processes, in Django's cache. Raises RedisError."""
 
     def read(self, name: str, window: int) -> int:
-        return int(caches["default"].get(f"{name}:{window}", 0))
+        found = caches["default"].get(f"{name}:{window}")
+        return found if isinstance(found, int) else 0
 
     def add(self, name: str, window: int) -> int:
         cache, bucket = caches["default"], f"{name}:{window}"
@@ -125,57 +127,81 @@ def count_request(key: CachedKey) -> None:
     """Count a request with this key. Raises Throttled if there were too many."""
     limit = settings.API_KEY_REQUESTS_PER_MINUTE
     if limit and COUNTER.add(f"key:{key.pk}") > limit:
-        raise Throttled(_rest_of_window())
+        raise Throttled(rest_of_window())
 
 
 def count_failure(request: HttpRequest | Request, kind: FailureKind = FailureKind.TOKEN) -> None:
     """Count a failed authentication. Raises Throttled if the address had too many."""
     limit = settings.FAILED_AUTHENTICATIONS_PER_MINUTE
     if limit and COUNTER.add(_counter_name(request, kind)) > limit:
-        raise Throttled(_rest_of_window())
+        raise Throttled(rest_of_window())
 
 
-class KeyThrottle(BaseThrottle):
+def count_for_account(
+    what: str, user_id: int, limit: int, *, has_paid: Callable[[], bool] | None = None
+) -> None:
+    """Count what an account does. Raises Throttled if it did too much.
+
+    With `has_paid`, which is asked only if it matters, an account that never paid has half of the
+    limit.
+    """
+    if not limit:
+        return
+    count = COUNTER.add(f"{what}:{user_id}")
+    if count > limit or (has_paid is not None and count > limit / 2 and not has_paid()):
+        raise Throttled(rest_of_window())
+
+
+class CallerThrottle(BaseThrottle):
+    """Every authenticated caller: a key, or the account of a JWT or a session."""
+
     def allow_request(self, request: Request, view: Any) -> bool:
         if isinstance(request.auth, CachedKey):
             count_request(request.auth)
+        elif request.user.pk:
+            limit = settings.API_KEY_REQUESTS_PER_MINUTE
+            count_for_account("account", request.user.pk, limit)
         return True
 
 
-class FailureThrottle(BaseThrottle):
-    """Refuses to check another password, right or wrong, after too many failures."""
-
-    def allow_request(self, request: Request, view: Any) -> bool:
-        limit = settings.FAILED_AUTHENTICATIONS_PER_MINUTE
-        return not limit or COUNTER.read(_counter_name(request, FailureKind.PASSWORD)) < limit
-
-    def wait(self) -> float:
-        return _rest_of_window()
+def too_many_failures(request: HttpRequest, kind: FailureKind) -> bool:
+    """Whether the request's network has used up its failures of this minute."""
+    limit = settings.FAILED_AUTHENTICATIONS_PER_MINUTE
+    return bool(limit) and COUNTER.read(_counter_name(request, kind)) >= limit
 
 
 def address_of(request: Any) -> str:
-    """The client's address; `X-Forwarded-For` is trusted for TRUSTED_PROXIES hops."""
+    """The client's address as a proxy or the connection names it, for logs."""
     return BaseThrottle().get_ident(request) or ""
+
+
+def network_of(request: Any) -> str:
+    """The client's IPv4 address, or the first address of its IPv6 network (/64).
+
+    `X-Forwarded-For` is trusted for TRUSTED_PROXIES hops. If the entry there is no address
+    ("unknown"), it is that of the proxy; UNKNOWN_NETWORK if that is none either (a Unix socket).
+    """
+    peer = request.META.get("REMOTE_ADDR", "")
+    return _network(address_of(request)) or _network(peer) or UNKNOWN_NETWORK
 
 
 def _counter_name(request: HttpRequest | Request, kind: FailureKind) -> str:
     """A name that does not contain the address itself."""
-    network = _client_network(address_of(request)).encode(errors="replace")
-    return f"failures:{kind}:{hashlib.sha256(network).hexdigest()[:32]}"
+    digest = hashlib.sha256(network_of(request).encode()).hexdigest()
+    return f"failures:{kind}:{digest[:32]}"
 
 
-def _client_network(address: str) -> str:
-    """The IPv4 address in its one spelling, or the /64 network of an IPv6 address."""
+def _network(address: str) -> str | None:
     with_port = _WITH_PORT.fullmatch(address)
     bare = (with_port[1] or with_port[2]) if with_port else address
     try:
         parsed = ipaddress.ip_address(bare)
     except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv4Address):
-        return str(parsed)
-    return str(parsed.ipv4_mapped or ipaddress.IPv6Network((int(parsed), 64), strict=False))
+        return None
+    if isinstance(parsed, ipaddress.IPv6Address):
+        parsed = parsed.ipv4_mapped or ipaddress.ip_address(int(parsed) >> 64 << 64)
+    return str(parsed)
 
 
-def _rest_of_window() -> float:
+def rest_of_window() -> float:
     return WINDOW - time.time() % WINDOW

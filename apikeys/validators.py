@@ -1,4 +1,4 @@
-"""Validator for the name of an API key."""
+"""Validators for the name of an API key and other texts that people type."""
 
 from __future__ import annotations
 
@@ -26,5 +26,10 @@ def validate_name(name: str) -> None:
         raise ValidationError(
             "Names can't contain bidirectional control characters.", "control_character"
         )
-    if contains_secret(name):
+    validate_no_secret(name)
+
+
+def validate_no_secret(text: str) -> None:
+    """Raise ValidationError for a secret in a text that is stored and shown."""
+    if contains_secret(text):
         raise ValidationError("This looks like a key or a token, not like a name.", "secret")

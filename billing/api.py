@@ -24,6 +24,9 @@ STATUS_CODES = {
     "idempotency_key_in_use": 409,
     "idempotency_key_refused": 400,
     "stripe_failed": 500,
+    "stripe_busy": 503,
+    "throttled": 429,
+    "checkout_closed": 403,
 }
 
 
@@ -73,6 +76,7 @@ def _api_exception(error: checkout.CheckoutError | client.StripeFailed) -> APIEx
         return ValidationError({"tier": [error.detail]}, error.code)
     exception = APIException(error.detail, error.code)
     exception.status_code = STATUS_CODES[error.code]
+    exception.wait = getattr(error, "retry_after", None)  # type: ignore[attr-defined]  # as Throttled
     return exception
 
 

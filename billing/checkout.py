@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,9 +20,11 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
 from django.utils import timezone
+from rest_framework.exceptions import Throttled
 
+from apikeys import throttling
 from billing import fulfilment
-from billing.models import Order, OrderStatus
+from billing.models import CheckoutSettings, Order, OrderStatus
 from billing.stripe import client, objects
 from conversations.models import Conversation, PaymentStatus
 
@@ -56,6 +59,24 @@ class PaymentUnderWay(CheckoutError):
     detail = "A payment of this conversation is pending: wait until it is confirmed."
 
 
+class TooManyRequests(CheckoutError):
+    """The account has asked for too many links, or too often about its sessions."""
+
+    code = "throttled"
+    detail = "Too many requests. Try again in a minute."
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(self.detail)
+        self.retry_after = retry_after  # seconds
+
+
+class CheckoutClosed(CheckoutError):
+    """Staff have closed Checkout for customers who never paid."""
+
+    code = "checkout_closed"
+    detail = "New customers can't pay at the moment. Please try again later."
+
+
 class SessionExpired(Exception):
     """The session was not paid in time and cannot be paid any more."""
 
@@ -82,6 +103,7 @@ class Customer:
         return cls(int(user.pk or 0), getattr(user, "email", ""))
 
 
+@client.within_deadline
 def start_checkout(
     customer: Customer,
     conversation_id: int,
@@ -96,8 +118,10 @@ def start_checkout(
     """
     if tier not in settings.STRIPE_PRICES:
         raise UnknownTier(tier)
+    _count("links", customer.id)
     conversation = _conversation_of(customer, conversation_id)
     _refuse_if_paid_or_pending(conversation)
+    _refuse_new_customer_if_closed(customer.id)
     session = client.create_session(
         _session_params(customer, conversation, tier),
         idempotency_key=_scoped(customer, idempotency_key),
@@ -115,6 +139,7 @@ def start_checkout(
     return session
 
 
+@client.within_deadline
 def confirm(user_id: int | None, session_id: str) -> Order | None:
     """The order of a session whose customer has returned; fulfils it if the webhook is late.
 
@@ -126,6 +151,7 @@ def confirm(user_id: int | None, session_id: str) -> Order | None:
     order = Order.objects.owned_by(user_id).filter(stripe_session_id=session_id).first()
     if order is not None and order.status != OrderStatus.PENDING:
         return order
+    _count("sessions", user_id or 0)
     session = objects.parse_session(client.retrieve_session(session_id) or {})
     if session is None or session.reference.user_id != user_id:
         raise ConversationNotFound
@@ -154,6 +180,7 @@ def unsettled_sessions(*, older_than: timedelta) -> Iterator[str]:
     return (str(session_id) for session_id in of_conversations.union(of_orders).iterator())
 
 
+@client.within_deadline
 def reconcile(session_id: str) -> str:
     """Apply a session as Stripe returns it now; return its state in words.
 
@@ -169,6 +196,24 @@ def reconcile(session_id: str) -> str:
     except fulfilment.Unmatched:
         return "unmatched"
     return f"order {result.order.status}" if result.order else f"session {session.status}"
+
+
+def _count(what: str, user_id: int) -> None:
+    """Limit what an account can make us ask Stripe. Raises TooManyRequests."""
+    limit = settings.LINKS_PER_MINUTE
+    try:
+        throttling.count_for_account(
+            what, user_id, limit, has_paid=lambda: Order.objects.has_paid(user_id)
+        )
+    except Throttled:
+        raise TooManyRequests(math.ceil(throttling.rest_of_window())) from None
+
+
+def _refuse_new_customer_if_closed(user_id: int) -> None:
+    if CheckoutSettings.objects.is_closed_to_new_customers() and not Order.objects.has_paid(
+        user_id
+    ):
+        raise CheckoutClosed
 
 
 def _conversation_of(customer: Customer, conversation_id: int) -> Conversation:

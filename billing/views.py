@@ -6,7 +6,6 @@ import logging
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import RequestDataTooBig
 from django.db.transaction import non_atomic_requests
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
@@ -22,6 +21,16 @@ from billing.stripe import client
 from billing.stripe.objects import DEFAULT_TIER
 
 logger = logging.getLogger(__name__)
+
+
+# The page and the status for each reason why there is no payment page, by its code.
+REFUSALS = {
+    "already_paid": ("payment_not_needed.html", 409),
+    "payment_under_way": ("payment_under_way.html", 409),
+    "checkout_closed": ("payment_refused.html", 403),
+    "throttled": ("payment_refused.html", 429),
+    "stripe_busy": ("payment_unavailable.html", 503),
+}
 
 
 class NotProcessed(APIException):
@@ -48,10 +57,8 @@ def _stored_event(request: HttpRequest) -> dict[str, Any]:
     try:
         event = client.verify(request.body, request.headers.get("Stripe-Signature", ""))
         return log.record(event)
-    except RequestDataTooBig:
-        raise ParseError("The body is larger than 1 MiB.", "body_too_large") from None
     except client.InvalidSignature as reason:
-        logger.warning("A webhook was refused: %s", reason)
+        logger.warning("A webhook was refused: %s", reason.__cause__ or reason)
         raise ParseError(str(reason), "invalid_signature") from None
     except log.MalformedEvent as reason:
         logger.error("A signed event was refused: %s", reason)  # noqa: TRY400 - no traceback needed
@@ -70,13 +77,19 @@ def pay(request: HttpRequest, conversation_id: int) -> HttpResponse:
         session = checkout.start_checkout(customer, conversation_id, tier=DEFAULT_TIER)
     except checkout.ConversationNotFound:
         raise Http404 from None
-    except checkout.AlreadyPaid:
-        return render(request, "payment_not_needed.html", status=409)
-    except checkout.PaymentUnderWay:
-        return render(request, "payment_under_way.html", status=409)
-    except client.StripeFailed:
-        return render(request, "payment_unavailable.html", status=502)
+    except (checkout.CheckoutError, client.StripeFailed) as error:
+        return _refusal(request, error)
     return HttpResponseRedirect(session.url)
+
+
+def _refusal(
+    request: HttpRequest, error: checkout.CheckoutError | client.StripeFailed
+) -> HttpResponse:
+    template, status = REFUSALS.get(error.code, ("payment_unavailable.html", 502))
+    response = render(request, template, {"detail": error.detail}, status=status)
+    if seconds := getattr(error, "retry_after", None):
+        response.headers["Retry-After"] = str(seconds)
+    return response
 
 
 @login_required
@@ -96,7 +109,7 @@ def success(request: HttpRequest) -> HttpResponse:
         raise Http404 from None
     except checkout.SessionExpired:
         expired = True
-    except client.StripeFailed:
+    except (client.StripeFailed, checkout.TooManyRequests):
         pass  # the webhook will deliver the result; the page reloads until then
     key = order.grant.issued_key if order and order.grant else None
     context = {"order": order, "expired": expired, "key": key}

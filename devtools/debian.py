@@ -1,4 +1,4 @@
-"""Servers that tests run (nginx, Redis): the machine's own, else Debian's packages.
+"""Servers that tests run (nginx, PgBouncer, Redis): the machine's own, else Debian's packages.
 
 A missing program fails its tests if CI is set; elsewhere they are skipped by name.
 """
@@ -12,7 +12,11 @@ import sys
 
 from devtools.browser import as_administrator
 
-PACKAGES = {"nginx": "nginx-light", "redis-server": "redis-server"}
+PACKAGES = {
+    "nginx": "nginx-light",
+    "pgbouncer": "pgbouncer",
+    "redis-server": "redis-server",
+}
 # Debian installs some of them where only root's PATH points.
 PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 

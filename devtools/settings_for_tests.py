@@ -28,4 +28,10 @@ SETTINGS: Mapping[str, str] = {
     "METRICS_TOKEN": "",
     "SENTRY_DSN": "",
     "STATIC_ROOT": "",
+    # Limits that a busy machine would reach; tests of the limits set their own.
+    "STRIPE_CONCURRENCY": "100",
+    "LINKS_PER_MINUTE": "0",
+    "CONVERSATIONS_PER_MINUTE": "0",
+    "DATABASE_LOCK_TIMEOUT": "20000",
+    "DATABASE_STATEMENT_TIMEOUT": "40000",
 }

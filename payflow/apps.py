@@ -1,6 +1,7 @@
 from django.apps import AppConfig
 from django.core import checks
 from django.core.signals import request_started
+from django.db.models.signals import post_migrate
 
 from payflow import db
 from payflow.checks import former_migrations
@@ -10,5 +11,6 @@ class PayflowConfig(AppConfig):
     name = "payflow"
 
     def ready(self) -> None:
-        request_started.connect(db.close_stale_connections)
+        request_started.connect(db.begin_request)
+        post_migrate.connect(db.limit_lock_waits, sender=self)
         checks.register(former_migrations, checks.Tags.database)

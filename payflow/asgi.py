@@ -10,7 +10,7 @@ application = get_asgi_application()
 
 # Each request runs in a thread of its own, so connections come from a pool.
 _database = settings.DATABASES["default"]
-if _database["ENGINE"] == "django.db.backends.postgresql":
+if _database["ENGINE"] == "payflow.postgresql":
     _database |= {"CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True}
     _pool = {"min_size": 1, "max_size": settings.WEB_THREADS + 1, "timeout": 10}
     _database["OPTIONS"].setdefault("pool", {**_pool, "reconnect_timeout": 2})

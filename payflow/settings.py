@@ -8,6 +8,7 @@ from pathlib import Path
 
 import django_stubs_ext
 
+from payflow.cache import redis_cache
 from payflow.dev_secrets import secrets_for
 from payflow.env import (
     Configuration,
@@ -46,7 +47,14 @@ ALLOWED_HOSTS = _config.items("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CORS_ALLOWED_ORIGINS = _config.origins("CORS_ALLOWED_ORIGINS")
 CORS_URLS_REGEX = rf"^{API_ROOT}/"
 CORS_ALLOW_HEADERS = ("accept", "authorization", "content-type", "idempotency-key")
-CORS_EXPOSE_HEADERS = ("x-request-id",)
+CORS_EXPOSE_HEADERS = (
+    "allow",
+    "etag",
+    "retry-after",
+    "www-authenticate",
+    "x-request-id",
+    *(f"x-{name}" for name in ("key-id", "key-name", "tier", "user-id")),  # of `verify`
+)
 FRONTEND_URL = _config.url("FRONTEND_URL", f"http://localhost:{PORT}")
 
 # --- Stripe -----------------------------------------------------------------------------------
@@ -97,12 +105,13 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "payflow.http.middleware.request_id",
     "payflow.http.access_log.access_log",
-    "payflow.http.middleware.api_problems",
     "django.middleware.security.SecurityMiddleware",
     "payflow.http.middleware.content_security_policy",
+    "corsheaders.middleware.CorsMiddleware",  # a browser can read refusals and errors too
+    "payflow.http.middleware.refusals",
+    "payflow.http.middleware.api_problems",
     "payflow.http.middleware.webhook_fast_path",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "corsheaders.middleware.CorsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -139,17 +148,18 @@ AUTH_PASSWORD_VALIDATORS = [
 
 # --- Failed sign-ins (django-axes) ------------------------------------------------------------
 AUTHENTICATION_BACKENDS = [
-    "axes.backends.AxesStandaloneBackend",
+    "payflow.lockout.Backend",
     "django.contrib.auth.backends.ModelBackend",
 ]
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(minutes=15)
-# Per account and address: a stranger elsewhere can't lock an owner out.
+AXES_HANDLER = "payflow.lockout.Handler"
+# Per account and network: a stranger elsewhere can't lock an owner out.
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-# The client's address, as for all limits: TRUSTED_PROXIES says how much of X-Forwarded-For counts.
-AXES_CLIENT_IP_CALLABLE = "apikeys.throttling.address_of"
+# The client's network, as for all limits: TRUSTED_PROXIES says how much of X-Forwarded-For counts.
+AXES_CLIENT_IP_CALLABLE = "apikeys.throttling.network_of"
 AXES_USERNAME_FORM_FIELD = "username"
-AXES_USERNAME_CALLABLE = "payflow.lockout.username"
+AXES_USERNAME_CALLABLE = "payflow.lockout.account"
 AXES_LOCKOUT_CALLABLE = "payflow.lockout.response"
 AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
@@ -161,21 +171,31 @@ AXES_VERBOSE = False
 # Processes of `manage.py serve`, and threads of each.
 WEB_CONCURRENCY = _config.integer("WEB_CONCURRENCY", 2)
 WEB_THREADS = _config.integer("WEB_THREADS", 4)
+# Threads of a process that may wait for Stripe at the same time. The others serve what does not
+# need it, however slow Stripe is.
+STRIPE_CONCURRENCY = _config.integer("STRIPE_CONCURRENCY", max(WEB_THREADS // 2, 1))
+# Milliseconds. Shorter than a probe's patience: threads that wait for a lock serve nobody.
+DATABASE_LOCK_TIMEOUT = _config.integer("DATABASE_LOCK_TIMEOUT", 1000)
+DATABASE_STATEMENT_TIMEOUT = _config.integer("DATABASE_STATEMENT_TIMEOUT", 10_000)
 DATABASES = {"default": _config.database("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}")}
 _database = DATABASES["default"]
 _options = _database.setdefault("OPTIONS", {})
 if _database["ENGINE"] == "django.db.backends.postgresql":
+    _database["ENGINE"] = "payflow.postgresql"  # Django's, with time limits
     # A new connection costs twelve times the request: every thread keeps its own, and payflow.db
     # closes a stale one.
     _database |= {"CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": False}
+    # A cursor on the server outlives its transaction, and a pooler gives the next one another
+    # server. Nothing here reads so many rows at once.
+    _database["DISABLE_SERVER_SIDE_CURSORS"] = True
     # Statements of `billing.prepared_sql` are planned once per connection.
     _options.setdefault("prepare_threshold", 5)
     # The defaults are two minutes for a server that does not answer (psycopg) and two hours for
     # one that has vanished (the kernel).
-    _options.setdefault("connect_timeout", 5)
-    _options.setdefault("keepalives_idle", 20)
-    _options.setdefault("keepalives_interval", 10)
-    _options.setdefault("tcp_user_timeout", 30_000)
+    _options.setdefault("connect_timeout", 2)
+    _options.setdefault("keepalives_idle", 5)
+    _options.setdefault("keepalives_interval", 2)
+    _options.setdefault("tcp_user_timeout", 6000)
 elif _database["ENGINE"] == "django.db.backends.sqlite3":
     # Writers queue for up to 20 s instead of failing with "database is locked".
     _options.setdefault("init_command", "PRAGMA journal_mode=WAL")
@@ -187,22 +207,21 @@ else:
 # --- Caches and limits ------------------------------------------------------------------------
 REDIS_URL = _config.redis("REDIS_URL")
 if REDIS_URL:
-    CACHES = {
-        "default": {
-            "BACKEND": "django.core.cache.backends.redis.RedisCache",
-            "LOCATION": REDIS_URL,
-            "KEY_PREFIX": "payflow",
-            # A count must not delay a request.
-            "OPTIONS": {"socket_timeout": 0.5, "socket_connect_timeout": 0.5},
-        }
-    }
+    CACHES = {"default": redis_cache(REDIS_URL)}
 # 0 is no limit.
 API_KEY_REQUESTS_PER_MINUTE = _config.integer("API_KEY_REQUESTS_PER_MINUTE", 6000)
+# Of one account; half of it if that has never paid.
+LINKS_PER_MINUTE = _config.integer("LINKS_PER_MINUTE", 40)
+CONVERSATIONS_PER_MINUTE = _config.integer("CONVERSATIONS_PER_MINUTE", 120)
 FAILED_AUTHENTICATIONS_PER_MINUTE = _config.integer("FAILED_AUTHENTICATIONS_PER_MINUTE", 60)
 
 # --- HTTP -------------------------------------------------------------------------------------
 # 1 MiB: Stripe's events and all other requests are far smaller.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+# Nothing is uploaded: files in a form are skipped, and never written to disk.
+FILE_UPLOAD_HANDLERS: list[str] = []
+# The application stands at "/": no server takes another prefix from a header.
+FORCE_SCRIPT_NAME = ""
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
@@ -210,7 +229,7 @@ REST_FRAMEWORK = {
         "payflow.http.authentication.JWTAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
-    "DEFAULT_THROTTLE_CLASSES": ["apikeys.throttling.KeyThrottle"],
+    "DEFAULT_THROTTLE_CLASSES": ["apikeys.throttling.CallerThrottle"],
     # The number of our own proxies, and so of trusted addresses at the end of X-Forwarded-For. A
     # client can write the others itself.
     "NUM_PROXIES": _config.integer("TRUSTED_PROXIES", 0),

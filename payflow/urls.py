@@ -7,13 +7,14 @@ from django.urls import include, path
 
 from payflow import health, metrics
 from payflow.api import unknown_route
+from payflow.conversations import HomeView
 from payflow.http.routes import API_ROOT
 
 urlpatterns = [
     # First, what machines request: routes are tried in this order.
     path(f"{API_ROOT[1:]}/", include("payflow.api")),
     path(API_ROOT[1:], unknown_route),
-    path("", include("conversations.urls")),
+    path("", HomeView.as_view(), name="home"),
     path("", include("billing.urls")),
     path("", include("apikeys.urls")),
     path("", include("accounts.urls")),

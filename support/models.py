@@ -64,6 +64,9 @@ class SupportAction(models.Model):
     grant = models.ForeignKey(
         "apikeys.Grant", on_delete=models.PROTECT, null=True, related_name="support_actions"
     )
+    checkout = models.ForeignKey(
+        "billing.CheckoutSettings", on_delete=models.PROTECT, null=True, related_name="+"
+    )
     event_id = models.CharField(max_length=255, blank=True, db_default="", db_index=True)
     # Of a refund, in the smallest unit of the order's currency.
     amount_cents = models.BigIntegerField(null=True)
@@ -123,6 +126,7 @@ _FOREIGN_KEYS = {
     "ApiKey": "api_key_id",
     "Grant": "grant_id",
     "Conversation": "conversation_id",
+    "CheckoutSettings": "checkout_id",
 }
 
 

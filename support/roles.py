@@ -22,6 +22,7 @@ READ_PERMISSIONS = (
     "apikeys.view_grant",
     "billing.view_order",
     "billing.view_stripeevent",
+    "billing.view_checkoutsettings",
     "support.view_supportaction",
 )
 

@@ -15,6 +15,7 @@ from django.contrib.auth import get_user_model
 from django.db.models import Model, Q, QuerySet
 from django.db.models.functions import Lower
 
+from accounts.models import User
 from apikeys import tokens
 from apikeys.models import ApiKey
 from apikeys.secret_patterns import CLIENT_SECRET, JWT, STRIPE_KEY
@@ -82,7 +83,8 @@ def _prefix(start: str) -> SearchResult:
 
 def _email(email: str) -> SearchResult:
     users = get_user_model().objects.alias(lower_email=Lower("email"))
-    return SearchResult(list(users.filter(lower_email=email.lower())[:MAX_ROWS]), subject=email)
+    found = users.filter(lower_email=User.normalize_username(email))
+    return SearchResult(list(found[:MAX_ROWS]), subject=email)
 
 
 def _event(event_id: str) -> SearchResult:

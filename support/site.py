@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from django.conf import settings
 from django.contrib import admin
@@ -13,6 +13,7 @@ from django.urls import URLPattern, URLResolver, path, reverse
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_POST
 
+from accounts.views import PasswordChangeView
 from support import search
 from support.dashboard import cards
 
@@ -30,6 +31,7 @@ class SupportSite(admin.AdminSite):
         "ApiKey",
         "Grant",
         "User",
+        "CheckoutSettings",
         "SupportAction",
     )
 
@@ -51,6 +53,17 @@ class SupportSite(admin.AdminSite):
         rank = {name: number for number, name in enumerate(self.model_order)}
         models.sort(key=lambda model: rank.get(model["object_name"], len(rank)))
         return [{**apps[0], "name": "Desk", "app_url": reverse("admin:index"), "models": models}]
+
+    def password_change(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> TemplateResponse:
+        """Django's page, with a form whose wrong old passwords count as failed sign-ins."""
+        request.current_app = self.name
+        view = PasswordChangeView.as_view(
+            success_url=reverse("admin:password_change_done"),
+            extra_context={**self.each_context(request), **(extra_context or {})},
+        )
+        return cast("TemplateResponse", view(request))
 
     def index(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

@@ -12,11 +12,14 @@ import jwt
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
+from django.utils import timezone
+from pytest_django.fixtures import Settings
 from rest_framework.test import APIClient
 
 from accounts import tokens
-from accounts.models import User
+from accounts.models import RefreshToken, User
 from testing.clients import bearer
+from testing.concurrency import concurrently
 from testing.factories import PASSWORD, UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -166,3 +169,69 @@ def test_issue_token_says_who_is_missing_or_inactive(stranger: User) -> None:
     User.objects.filter(pk=stranger.pk).update(is_active=False)
     with pytest.raises(CommandError, match="not active"):
         call_command("issue_token", stranger.email)
+
+
+def refresh(token: str) -> Any:
+    return APIClient().post("/api/auth/token/refresh", {"refresh": token}, format="json")
+
+
+def test_a_refresh_token_is_used_once_and_its_successor_works(stranger: User) -> None:
+    first = tokens.issue_refresh(stranger)
+    second = refresh(first).json()["refresh"]
+    third = refresh(second).json()["refresh"]
+    assert len({first, second, third}) == 3
+    assert bearer(refresh(third).json()["access"]).get(URL).status_code == 200
+
+
+def test_a_reused_refresh_token_ends_its_sign_in_and_no_other(stranger: User) -> None:
+    stolen, other = tokens.issue_refresh(stranger), tokens.issue_refresh(stranger)
+    newest = refresh(stolen).json()["refresh"]
+    again = refresh(stolen)
+    assert again.status_code == 401
+    assert "used before" in again.json()["detail"]
+    assert refresh(newest).status_code == 401
+    assert refresh(other).status_code == 200
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_two_uses_at_the_same_moment_are_one_use(stranger: User) -> None:
+    token = tokens.issue_refresh(stranger)
+    statuses = concurrently(*[lambda: refresh(token).status_code] * 4)
+    assert sorted(statuses) == [200, 401, 401, 401]
+
+
+@pytest.mark.parametrize("claims", [{}, {"sid": "x", "jti": "y"}, {"sid": None, "jti": [1]}])
+def test_a_refresh_token_of_another_issuer_is_refused(
+    stranger: User, claims: dict[str, Any]
+) -> None:
+    own = {"use": "refresh", tokens._PASSWORD: tokens._password_fingerprints(stranger)[0]}
+    good = {"sub": str(stranger.pk), "exp": int(time.time()) + 600}
+    assert refresh(minted({**good, **own, **claims})).status_code == 401
+
+
+def test_expired_refresh_tokens_are_deleted_at_the_next_sign_in(stranger: User) -> None:
+    tokens.issue_refresh(stranger)
+    RefreshToken.objects.update(expires_at=timezone.now())
+    tokens.issue_refresh(stranger)
+    assert RefreshToken.objects.count() == 1
+
+
+def test_an_access_token_ends_when_the_password_changes() -> None:
+    user = UserFactory.create(password=PASSWORD)
+    token = tokens.issue_access(user)
+    assert bearer(token).get(URL).status_code == 200
+    user.set_password("another password")
+    user.save()
+    response = bearer(token).get(URL)
+    assert response.status_code == 401
+    assert response.json()["code"] == "authentication_failed"
+    assert bearer(tokens.issue_access(user)).get(URL).status_code == 200
+
+
+def test_tokens_outlive_a_rotation_of_the_secret_key(stranger: User, settings: Settings) -> None:
+    access, token = tokens.issue_access(stranger), tokens.issue_refresh(stranger)
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = "another-secret-key-of-the-tests"
+    assert bearer(access).get(URL).status_code == 200
+    assert refresh(token).status_code == 200

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from django.db import IntegrityError
 from django.test import Client
@@ -68,3 +70,42 @@ def test_a_wrong_password_is_said_without_naming_which_was_wrong() -> None:
     response = Client().post("/accounts/login/", form)
     assert response.status_code == 200
     assert "Email or password is wrong." in response.content.decode()
+
+
+COMPOSED = "ada@bücher.example"
+DECOMPOSED = unicodedata.normalize("NFD", COMPOSED)
+
+
+@pytest.mark.parametrize("spelling", [DECOMPOSED, DECOMPOSED.upper(), f" {COMPOSED} "])
+def test_every_spelling_of_an_address_is_one_account(spelling: str) -> None:
+    assert User.objects.create_user(spelling).email == COMPOSED
+    with pytest.raises(IntegrityError):
+        User.objects.create_user(COMPOSED)
+
+
+def test_a_decomposed_address_signs_in_where_the_composed_one_is_stored() -> None:
+    UserFactory.create(email=COMPOSED, password=PASSWORD)
+    assert signed_in(Client(), DECOMPOSED)
+    assert signed_in(Client(), COMPOSED)
+
+
+def test_the_admin_stores_one_spelling(admin_client: Client) -> None:
+    form = {"email": DECOMPOSED.title(), "name": "Ada", "usable_password": "false"}
+    url = "/admin/accounts/user/add/"
+    assert admin_client.post(url, form).status_code == 302
+    assert User.objects.filter(email=COMPOSED).count() == 1
+    again = admin_client.post(url, {**form, "email": COMPOSED.upper()})
+    assert "A user with this email address already exists." in again.content.decode()
+
+
+def test_the_desk_finds_an_address_in_every_spelling(admin_client: Client) -> None:
+    user = UserFactory.create(email=COMPOSED)
+    for spelling in (DECOMPOSED, COMPOSED.upper()):
+        answer = admin_client.post("/admin/search/", {"q": spelling})
+        assert answer.headers["Location"] == f"/admin/accounts/user/{user.pk}/change/"
+
+
+@pytest.mark.postgres
+def test_psql_cannot_insert_a_second_spelling() -> None:
+    with pytest.raises(IntegrityError, match="users_email_is_nfc"):
+        User.objects.create(email=DECOMPOSED)

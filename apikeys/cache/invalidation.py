@@ -37,10 +37,10 @@ CHANNEL = "payflow_api_keys"
 LEASE = 0.7
 HEARTBEAT = 0.2
 RECONNECT_AFTER = 1.0
-# For queries: never wait long for a table lock, and don't wait for the disk at commit.
-_SESSION_SETTINGS = """
-    SET statement_timeout = '5s'; SET lock_timeout = '50ms'; SET synchronous_commit = off
-"""
+# For queries: never wait long for a table lock, and don't wait for the disk at commit. They are
+# parameters of the connection: a pooler does not carry those over to another client, as it would
+# carry over what SET has set.
+_QUERY_OPTIONS = "-c statement_timeout=5s -c lock_timeout=50ms -c synchronous_commit=off"
 _QUERY_ERRORS = (
     errors.LockNotAvailable,
     errors.QueryCanceled,
@@ -123,10 +123,10 @@ class Listener:
 
     def _listen(self) -> None:
         with connect() as notify_conn:
+            _check_alive(notify_conn)  # before LISTEN, which a pooler would carry over
             notify_conn.execute(f"LISTEN {CHANNEL}")
             while not self._stopping.is_set():
-                with connect() as query_conn:
-                    query_conn.execute(_SESSION_SETTINGS)
+                with connect(_QUERY_OPTIONS) as query_conn:
                     self._serve(notify_conn, query_conn)
 
     def _serve(
@@ -192,10 +192,11 @@ def _check_alive(connection: psycopg.Connection[Any]) -> None:
         raise PoolerDetected("there is a connection pooler in front of PostgreSQL")
 
 
-def connect() -> psycopg.Connection[Any]:
-    connection = psycopg.connect(**connection_parameters(), autocommit=True)
-    connection.execute("SET TIME ZONE 'UTC'")
-    return connection
+def connect(options: str = "") -> psycopg.Connection[Any]:
+    """A connection of its own to Django's database, with more `options` for its session."""
+    parameters = connection_parameters()
+    options = f"{parameters.get('options', '')} -c TimeZone=UTC {options}".strip()
+    return psycopg.connect(**{**parameters, "options": options}, autocommit=True)
 
 
 def connection_parameters() -> dict[str, Any]:

@@ -192,3 +192,20 @@ def test_deactivated_users_keys_are_refused_everywhere(
     warm(servers, secret)
     by_sql("UPDATE users SET is_active = false WHERE id = %s", stranger.pk)
     assert refused_after(servers, secret) < WITHIN
+
+
+@pytest.mark.parametrize("name", ["SCRIPT_NAME", "Script-Name", "SCRIPT-NAME"])
+def test_a_client_cannot_choose_the_prefix_of_the_path(servers: list[Server], name: str) -> None:
+    def get(path: str, name: str, value: str) -> int:
+        connection = HTTPConnection(LOOPBACK, servers[0].port, timeout=10)
+        connection.putrequest("GET", path)
+        connection.putheader(name, value)
+        connection.endheaders()
+        status = connection.getresponse().status
+        connection.close()
+        return status
+
+    assert get("/healthz", name, "/x") == 200
+    assert get("/x/healthz", name, "/x") == 404
+    assert get("/x/healthz", name.upper().replace("SCRIPT", "PATH"), "/healthz") == 404
+    assert get("/x/healthz", "PATH_INFO", "/healthz") == 404

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import tempfile
 import time
@@ -14,12 +15,15 @@ import pytest
 from django.core.cache import caches
 from django.test import Client
 from pytest_django.fixtures import Settings
+from redis import Redis
 from rest_framework.settings import api_settings
 from rest_framework.test import APIClient
 
 from accounts.models import User
+from accounts.tokens import issue_access
 from apikeys import throttling
 from devtools import debian
+from payflow.cache import redis_cache
 from testing.clients import bearer
 from testing.factories import PASSWORD, UserFactory
 from testing.keys import revealed_key
@@ -36,8 +40,8 @@ def limits(settings: Settings) -> None:
     """Low ones; and no minute ends within a test."""
     settings.API_KEY_REQUESTS_PER_MINUTE = 3
     settings.FAILED_AUTHENTICATIONS_PER_MINUTE = 3
-    if throttling._rest_of_window() < 5:
-        time.sleep(throttling._rest_of_window() + 0.1)
+    if throttling.rest_of_window() < 5:
+        time.sleep(throttling.rest_of_window() + 0.1)
 
 
 @pytest.fixture
@@ -54,19 +58,11 @@ def redis(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
         while not socket.exists():
             time.sleep(0.01)
         settings.REDIS_URL = f"unix://{socket}"
-        settings.CACHES = {"default": shared_cache(settings.REDIS_URL)}
+        settings.CACHES = {"default": redis_cache(settings.REDIS_URL)}
         yield server
         caches["default"].close()
         server.kill()
         server.wait()
-
-
-def shared_cache(url: str) -> dict[str, Any]:
-    return {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": url,
-        "OPTIONS": {"socket_timeout": 0.5, "socket_connect_timeout": 0.5},
-    }
 
 
 def fail(address: str = "192.0.2.1", path: str = VERIFY, **headers: Any) -> Any:
@@ -90,12 +86,23 @@ def test_a_key_with_too_many_requests_is_throttled(stranger: User, path: str) ->
     assert_throttled(client.get(path))
 
 
-def test_every_key_has_a_limit_of_its_own_and_a_jwt_has_none(stranger: User) -> None:
+def test_every_key_has_a_limit_of_its_own(stranger: User) -> None:
     first, second = (bearer(revealed_key(stranger)[1]) for _ in range(2))
     for _ in range(4):
         last = first.get(LISTED)
     assert last.status_code == 429
     assert second.get(LISTED).status_code == 200
+
+
+def test_an_account_has_one_limit_for_its_tokens_and_sessions(stranger: User) -> None:
+    signed_in = APIClient()
+    signed_in.force_login(stranger, "django.contrib.auth.backends.ModelBackend")
+    clients = [bearer(issue_access(stranger)), bearer(issue_access(stranger)), signed_in]
+    assert [client.get(LISTED).status_code for client in clients] == [200] * 3
+    for client in clients:
+        assert_throttled(client.get(LISTED))
+    assert bearer(revealed_key(stranger)[1]).get(LISTED).status_code == 200
+    assert bearer(issue_access(UserFactory.create())).get(LISTED).status_code == 200
 
 
 def test_the_wait_ends_with_the_minute(stranger: User, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,6 +224,37 @@ def test_redis_counts_for_all_processes(redis: subprocess.Popen[bytes], stranger
     throttling.COUNTER.clear()  # as another process, which has counted nothing itself
     assert [client.get(VERIFY).status_code for _ in range(2)] == [204, 429]
     assert [fail().status_code for _ in range(4)] == [401, 401, 401, 429]
+
+
+class Attack:
+    """Unpickled, it creates a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.path,)
+
+
+def test_a_pickle_that_stands_in_redis_is_not_run_and_stops_nobody(
+    redis: subprocess.Popen[bytes], stranger: User, tmp_path: Path, settings: Settings
+) -> None:
+    path = tmp_path / "ran"
+    server = Redis.from_url(settings.REDIS_URL)
+    user = UserFactory.create(password=PASSWORD)
+    client = bearer(revealed_key(stranger)[1])
+    body = {"email": user.email, "password": PASSWORD}
+    for _ in range(2):
+        wrong = APIClient().post("/api/auth/token", {**body, "password": "x"}, format="json")
+        assert wrong.status_code == 401
+        assert client.get(VERIFY).status_code == 204
+        keys = list(server.scan_iter())
+        assert keys
+        for key in keys:
+            server.set(key, pickle.dumps(Attack(path)))
+    assert APIClient().post("/api/auth/token", body, format="json").status_code == 200
+    server.close()
+    assert not path.exists()
 
 
 def test_the_number_of_counters_is_bounded(

@@ -24,6 +24,10 @@ logger = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
+# Stripe's objects nest to some twenty levels. Python's recursion limit makes deeper JSON unreadable
+# in one place and readable in another.
+MAX_DEPTH = 100
+
 # An escaped NUL, not an escaped backslash followed by "u0000".
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
@@ -32,6 +36,9 @@ _RECORD = """
     (event_id, type, livemode, api_version, payload, object_id, payment_intent_id)
     VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (event_id) DO NOTHING
 """
+
+
+_TOO_DEEP = f"The event is nested deeper than {MAX_DEPTH} levels."
 
 
 class MalformedEvent(Exception):
@@ -175,7 +182,25 @@ def _storable(event: Json) -> tuple[Json, str]:
         text = json.dumps(event, ensure_ascii=False, allow_nan=False)
     except ValueError:
         raise MalformedEvent("The event has a number that is not finite.") from None
+    except RecursionError:
+        raise MalformedEvent(_TOO_DEEP) from None
+    # Brackets in texts count too: only a suspicious event is walked through.
+    if text.count("{") + text.count("[") > MAX_DEPTH and not _is_shallow(event):
+        raise MalformedEvent(_TOO_DEEP)
     storable = text.encode(errors="replace").decode()
     if "\\u0000" in storable:
         storable = _NUL.sub(r"\1\\ufffd", storable)
     return (event if storable == text else json.loads(storable)), storable
+
+
+def _is_shallow(event: Json) -> bool:
+    """Whether the event has at most MAX_DEPTH levels."""
+    level: list[Any] = [event]
+    for _ in range(MAX_DEPTH):
+        containers = (each for each in level if isinstance(each, (dict, list)))
+        level = [
+            inner
+            for each in containers
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+    return not level

@@ -17,6 +17,28 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
+            name="CheckoutSettings",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("closed_to_new_customers_at", models.DateTimeField(blank=True, null=True)),
+            ],
+            options={
+                "verbose_name": "checkout",
+                "verbose_name_plural": "checkout",
+                "db_table": "checkout_settings",
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("id", 1)), name="checkout_settings_is_one_row"
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
             name="Order",
             fields=[
                 (

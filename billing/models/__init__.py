@@ -1,9 +1,11 @@
 """The models of billing: orders, refunds, disputes, and the event log."""
 
+from billing.models.checkout import CheckoutSettings
 from billing.models.events import (
     IGNORE_UNMATCHED_AFTER,
     MAX_ATTEMPTS,
     SETTLED,
+    STUCK_AFTER,
     EventStatus,
     StripeEvent,
     StripeEventQuerySet,
@@ -16,6 +18,8 @@ __all__ = [
     "MAX_ATTEMPTS",
     "OPEN_DISPUTE",
     "SETTLED",
+    "STUCK_AFTER",
+    "CheckoutSettings",
     "Dispute",
     "DisputeStatus",
     "EventStatus",

@@ -38,6 +38,10 @@ class OrderQuerySet(models.QuerySet["Order"]):
     def completed(self) -> OrderQuerySet:
         return self.filter(status=OrderStatus.COMPLETED)
 
+    def has_paid(self, user_id: int | None) -> bool:
+        """Whether this user has, or once had, a completed payment."""
+        return self.owned_by(user_id).completed().exists()
+
     def good(self) -> OrderQuerySet:
         """Completed, not refunded and not lost in a dispute: `Order.is_good` as a query."""
         return self.completed().filter(refunded_at=None).exclude(dispute_status=DisputeStatus.LOST)

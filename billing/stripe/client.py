@@ -6,31 +6,39 @@ when pickled. Statements about the SDK were tested with stripe-python 16.1.0.
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import json
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
+import requests
 import stripe
 from django.conf import settings
 
 logger = logging.getLogger(__name__)
 
 Json = dict[str, Any]
+P = ParamSpec("P")
 T = TypeVar("T")
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 2, 15  # seconds, per try
 RETRIES = 2
+# Seconds for all calls of one request, with their tries and pauses: browsers and proxies give up
+# after half a minute.
+DEADLINE = 18.0
 TOLERANCE = 300  # seconds a signature's timestamp may be off, in either direction
 
 stripe.enable_telemetry = False  # it would write a file to the home directory
 
 
 class InvalidSignature(Exception):
-    """The body has no valid, recent signature. The text says why."""
+    """The body has no valid, recent signature. The text is for its sender."""
 
 
 class StripeFailed(Exception):
@@ -53,12 +61,93 @@ class IdempotencyKeyInUse(StripeFailed):
     detail = "A request with this Idempotency-Key is in progress: try again in a moment."
 
 
+class StripeBusy(StripeFailed):
+    """As many threads as may wait for Stripe are waiting. Nothing was sent."""
+
+    code = "stripe_busy"
+    detail = "The payment provider answers slowly at the moment: try again in a few seconds."
+    retry_after = 5  # seconds
+
+
 class RefundRefused(StripeFailed):
     """Stripe refused to refund. The text is Stripe's own."""
 
 
 class CursorGone(Exception):
     """Stripe no longer has the event that a list was to start after."""
+
+
+_deadline: contextvars.ContextVar[float] = contextvars.ContextVar("deadline")
+
+
+def within_deadline(function: Callable[P, T]) -> Callable[P, T]:
+    """Decorator: all calls to Stripe in the function together have DEADLINE seconds."""
+
+    @functools.wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
+        if _deadline.get(0.0):
+            return function(*args, **kwargs)  # it is part of something with a deadline
+        token = _deadline.set(time.monotonic() + DEADLINE)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            _deadline.reset(token)
+
+    return wrapper
+
+
+class _Slots:
+    """How many threads wait for Stripe: the others go on serving what does not need it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._taken = 0
+
+    def take(self) -> None:
+        with self._lock:
+            if self._taken >= settings.STRIPE_CONCURRENCY:
+                raise StripeBusy
+            self._taken += 1
+
+    def release(self) -> None:
+        with self._lock:
+            self._taken -= 1
+
+
+_slots = _Slots()
+
+
+@within_deadline
+def _ask(call: Callable[[], T]) -> T:
+    """Make a call of the SDK, and wait for it until the deadline. Raises what the SDK raises.
+
+    The call runs in a thread of its own, because no time limit of the SDK is for a whole call: a
+    server that sends a byte now and then keeps all of them. Its slot is taken until it ends.
+    """
+    _slots.take()
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(call())
+        except BaseException as error:  # the waiting thread raises it
+            future.set_exception(error)
+        finally:
+            _slots.release()
+
+    context = contextvars.copy_context()
+    try:
+        threading.Thread(target=context.run, args=[run], name="Stripe", daemon=True).start()
+    except RuntimeError:  # no thread can be started
+        _slots.release()
+        raise
+    return future.result(timeout=max(_deadline.get() - time.monotonic(), 0))
+
+
+class _HTTPClient(stripe.RequestsClient):
+    def _should_retry(self, *args: Any, **kwargs: Any) -> bool:
+        """As the SDK does, but not after the deadline: nobody waits for the answer then."""
+        return time.monotonic() < _deadline.get(0.0) and super()._should_retry(*args, **kwargs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +166,8 @@ def verify(body: bytes, signature: str) -> Json:
     is signed but is not a JSON object. The SDK's construct_event uses the same verifier but takes
     25 times as long.
     """
+    if not signature:
+        raise InvalidSignature("The Stripe-Signature header is missing.")
     if not signature.isascii():  # the SDK's comparison raises TypeError
         raise InvalidSignature("The Stripe-Signature header is malformed.")
     try:
@@ -91,15 +182,19 @@ def verify(body: bytes, signature: str) -> Json:
 
 
 def _check_signature(text: str, signature: str) -> None:
-    cause = "No secret is configured."
+    cause: Exception | None = None
     for secret in settings.STRIPE_WEBHOOK_SECRETS:
         try:
             stripe.WebhookSignature.verify_header(text, signature, secret, TOLERANCE)
         except stripe.SignatureVerificationError as error:
-            cause = str(error.user_message or "The signature does not match.")
+            cause = error
         else:
             return _reject_future_timestamp(signature)
-    raise InvalidSignature(cause)
+    # Not the SDK's text, which is advice for a developer.
+    raise InvalidSignature(
+        "The signature does not fit the body and a signing secret of this server, or its "
+        "timestamp is more than five minutes old."
+    ) from cause
 
 
 def _reject_future_timestamp(signature: str) -> None:
@@ -117,7 +212,8 @@ def create_session(params: Json, *, idempotency_key: str | None) -> CreatedSessi
     """Create a Checkout Session. Raises StripeFailed and its two idempotency subclasses."""
     options: Json = {"idempotency_key": idempotency_key} if idempotency_key else {}
     try:
-        session = _client().v1.checkout.sessions.create(params, options)  # type: ignore[arg-type]
+        create = _client().v1.checkout.sessions.create
+        session = _ask(lambda: create(params, options))  # type: ignore[arg-type]
         plain = _plain(session)
     except Exception as error:  # the SDK also raises other exceptions than StripeError
         _fail("create a Checkout Session", error)
@@ -139,7 +235,7 @@ def retrieve_session(session_id: str) -> Json | None:
 def expire_session(session_id: str) -> bool:
     """Expire a session; False if it is not open any more. Raises StripeFailed."""
     try:
-        _client().v1.checkout.sessions.expire(session_id)
+        _ask(lambda: _client().v1.checkout.sessions.expire(session_id))
     except stripe.InvalidRequestError:
         return False
     except Exception as error:
@@ -183,7 +279,8 @@ def _oldest_undelivered(types: Sequence[str]) -> Json | None:
 def _undelivered_page(types: Sequence[str], **cursor: str) -> Json:
     params: Json = {"types": list(types), "delivery_success": False, "limit": 100, **cursor}
     try:
-        return _plain(_client().v1.events.list(params))  # type: ignore[arg-type]
+        page = _ask(lambda: _client().v1.events.list(params))  # type: ignore[arg-type]
+        return _plain(page)
     except stripe.InvalidRequestError as error:
         if "ending_before" in cursor and error.code == "resource_missing":
             raise CursorGone(cursor["ending_before"]) from error
@@ -206,7 +303,10 @@ def _client_for(key: str, base: str) -> stripe.StripeClient:
         key,
         base_addresses={"api": base} if base else {},
         max_network_retries=RETRIES,
-        http_client=stripe.RequestsClient(timeout=(CONNECT_TIMEOUT, READ_TIMEOUT)),
+        # One session for all threads: a thread of its own would have no open connection.
+        http_client=_HTTPClient(
+            timeout=(CONNECT_TIMEOUT, READ_TIMEOUT), session=requests.Session()
+        ),
     )
 
 
@@ -217,7 +317,7 @@ def _plain(stripe_object: stripe.StripeObject) -> Json:
 def _retrieve(what: str, call: Callable[[], stripe.StripeObject]) -> Json | None:
     """The object that `call` retrieves, None if Stripe has none. Raises StripeFailed."""
     try:
-        return _plain(call())
+        return _plain(_ask(call))
     except Exception as error:
         missing = isinstance(error, stripe.InvalidRequestError) and (
             error.http_status == 404 or error.code == "resource_missing"
@@ -229,6 +329,9 @@ def _retrieve(what: str, call: Callable[[], stripe.StripeObject]) -> Json | None
 
 def _fail(what: str, error: Exception) -> NoReturn:
     """Log the cause and raise StripeFailed, which does not contain it."""
+    if isinstance(error, StripeBusy):
+        logger.warning("Too many threads wait for Stripe to %s", what)
+        raise error
     logger.error("Stripe failed to %s: %s: %s", what, type(error).__name__, error)
     code = getattr(error, "code", None)
     if code == "idempotency_key_in_use":
@@ -246,7 +349,8 @@ def create_refund(payment_intent_id: str, *, amount: int, idempotency_key: str) 
     """
     params: Any = {"payment_intent": payment_intent_id, "amount": amount}
     try:
-        refund = _client().v1.refunds.create(params, {"idempotency_key": idempotency_key})
+        options: Any = {"idempotency_key": idempotency_key}
+        refund = _ask(lambda: _client().v1.refunds.create(params, options))
     except stripe.InvalidRequestError as error:
         logger.warning("Stripe refused to refund %s: %s", payment_intent_id, error)
         raise RefundRefused(str(error.user_message or "no reason was given")) from error
@@ -326,6 +430,6 @@ def update_webhook_endpoint(endpoint_id: str, types: Sequence[str]) -> None:
 def _call(what: str, call: Callable[[], T]) -> T:
     """The result of a call to Stripe. Raises StripeFailed."""
     try:
-        return call()
+        return _ask(call)
     except Exception as error:
         _fail(what, error)

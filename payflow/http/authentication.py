@@ -31,5 +31,5 @@ class JWTAuthentication(BaseAuthentication):
 
 
 def count_failed_sign_in(request: Request) -> None:
-    """For the token views. Raises Throttled."""
+    """For a refused refresh token. Raises Throttled."""
     throttling.count_failure(request, throttling.FailureKind.PASSWORD)

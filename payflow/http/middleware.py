@@ -1,4 +1,4 @@
-"""Middleware: request id, problem documents, content security policy, webhook fast path."""
+"""Middleware: request id, refusals, problem documents, security policy, webhook fast path."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ from payflow.http import request_id as request_ids
 logger = logging.getLogger(__name__)
 
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+# Headers with a rule, and an answer, of their own.
+_CHECKED_ELSEWHERE = frozenset(
+    ("HTTP_AUTHORIZATION", "HTTP_COOKIE", "HTTP_IDEMPOTENCY_KEY", "HTTP_X_REQUEST_ID")
+)
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -34,48 +39,77 @@ def request_id(get_response: GetResponse) -> GetResponse:
     return middleware
 
 
+def refusals(get_response: GetResponse) -> GetResponse:
+    """Refuse requests that no view needs to see, before anything of their bodies is read.
+
+    A cookie with a control character, which PostgreSQL can't look up, counts as not sent.
+    """
+    verify_path = reverse("verify")
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        # A gateway's headers may describe a body that it did not send along.
+        is_forward_auth = f"{request.path_info}/".startswith(f"{verify_path}/")
+        _drop_unusable_cookies(request)
+        refusal = _header_refusal(request) or (None if is_forward_auth else _body_refusal(request))
+        return refusal or get_response(request)
+
+    return middleware
+
+
+def _header_refusal(request: HttpRequest) -> HttpResponse | None:
+    if any(
+        name.startswith("HTTP_") and name not in _CHECKED_ELSEWHERE and _CONTROL.search(value)
+        for name, value in request.META.items()
+    ):
+        return problems.refuse(request, 400, "bad_request", "A header has a control character.")
+    try:
+        request.get_host()
+    except DisallowedHost:  # with DEBUG on, Django would answer with a page of its own
+        detail = "This server does not answer to that host name."
+        return problems.refuse(request, 400, "bad_host", detail)
+    return None
+
+
+def _body_refusal(request: HttpRequest) -> HttpResponse | None:
+    if "Transfer-Encoding" in request.headers and not request.headers.get("Content-Length"):
+        detail = "Send the body with its Content-Length."
+        return problems.refuse(request, 411, "length_required", detail)
+    if _declared_length(request) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+        return problems.refuse(request, 413, "body_too_large", "The body is larger than 1 MiB.")
+    idempotency_key = request.headers.get("Idempotency-Key")
+    if idempotency_key is not None and not _IDEMPOTENCY_KEY.fullmatch(idempotency_key):
+        detail = "An Idempotency-Key is 1 to 255 visible ASCII characters."
+        return problems.refuse(request, 400, "idempotency_key_refused", detail)
+    return None
+
+
+def _drop_unusable_cookies(request: HttpRequest) -> None:
+    header = request.META.get("HTTP_COOKIE", "")
+    if "\\" in header or _CONTROL.search(header):  # "\\000" in a quoted cookie is a NUL
+        usable = {
+            name: value for name, value in request.COOKIES.items() if not _CONTROL.search(value)
+        }
+        request.COOKIES = usable
+
+
 class api_problems:  # noqa: N801 - Django's middleware setting reads like a list of functions
-    """Turn every error under /api into problem+json, and refuse too large bodies early."""
+    """Turn every error under /api into problem+json."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
-        self.verify_path = reverse("verify")
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if not problems.is_api(request):
-            return self.get_response(request)
-        return self._refusal(request) or _as_problem(self.get_response(request))
-
-    def _refusal(self, request: HttpRequest) -> HttpResponse | None:
-        """The problem with a request that no view needs to see."""
-        try:
-            request.get_host()
-        except DisallowedHost:  # with DEBUG on, Django would answer with a page of its own
-            return problems.problem(
-                400, "bad_host", "This server does not answer to that host name."
-            )
-        if self._is_forward_auth(request):
-            return None
-        if "Transfer-Encoding" in request.headers and not request.headers.get("Content-Length"):
-            return problems.problem(
-                411, "length_required", "Send the body with its Content-Length."
-            )
-        if _declared_length(request) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
-            return problems.problem(400, "body_too_large", "The body is larger than 1 MiB.")
-        idempotency_key = request.headers.get("Idempotency-Key")
-        if idempotency_key is not None and not _IDEMPOTENCY_KEY.fullmatch(idempotency_key):
-            detail = "An Idempotency-Key is 1 to 255 visible ASCII characters."
-            return problems.problem(400, "idempotency_key_refused", detail)
-        return None
-
-    def _is_forward_auth(self, request: HttpRequest) -> bool:
-        """Whether a gateway asks: its headers may describe a body that it did not send along."""
-        path = request.path_info
-        return path == self.verify_path or path.startswith(f"{self.verify_path}/")
+        response = self.get_response(request)
+        return _as_problem(response) if problems.is_api(request) else response
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """Views outside of DRF raise DRF's exceptions too; they become the same documents here."""
-        return problems.for_exception(error) if problems.is_api(request) else None
+        if problems.is_api(request):
+            return problems.for_exception(error)
+        if problems.is_database_unavailable(error):
+            logger.error("The database is not available", exc_info=error)
+            return problems.database_unavailable(is_page=True)
+        return None
 
 
 def content_security_policy(get_response: GetResponse) -> GetResponse:
@@ -124,5 +158,8 @@ def _as_problem(response: HttpResponseBase) -> HttpResponseBase:
 
 
 def _declared_length(request: HttpRequest) -> int:
-    length = request.headers.get("Content-Length", "")
-    return int(length) if length.isascii() and length.isdigit() else 0
+    """The length that Django will read, which takes what it can't understand for 0."""
+    try:
+        return int(request.META.get("CONTENT_LENGTH") or 0)
+    except ValueError:
+        return 0

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import logging
 import math
+import sys
 from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.db import InterfaceError, InternalError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
+from django.template.loader import render_to_string
+from psycopg.errors import ReadOnlySqlTransaction
 from rest_framework import exceptions
 
 from payflow.http import request_id, routes
@@ -21,6 +24,7 @@ from payflow.http import request_id, routes
 logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
+RETRY_AFTER = 5  # seconds
 
 
 def is_api(request: HttpRequest) -> bool:
@@ -41,6 +45,18 @@ def problem(
     return JsonResponse(body, status=status, content_type=CONTENT_TYPE, headers=headers)
 
 
+def refuse(request: HttpRequest, status: int, code: str, detail: str) -> HttpResponse:
+    """A problem document under /api, else a page."""
+    if is_api(request):
+        return problem(status, code, detail)
+    return page("400.html", status, {"title": HTTPStatus(status).phrase, "detail": detail})
+
+
+def page(template: str, status: int, context: dict[str, Any] | None = None) -> HttpResponse:
+    """An error page. Without the request, whose user would be a query: it needs no database."""
+    return HttpResponse(render_to_string(template, context), status=status)
+
+
 def exception_handler(error: Exception, context: dict[str, Any]) -> HttpResponse:
     """DRF's `EXCEPTION_HANDLER`."""
     return for_exception(error)
@@ -56,8 +72,28 @@ def for_exception(error: Exception) -> HttpResponse:
         error = exceptions.ParseError("The request cannot be read.")
     if isinstance(error, exceptions.APIException):
         return _for_api_exception(error)
+    if is_database_unavailable(error):
+        logger.error("The database is not available", exc_info=error)
+        return database_unavailable(is_page=False)
     logger.error("Unhandled %s", type(error).__name__, exc_info=error)
     return internal_error()
+
+
+def is_database_unavailable(error: BaseException | None) -> bool:
+    """Whether it is gone, overloaded or read-only: the request may succeed later."""
+    return isinstance(error, (OperationalError, InterfaceError)) or (
+        isinstance(error, InternalError) and isinstance(error.__cause__, ReadOnlySqlTransaction)
+    )
+
+
+def database_unavailable(*, is_page: bool) -> HttpResponse:
+    detail = "The database does not answer at the moment: try again in a few seconds."
+    if is_page:
+        response = page("503.html", 503, {"request_id": request_id.current()})
+    else:
+        response = problem(503, "database_unavailable", detail, requestId=request_id.current())
+    response.headers["Retry-After"] = str(RETRY_AFTER)
+    return response
 
 
 def internal_error() -> HttpResponse:
@@ -107,13 +143,13 @@ def _pointers(detail: Any, path: str) -> list[dict[str, str]]:
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if is_api(request):
         return problem(400, "bad_request", "The request cannot be read.")
-    return render(request, "400.html", status=400)
+    return page("400.html", 400)
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
     if is_api(request):
         return problem(403, "permission_denied", "You may not do this.")
-    return render(request, "403.html", status=403)
+    return page("403.html", 403)
 
 
 def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
@@ -123,10 +159,12 @@ def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     if is_api(request):
         return problem(404, "not_found", "There is nothing here.")
-    return render(request, "404.html", status=404)
+    return page("404.html", 404)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
+    if is_database_unavailable(sys.exc_info()[1]):  # raised by a middleware; Django logs it
+        return database_unavailable(is_page=not is_api(request))
     if is_api(request):
         return internal_error()
-    return render(request, "500.html", {"request_id": request_id.current()}, status=500)
+    return page("500.html", 500, {"request_id": request_id.current()})

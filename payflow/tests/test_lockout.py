@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import time
+import unicodedata
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import time_machine
+from axes.models import AccessAttempt
 from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
+from accounts.models import User
+from apikeys import throttling
+from payflow.tests.test_secrets import whole_database
 from testing.factories import PASSWORD, UserFactory
+from testing.secrets import API_KEY, JWT
 
 pytestmark = pytest.mark.django_db
 
@@ -110,3 +118,195 @@ def test_an_administrator_ends_a_lockout() -> None:
         sign_in("/admin/login/")
     call_command("axes_reset_username", EMAIL, verbosity=0)
     assert sign_in("/admin/login/", PASSWORD) == 302
+
+
+# --- One limit for all doors -------------------------------------------------------------------
+
+
+def signed_in_staff() -> Client:
+    client = Client()
+    client.force_login(User.objects.get(email=EMAIL), "django.contrib.auth.backends.ModelBackend")
+    return client
+
+
+def page_door(page: str) -> Any:
+    return lambda email, password, **extra: sign_in(page, password, email, **extra)
+
+
+def api_door(email: str, password: str, **extra: Any) -> int:
+    body = {"email": email, "password": password}
+    answer = Client().post("/api/auth/token", body, content_type="application/json", **extra)
+    return answer.status_code
+
+
+def change_door(email: str, password: str, **extra: Any) -> int:
+    form = {"old_password": password, "new_password1": "x" * 20, "new_password2": "y" * 20}
+    return signed_in_staff().post("/admin/password_change/", form, **extra).status_code
+
+
+DOORS = {
+    "page": page_door("/accounts/login/"),
+    "admin": page_door("/admin/login/"),
+    "API": api_door,
+    "password change": change_door,
+}
+
+
+@pytest.fixture
+def five_a_minute(settings: Settings) -> None:
+    settings.FAILED_AUTHENTICATIONS_PER_MINUTE = 5
+    if throttling.rest_of_window() < 5:  # no minute ends within a test
+        time.sleep(throttling.rest_of_window() + 0.1)
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_every_door_counts_failures_of_a_network_whatever_account_they_name(
+    door: str, five_a_minute: None
+) -> None:
+    enter = DOORS[door]
+    if door == "password change":  # it names one account only: others fail before it
+        statuses = [api_door(f"nobody{n}@example.com", WRONG) for n in range(4)]
+        statuses += [enter("", WRONG)]
+    else:
+        statuses = [enter(f"nobody{n}@example.com", WRONG) for n in range(5)]
+    assert set(statuses) <= {200, 401}
+    for other in DOORS.values():  # the right password too, at every door
+        assert other(EMAIL, PASSWORD) == 429
+    assert sign_in("/admin/login/", PASSWORD, REMOTE_ADDR="203.0.113.7") == 302
+
+
+def test_the_answer_says_when_the_network_may_try_again(five_a_minute: None) -> None:
+    for number in range(5):
+        sign_in("/accounts/login/", email=f"nobody{number}@example.com")
+    page = Client().post("/accounts/login/", {"username": EMAIL, "password": PASSWORD})
+    assert "Too many failed sign-ins from your network." in page.content.decode()
+    assert 1 <= int(page.headers["Retry-After"]) <= 60
+
+
+def test_wrong_old_passwords_lock_the_account_out_and_the_right_one_changes_it() -> None:
+    form = {"new_password1": "a brand new one", "new_password2": "a brand new one"}
+    client = signed_in_staff()
+    answer = client.post("/admin/password_change/", {**form, "old_password": WRONG})
+    assert "old password was entered incorrectly" in answer.content.decode()
+    answer = client.post("/admin/password_change/", {**form, "old_password": PASSWORD})
+    assert answer.headers["Location"] == "/admin/password_change/done/"
+    statuses = [change_door(EMAIL, WRONG) for _ in range(LIMIT)]
+    assert statuses[-1] == 429
+    assert sign_in("/accounts/login/", "a brand new one") == 429
+
+
+# --- The account that is meant -----------------------------------------------------------------
+
+SPELLINGS = {
+    "upper case": "VİCTÜM@EXAMPLE.COM".replace("İ", "I"),
+    "a dotted capital I": "vİctüm@example.com",
+    "decomposed": unicodedata.normalize("NFD", "victüm@example.com"),
+    "decomposed capitals": unicodedata.normalize("NFD", "VICTÜM@EXAMPLE.COM"),
+    "spaces": "  victüm@example.com ",
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS.keys())
+@pytest.mark.parametrize("door", ["page", "API"])
+def test_every_spelling_of_an_address_counts_for_its_account(door: str, spelling: str) -> None:
+    UserFactory.create(email="victüm@example.com", password=PASSWORD)
+    enter = DOORS[door]
+    assert enter(spelling, PASSWORD) in (200, 302)
+    for _ in range(LIMIT):
+        enter(spelling, WRONG)
+    assert AccessAttempt.objects.get().username == "victüm@example.com"
+    for known in (spelling, "victüm@example.com"):
+        assert enter(known, PASSWORD) == 429
+
+
+# --- The network -------------------------------------------------------------------------------
+
+
+def test_the_addresses_of_an_ipv6_network_are_one_network() -> None:
+    for number in range(LIMIT):
+        status = sign_in("/admin/login/", REMOTE_ADDR=f"2001:db8:1:2::{number + 1}")
+    assert status == 429
+    assert sign_in("/admin/login/", PASSWORD, REMOTE_ADDR="2001:db8:1:2:ffff::9") == 429
+    assert sign_in("/admin/login/", PASSWORD, REMOTE_ADDR="2001:db8:1:3::1") == 302
+
+
+@pytest.mark.parametrize(
+    ("entry", "network"),
+    [
+        ("192.0.2.1:50000", "192.0.2.1"),
+        ("[2001:db8::5]:443", "2001:db8::"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("fe80::1%eth0", "fe80::"),
+        ("unknown", "10.0.0.1"),
+        ("_hidden", "10.0.0.1"),
+        ("", "10.0.0.1"),
+        ("a" * 300, "10.0.0.1"),
+    ],
+)
+def test_an_address_of_any_form_is_counted(entry: str, network: str, settings: Settings) -> None:
+    settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "NUM_PROXIES": 1}
+    assert behind(entry) == 200
+    assert AccessAttempt.objects.get().ip_address == network
+    assert behind(entry, PASSWORD) == 302
+
+
+def test_without_any_address_failures_are_counted_together() -> None:
+    for _ in range(LIMIT):
+        status = sign_in("/admin/login/", REMOTE_ADDR="")
+    assert status == 429
+
+
+# --- What was typed is not stored --------------------------------------------------------------
+
+PASTED = {"key": API_KEY, "JWT": JWT, "password": "correct horse battery staple"}
+
+
+@pytest.mark.parametrize("pasted", PASTED.values(), ids=PASTED.keys())
+def test_nothing_that_a_visitor_typed_or_sent_is_stored(
+    pasted: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    query, headers = f"?next=/{quote(pasted)}&key={quote(pasted)}", {"User-Agent": pasted}
+    sent = {**headers, "Accept": pasted, "Referer": f"http://testserver/{quote(pasted)}"}
+    for page in PAGES:
+        for form in (
+            {"username": pasted, "password": WRONG},
+            {"username": EMAIL, "password": pasted},
+            {"username": "", "password": pasted, "another": pasted},
+        ):
+            for _ in range(2):
+                Client(headers=sent).post(f"{page}{query}", form)
+    for body in (
+        {"email": pasted, "password": WRONG},
+        {"email": EMAIL, "password": pasted, "another": pasted},
+    ):
+        Client(headers=headers).post(
+            f"/api/auth/token{query}", body, content_type="application/json"
+        )
+    Client(headers=headers).post(
+        f"/api/auth/token/refresh{query}", {"refresh": pasted}, content_type="application/json"
+    )
+    signed_in_staff().post(
+        f"/admin/password_change/{query}",
+        {"old_password": pasted, "new_password1": pasted, "new_password2": WRONG},
+        headers=sent,
+    )
+    assert AccessAttempt.objects.count() >= 2
+    assert pasted not in whole_database()
+    assert pasted[20:] not in whole_database()
+    assert pasted not in caplog.text
+
+
+def test_an_attempt_has_the_account_and_the_network_only() -> None:
+    sign_in("/admin/login/", HTTP_USER_AGENT="an agent")
+    attempt = AccessAttempt.objects.get()
+    assert (attempt.username, attempt.ip_address) == (EMAIL, "127.0.0.1")
+    assert attempt.path_info == "/admin/login/"
+    stored = (attempt.user_agent, attempt.http_accept, attempt.get_data, attempt.post_data)
+    assert set(stored) == {""}
+
+
+def test_other_agents_of_the_network_share_the_count() -> None:
+    for number in range(LIMIT):
+        status = sign_in("/admin/login/", HTTP_USER_AGENT=f"agent {number}")
+    assert status == 429
+    assert AccessAttempt.objects.get().failures_since_start == LIMIT

@@ -87,7 +87,7 @@ def test_a_huge_body_is_refused_before_it_is_read() -> None:
     response = Client().post(
         "/api/auth/token", b"x" * (1024 * 1024 + 1), content_type="application/json"
     )
-    assert assert_problem(response, 400)["code"] == "body_too_large"
+    assert assert_problem(response, 413)["code"] == "body_too_large"
 
 
 @pytest.mark.parametrize("debug", [False, True])

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
+import time
 from datetime import timedelta
 from io import StringIO
+from typing import Any
 
 import pytest
 import yaml
 from django.core.management import call_command
+from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from django.utils import timezone
 
 from billing.models import EventStatus, StripeEvent
 from conversations.models import Conversation
 from devtools.management import manage
+from payflow import health
+from payflow.api import SchemaView
 from testing import stripe_events as stripe
 
 
@@ -85,13 +94,13 @@ def test_readyz_names_its_checks() -> None:
 
 
 @pytest.mark.django_db
-def test_readyz_fails_while_an_event_is_stuck(conversation: Conversation) -> None:
+def test_readyz_is_degraded_and_ready_while_an_event_is_stuck(conversation: Conversation) -> None:
     stripe.deliver(stripe.completed(conversation))
     StripeEvent.objects.update(status=EventStatus.FAILED)
     assert Client().get("/readyz").status_code == 200  # Stripe retries it within minutes
     StripeEvent.objects.update(created_at=timezone.now() - timedelta(hours=1))
     response = Client().get("/readyz")
-    assert response.status_code == 503
+    assert (response.status_code, response.json()["status"]) == (200, "degraded")
     assert response.json()["checks"]["events"] == "1 stuck"
 
 
@@ -104,7 +113,7 @@ def test_readyz_counts_parked_events_apart() -> None:
         status=EventStatus.FAILED, created_at=hour_ago, parked_at=timezone.now()
     )
     response = Client().get("/readyz")
-    assert response.status_code == 503
+    assert (response.status_code, response.json()["status"]) == (200, "degraded")
     expected = "1 stuck, 1 of them parked: a person must look"
     assert response.json()["checks"]["events"] == expected
 
@@ -116,3 +125,100 @@ def test_readyz_shows_unmatched_events_and_stays_ready(conversation: Conversatio
     stripe.deliver(event)
     response = Client().get("/readyz")
     assert (response.status_code, response.json()["unmatched"]) == (200, 1)
+
+
+@pytest.mark.django_db
+def test_readyz_counts_what_the_event_log_counts(admin_client: Client) -> None:
+    now = timezone.now()
+    for number, (status, age, parked) in enumerate(
+        itertools.product(EventStatus, (timedelta(0), timedelta(hours=1)), (None, now))
+    ):
+        StripeEvent.objects.create(
+            event_id=f"evt_{number}", type="x", payload={}, status=status, parked_at=parked
+        )
+        StripeEvent.objects.filter(event_id=f"evt_{number}").update(created_at=now - age)
+    stuck = StripeEvent.objects.stuck()
+    parked_count = stuck.filter(parked_at__isnull=False).count()
+    unmatched = StripeEvent.objects.filter(status=EventStatus.UNMATCHED).count()
+    body = Client().get("/readyz").json()
+    expected = f"{stuck.count()} stuck, {parked_count} of them parked: a person must look"
+    assert (body["checks"]["events"], body["unmatched"]) == (expected, unmatched)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("status", [EventStatus.FAILED, EventStatus.UNMATCHED])
+def test_an_event_that_staff_have_handled_counts_no_more(
+    admin_client: Client, status: EventStatus
+) -> None:
+    event = StripeEvent.objects.create(event_id="evt_1", type="x", payload={}, status=status)
+    StripeEvent.objects.update(created_at=timezone.now() - timedelta(hours=1))
+    before = Client().get("/readyz").json()
+    assert (before["status"], before["unmatched"]) in (("degraded", 0), ("ok", 1))
+    url = reverse("admin:billing_stripeevent_action", args=[event.pk, "mark_handled"])
+    form = admin_client.get(url).context["form"]
+    fields = {name: form[name].value() or "" for name in form.fields}
+    assert admin_client.post(url, {**fields, "reason": "The order is right."}).status_code == 302
+    after = Client().get("/readyz").json()
+    assert (after["status"], after["checks"]["events"], after["unmatched"]) == ("ok", "ok", 0)
+
+
+@pytest.mark.django_db
+def test_readyz_is_one_query_and_compares_the_migrations_once_in_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    health.MIGRATIONS.forget()
+    assert Client().get("/readyz").status_code == 200
+    with CaptureQueriesContext(connection) as queries:
+        assert Client().get("/readyz").status_code == 200
+    assert len(queries) == 1
+    monkeypatch.setattr(health.MIGRATIONS, "_applied_until", time.monotonic())
+    with CaptureQueriesContext(connection) as queries:
+        assert Client().get("/readyz").status_code == 200
+    assert len(queries) > 1
+
+
+@pytest.mark.django_db
+def test_readyz_is_503_until_every_migration_is_applied() -> None:
+    health.MIGRATIONS.forget()
+    recorded = MigrationRecorder.Migration.objects.filter(app="billing", name="0001_initial")
+    recorded.update(name="0000_another")
+    response = Client().get("/readyz")
+    assert response.status_code == 503
+    assert "not applied" in response.json()["checks"]["migrations"]
+    MigrationRecorder.Migration.objects.filter(name="0000_another").update(name="0001_initial")
+    assert Client().get("/readyz").status_code == 200  # it was not remembered
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_readyz_is_503_while_the_database_is_read_only() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_read_only = on")
+    response = Client().get("/readyz")
+    assert response.status_code == 503
+    assert response.json()["checks"]["database"] == "read-only"
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_read_only = off")
+    assert Client().get("/readyz").status_code == 200
+
+
+@pytest.mark.parametrize("media_type", ["application/vnd.oai.openapi", "application/json"])
+def test_the_schema_is_made_once_and_has_an_etag(
+    media_type: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def again(*_: Any, **__: Any) -> None:
+        raise AssertionError("it was made again")
+
+    first = Client().get("/api/schema", headers={"Accept": media_type})
+    monkeypatch.setattr(SchemaView, "_get_schema_response", again)
+    second = Client().get("/api/schema", headers={"Accept": media_type})
+    assert first.content == second.content
+    assert first.headers["Content-Type"] == second.headers["Content-Type"]
+    etag = second.headers["ETag"]
+    unchanged = Client().get(
+        "/api/schema", headers={"Accept": media_type, "If-None-Match": f'"other", {etag}'}
+    )
+    assert (unchanged.status_code, unchanged.content) == (304, b"")
+    assert unchanged.headers["ETag"] == etag
+    changed = Client().get("/api/schema", headers={"Accept": media_type, "If-None-Match": '"x"'})
+    assert changed.status_code == 200

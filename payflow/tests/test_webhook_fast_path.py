@@ -38,7 +38,7 @@ ANSWERS: dict[str, tuple[Callable[[Conversation], str], dict[str, str], int]] = 
     "a stranger": (lambda it: json.dumps(stripe.completed(it, metadata={})), {}, 200),
     "no json": (lambda it: "[", {}, 400),
     "not signed": (lambda it: "{}", {"Stripe-Signature": "t=1,v1=0"}, 400),
-    "too large": (lambda it: " " * (1024 * 1024 + 1), {}, 400),
+    "too large": (lambda it: " " * (1024 * 1024 + 1), {}, 413),
     "another host": (lambda it: "{}", {"Host": "elsewhere.example.com"}, 400),
     "from a page": (
         lambda it: json.dumps(stripe.completed(it)),

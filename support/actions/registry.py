@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils.http import urlencode
 
 from support.actions.base import StaffAction
+from support.actions.checkout import CloseCheckout, OpenCheckout
 from support.actions.events import ReplayEvent
 from support.actions.grants import ResumeGrant, StopGrant
 from support.actions.keys import ResendReveal, RestoreKey, RevokeKey, SuspendKey
@@ -33,6 +34,8 @@ STAFF_ACTIONS: list[type[StaffAction[Any]]] = [
     StopGrant,
     ResumeGrant,
     ResendReveal,
+    CloseCheckout,
+    OpenCheckout,
 ]
 
 

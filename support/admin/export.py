@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -11,7 +12,8 @@ from django.http import StreamingHttpResponse
 
 CHUNK_SIZE = 2000
 # Spreadsheets run a cell that starts so as a formula, and customers write titles and names.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_BOM = "\ufeff"  # without it Excel reads another encoding than UTF-8
 
 
 class _Echo:
@@ -37,7 +39,7 @@ def _lines(
     columns: Sequence[tuple[str, Callable[[Any], object]]], rows: QuerySet[Any]
 ) -> Iterator[str]:
     write = csv.writer(_Echo()).writerow
-    yield write([title for title, _ in columns])
+    yield _BOM + write([title for title, _ in columns])
     for row in _by_key(rows):
         yield write([_cell(value(row)) for _, value in columns])
 
@@ -53,4 +55,6 @@ def _by_key(rows: QuerySet[Any]) -> Iterator[Any]:
 
 def _cell(value: object) -> str:
     text = "" if value is None else str(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    # NFKC: a spreadsheet may read a full-width sign as "=", and skip spaces before it.
+    start = unicodedata.normalize("NFKC", text.lstrip(" \xa0\u3000")[:1])
+    return f"'{text}" if start.startswith(_FORMULA) else text

@@ -1,4 +1,4 @@
-"""The cards of the dashboard, from four queries over bounded periods.
+"""The cards of the dashboard, from five queries over bounded periods.
 
 Days are UTC, and an order counts on the day it was recorded.
 """
@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from billing.models import (
     OPEN_DISPUTE,
+    CheckoutSettings,
     Dispute,
     EventStatus,
     Order,
@@ -191,6 +192,9 @@ def _attention_cards(now: datetime, days: Days) -> Iterable[Card]:
         "billing/order/?state=to_refund",
     )
     yield _events_card(found)
+    if CheckoutSettings.objects.is_closed_to_new_customers():
+        note, url = "staff have closed it to new customers", "billing/checkoutsettings/"
+        yield Card("Checkout", "closed", note, "bad", url)
 
 
 def _refunds_card(days: Day) -> Card:

@@ -67,6 +67,15 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "checkout",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="billing.checkoutsettings",
+                    ),
+                ),
+                (
                     "conversation",
                     models.ForeignKey(
                         null=True,

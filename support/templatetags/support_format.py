@@ -18,7 +18,7 @@ from support.actions import registry
 register = template.Library()
 
 TONES = {
-    "good": ("completed", "paid", "processed", "active", "done", "succeeded", "won"),
+    "good": ("open", "completed", "paid", "processed", "active", "done", "succeeded", "won"),
     "wait": ("pending", "received", "unmatched", "suspended", "duplicate", "unknown", "partly"),
     "bad": (
         "failed",
@@ -29,6 +29,7 @@ TONES = {
         "refunded",
         "deactivated",
         "stopped",
+        "closed",
     ),
 }
 _TONE_OF = {word: tone for tone, words in TONES.items() for word in words}
@@ -51,7 +52,10 @@ def badge(word: object) -> SafeString:
 @register.filter
 def readable(payload: Any) -> str:
     """A payload as indented JSON with its secrets redacted."""
-    return json.dumps(redact_json(payload), indent=2, ensure_ascii=False)
+    try:
+        return json.dumps(redact_json(payload), indent=2, ensure_ascii=False)
+    except RecursionError:
+        return "It is nested too deeply to be shown."
 
 
 @register.filter

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
+import io
 
 import pytest
 from django.db import connection
@@ -22,7 +24,7 @@ def rows(client: Client, url: str) -> list[dict[str, str]]:
     answer = client.post(url)
     assert answer.status_code == 200
     assert answer.streaming
-    text = answer.getvalue().decode()
+    text = answer.getvalue().decode("utf-8-sig")
     return list(csv.DictReader(text.splitlines()))
 
 
@@ -59,11 +61,26 @@ def test_an_export_is_read_in_chunks_without_offset(
     assert all("OFFSET" not in query["sql"] for query in context.captured_queries)
 
 
-@pytest.mark.parametrize("title", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1"])
+@pytest.mark.parametrize(
+    "title",
+    [
+        *("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", " =1"),
+        *("\uff1d1+1", "\uff0b1", "\uff0d1", "\uff20SUM(A1)", "\ufe661", "\u3000=1"),
+    ],
+)
 def test_a_title_is_never_a_formula(support: Client, title: str) -> None:
     Conversation.objects.create(user=UserFactory.create(), title=title)
-    (row,) = rows(support, "/admin/conversations/conversation/export/")
-    assert row["title"].startswith("'")
+    text = support.post("/admin/conversations/conversation/export/").getvalue().decode("utf-8-sig")
+    (row,) = csv.DictReader(io.StringIO(text, newline=""))
+    assert row["title"] == f"'{title}"
+
+
+def test_an_export_begins_with_the_mark_that_excel_reads_as_utf_8(support: Client) -> None:
+    Conversation.objects.create(user=UserFactory.create(), title="Größe")
+    data = support.post("/admin/conversations/conversation/export/").getvalue()
+    assert data.startswith(codecs.BOM_UTF8)
+    assert data.count(codecs.BOM_UTF8) == 1
+    assert "Größe" in data.decode("utf-8-sig")
 
 
 def test_no_export_holds_a_hash(support: Client, order: Order) -> None:

@@ -14,7 +14,7 @@ from django.urls import reverse
 
 from accounts.models import User
 from apikeys.models import ApiKey, Grant
-from billing.models import Order, StripeEvent
+from billing.models import CheckoutSettings, Order, StripeEvent
 from support.actions import registry
 from support.actions.base import StaffAction
 from support.actions.registry import STAFF_ACTIONS
@@ -38,6 +38,8 @@ MAY = {
     "reconcile": {"support", "finance", "root"},
     "mark_handled": {"support", "finance", "root"},
     "refund": {"finance", "root"},
+    "close_checkout": {"support", "finance", "root"},
+    "open_checkout": {"support", "finance", "root"},
 }
 
 
@@ -48,6 +50,7 @@ def subjects(order: Order) -> dict[type, int]:
         ApiKey: issued_key(order).pk,
         Grant: issued_key(order).grant_id,
         StripeEvent: event.pk,
+        CheckoutSettings: CheckoutSettings.objects.current().pk,
         type(order.conversation): order.conversation_id,
     }
 
@@ -171,7 +174,7 @@ def test_create_roles_restores_missing_permissions() -> None:
     support.permissions.clear()
     call_command("create_roles", stdout=out)
     assert set(Group.objects.values_list("name", flat=True)) == {"support", "finance", "auditor"}
-    assert support.permissions.count() == 7 + 9  # models to read, staff actions
+    assert support.permissions.count() == 8 + 11  # models to read, staff actions
     assert "finance: " in out.getvalue()
 
 

@@ -34,6 +34,7 @@ def one_at_a_time(alias: str) -> Iterator[None]:
         with database.cursor() as cursor:
             cursor.execute("BEGIN")
             cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+            cursor.execute("SET LOCAL lock_timeout = 0")  # another node may take minutes
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
             yield
     finally:

@@ -43,6 +43,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         address, port = _parsed(options["bind"])
+        os.environ["WEB_THREADS"] = str(options["threads"])  # limits of a worker depend on it
         if options["workers"] < 1 or options["threads"] < 1:
             raise CommandError("--workers and --threads take at least 1")
         try:
