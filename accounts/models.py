@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.functions import Lower, Now
 
@@ -43,6 +44,8 @@ class User(AbstractBaseUser, PermissionsMixin):
         "active", db_default=True, help_text="Unset this instead of deleting a user."
     )
     date_joined = models.DateTimeField(db_default=Now(), editable=False)
+    # When the personal data was removed at the person's request; the account never works again.
+    erased_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     objects: ClassVar[UserManager] = UserManager()
 
@@ -58,16 +61,28 @@ class User(AbstractBaseUser, PermissionsMixin):
                 name="users_email_unique_in_any_case",
                 violation_error_message="A user with this email address already exists.",
             ),
+            models.CheckConstraint(
+                condition=models.Q(erased_at__isnull=True) | models.Q(is_active=False),
+                name="users_erased_are_inactive",
+            ),
         )
         indexes = (
             models.Index(fields=["-id"], name="users_staff", condition=models.Q(is_staff=True)),
             models.Index(
                 fields=["-id"], name="users_inactive", condition=models.Q(is_active=False)
             ),
+            models.Index(
+                fields=["id"], name="users_erased", condition=models.Q(erased_at__isnull=False)
+            ),
         )
 
     def __str__(self) -> str:
         return self.email
+
+    def clean(self) -> None:
+        super().clean()
+        if self.is_active and self.erased_at:
+            raise ValidationError("The account was erased and cannot be activated again.")
 
     def get_full_name(self) -> str:
         return self.name or self.email

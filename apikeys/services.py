@@ -31,6 +31,7 @@ MAX_REQUEST_AGE = timedelta(seconds=10)
 # A repeat of a request with the same token is answered with the same secret for so long.
 REPEATABLE_FOR = timedelta(minutes=1)
 REVOKED_BY_OWNER = "Deleted by its owner."
+ERASED = "[erased]"  # in place of what was written by or about an erased user
 
 
 def issue(*, user_id: int, name: str, tier: str = "") -> ApiKey:
@@ -226,6 +227,29 @@ def revoke(key_id: int, *, reason: str) -> bool:
         return False
     _revoke(key, reason)
     return True
+
+
+def erase(user_id: int, *, reason: str) -> None:
+    """Revoke every key of a user for good, and remove what people wrote about their keys."""
+    for key_id in ApiKey.objects.owned_by(user_id).order_by("pk").values_list("pk", flat=True):
+        with transaction.atomic():
+            key = ApiKey.objects.locked().get(pk=key_id)
+            key.name = ERASED
+            key.revoked_at = key.revoked_at or timezone.now()
+            key.revoked_reason = reason
+            key.save(update_fields=["name", "revoked_at", "revoked_reason", "updated_at"])
+            _invalidate(key.key_hash)
+    for grant in Grant.objects.owned_by(user_id):
+        erase_reasons(grant_id=grant.pk, key_id=None)
+
+
+def erase_reasons(*, grant_id: int | None, key_id: int | None) -> None:
+    """Remove the reasons that staff gave the owner of a grant or a key."""
+    now = timezone.now()
+    grants = Grant.objects.filter(pk__in=[grant_id] if grant_id else [])
+    grants.exclude(stopped_reason="").update(stopped_reason=ERASED, updated_at=now)
+    keys = ApiKey.objects.filter(pk__in=[key_id] if key_id else [])
+    keys.exclude(revoked_reason="").update(revoked_reason=ERASED, updated_at=now)
 
 
 @transaction.atomic

@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 from billing.models import StripeEvent
 
 MAX_REASON_LENGTH = 200  # as long as the reason that a key's owner reads
+ERASED = "[erased]"  # in place of a text about an erased person
 MARK_HANDLED, EXPORT = "mark_handled", "export"  # kinds that queries and pages name
 
 
@@ -95,6 +96,25 @@ class SupportAction(models.Model):
 
     def is_about(self, subject: Model) -> bool:
         return all(getattr(self, name) == value for name, value in row_column(subject).items())
+
+
+class AuditDigest(models.Model):
+    """One write to the audit log: see support.audit_log, which alone writes it."""
+
+    position = models.BigIntegerField(primary_key=True)  # 1, 2, 3 …
+    action = models.ForeignKey(SupportAction, on_delete=models.PROTECT, related_name="digests")
+    # Empty when the action's texts were erased.
+    salt = models.CharField(max_length=64, blank=True)
+    text_digest = models.CharField(max_length=64)
+    row_digest = models.CharField(max_length=64)
+    digest = models.CharField(max_length=64)
+
+    class Meta:
+        db_table = "audit_digests"
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.position}:{self.digest}"
 
 
 # The foreign key that names a row of each model; events are named by their id at Stripe.

@@ -50,6 +50,7 @@ class Migration(migrations.Migration):
                         db_default=django.db.models.functions.datetime.Now(), editable=False
                     ),
                 ),
+                ("erased_at", models.DateTimeField(blank=True, editable=False, null=True)),
                 (
                     "groups",
                     models.ManyToManyField(
@@ -84,13 +85,24 @@ class Migration(migrations.Migration):
                         fields=["-id"],
                         name="users_inactive",
                     ),
+                    models.Index(
+                        condition=models.Q(("erased_at__isnull", False)),
+                        fields=["id"],
+                        name="users_erased",
+                    ),
                 ],
                 "constraints": [
                     models.UniqueConstraint(
                         django.db.models.functions.text.Lower("email"),
                         name="users_email_unique_in_any_case",
                         violation_error_message="A user with this email address already exists.",
-                    )
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("erased_at__isnull", True), ("is_active", False), _connector="OR"
+                        ),
+                        name="users_erased_are_inactive",
+                    ),
                 ],
             },
         ),

@@ -240,6 +240,7 @@ class Migration(migrations.Migration):
                 ("next_attempt_at", models.DateTimeField(blank=True, editable=False, null=True)),
                 ("parked_at", models.DateTimeField(blank=True, editable=False, null=True)),
                 ("fetched_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("erased_at", models.DateTimeField(blank=True, editable=False, null=True)),
                 (
                     "updated_at",
                     models.DateTimeField(

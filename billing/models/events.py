@@ -56,7 +56,10 @@ class StripeEventQuerySet(models.QuerySet["StripeEvent"]):
 
 
 class StripeEvent(models.Model):
-    """A verified event as received. Its payload never changes and can be replayed at any time."""
+    """A verified event as received, which can be replayed at any time.
+
+    Its payload changes once at most, if its person is erased: what a replay reads is kept.
+    """
 
     event_id = models.CharField(max_length=255, unique=True)
     type = models.CharField(max_length=128)
@@ -86,6 +89,8 @@ class StripeEvent(models.Model):
     parked_at = models.DateTimeField(null=True, blank=True, editable=False)
     # Set for an event that fetch_events read from the API.
     fetched_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # When personal data was removed from the payload.
+    erased_at = models.DateTimeField(null=True, blank=True, editable=False)
     updated_at = models.DateTimeField(auto_now=True, db_default=Now())
 
     objects = StripeEventQuerySet.as_manager()

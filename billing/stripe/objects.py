@@ -8,7 +8,7 @@ that is ours but cannot be read.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -174,6 +174,55 @@ REVERSAL_PARSERS: Mapping[str, Callable[[Json], Reversal | None]] = {
     "charge.dispute.funds_withdrawn": parse_dispute,
     "charge.dispute.funds_reinstated": parse_dispute,
 }
+
+
+# The members of an event that a replay reads, wherever they stand in it. None of them holds data
+# about a person: names, addresses, cards and the texts of other products stand under other names.
+_REPLAYED = """
+    account amount amount_refunded amount_subtotal amount_total api_version charge code created
+    currency currency_conversion data decline_code id last_payment_error livemode message
+    metadata mode object payment_intent payment_status reason refunded source_currency status type
+"""
+REPLAYED = frozenset(_REPLAYED.split())
+REPLAYED_METADATA = frozenset(["conversation_id", "deployment", "link_id", "tier", "user_id"])
+# Members that describe a person, and those of them that name one.
+_PERSONS = frozenset(("billing_details", "customer_details", "shipping", "shipping_details"))
+_NAMES = frozenset(("customer_email", "email", "line1", "name", "phone", "receipt_email"))
+
+
+def without_personal_data(event: Json) -> Json:
+    """The event with nothing but what a replay reads."""
+    kept: Json = _only_replayed(event, REPLAYED)
+    return kept
+
+
+def personal_names(event: Json) -> set[str]:
+    """The names, email addresses, phone numbers and streets that the event's object holds."""
+    return set(_personal_names(event["data"]["object"], inside=False))
+
+
+def _only_replayed(value: Any, names: Collection[str]) -> Any:
+    if isinstance(value, list):
+        return [_only_replayed(inner, names) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: _only_replayed(inner, REPLAYED_METADATA if name == "metadata" else names)
+        for name, inner in value.items()
+        if name in names
+    }
+
+
+def _personal_names(value: Any, *, inside: bool) -> Iterator[str]:
+    if isinstance(value, list):
+        for inner in value:
+            yield from _personal_names(inner, inside=inside)
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            named = name in _NAMES and (inside or name.endswith("email"))
+            if named and isinstance(inner, str):
+                yield inner
+            yield from _personal_names(inner, inside=inside or name in _PERSONS)
 
 
 def payment_intent_id(stripe_object: Json) -> str | None:

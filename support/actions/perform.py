@@ -12,6 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from apikeys.secret_patterns import redact, redact_json
+from support import audit_log
 from support.actions.base import ActionRefused, OutcomeUnknown, StaffAction
 from support.models import SupportAction, about_columns
 
@@ -60,7 +61,7 @@ def _record(
     }
     with transaction.atomic():
         columns |= staff_action.reserve(given)
-        return SupportAction.objects.get_or_create(token=token, defaults=columns)
+        return audit_log.get_or_record(token, columns)
 
 
 def _run(
@@ -96,7 +97,7 @@ def _record_resumption(action: SupportAction, actor_id: int, reason: str) -> Non
     actor = get_user_model()._default_manager.get(pk=actor_id)
     now = f"{actor}: {reason}"
     action.changes["sent again by"] = ["", f"{earlier}; {now}" if earlier else now]
-    action.save(update_fields=["changes"])
+    audit_log.save(action, ["changes"])
 
 
 def _complete(
@@ -109,7 +110,7 @@ def _complete(
     action.succeeded, action.outcome = succeeded, redact(outcome)
     action.changes = redact_json({**action.changes, **(changes or {})})
     action.finished_at = timezone.now()
-    action.save(update_fields=["succeeded", "outcome", "changes", "finished_at"])
+    audit_log.save(action, ["succeeded", "outcome", "changes", "finished_at"])
     logger.info("%s by user %s: %s", action.kind, action.actor_id, action.outcome)
 
 

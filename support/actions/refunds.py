@@ -17,7 +17,7 @@ from django.utils import timezone
 from billing.models import Order, OrderStatus, Refund
 from billing.reversals import COUNTED_REFUNDS
 from billing.stripe import client
-from support import money
+from support import audit_log, money
 from support.actions.base import ActionRefused, OutcomeUnknown, StaffAction
 from support.actions.forms import ReasonForm
 from support.models import SupportAction
@@ -111,7 +111,7 @@ class RefundOrder(StaffAction[Order]):
         except client.StripeFailed:
             text = "Stripe did not give a usable answer. Send the form again."
             raise OutcomeUnknown(text) from None
-        action.save(update_fields=["stripe_refund_id"])
+        audit_log.save(action, ["stripe_refund_id"])
         amount = self._shown(action.amount_cents)
         return f"Refund of {amount} requested from Stripe ({action.stripe_refund_id})."
 
@@ -128,7 +128,7 @@ class RefundOrder(StaffAction[Order]):
         if answer is None:
             return self.run(action)
         action.stripe_refund_id = answer
-        action.save(update_fields=["stripe_refund_id"])
+        audit_log.save(action, ["stripe_refund_id"])
         amount = self._shown(action.amount_cents)
         return f"Stripe had made the refund of {amount} ({answer}). No other was requested."
 

@@ -16,10 +16,11 @@ from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_POST
 
 from apikeys.secret_patterns import redact
+from support import audit_log
 from support.actions import registry, views
 from support.admin import export
 from support.admin.changelist import PAGE_SIZE, KeysetChangeList
-from support.models import EXPORT, SupportAction
+from support.models import EXPORT
 
 M = TypeVar("M", bound=Model)
 
@@ -132,7 +133,7 @@ class SupportModelAdmin(admin.ModelAdmin[M]):
             raise PermissionDenied
         rows = self.get_changelist_instance(request).queryset
         filters = redact(request.GET.urlencode())
-        SupportAction.objects.create(
+        audit_log.record(
             kind=EXPORT,
             actor_id=request.user.pk or 0,
             reason=f"{self.opts.verbose_name_plural} {filters or 'all'}"[:200],

@@ -116,4 +116,26 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        migrations.CreateModel(
+            name="AuditDigest",
+            fields=[
+                ("position", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("salt", models.CharField(blank=True, max_length=64)),
+                ("text_digest", models.CharField(max_length=64)),
+                ("row_digest", models.CharField(max_length=64)),
+                ("digest", models.CharField(max_length=64)),
+                (
+                    "action",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="digests",
+                        to="support.supportaction",
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "audit_digests",
+                "default_permissions": (),
+            },
+        ),
     ]

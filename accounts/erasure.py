@@ -1,0 +1,47 @@
+"""Close an account for good and remove what names its person."""
+
+from __future__ import annotations
+
+from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.contrib.sessions.models import Session
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.models import User
+
+# A domain that never exists (RFC 2606).
+_ADDRESS = "erased-{}@erased.invalid"
+
+
+@transaction.atomic
+def close(user: User) -> None:
+    """End the account at once: its keys, sessions and tokens are refused from the commit on."""
+    user.is_active = user.is_staff = user.is_superuser = False
+    user.set_unusable_password()
+    user.save(update_fields=["is_active", "is_staff", "is_superuser", "password"])
+    user.groups.clear()
+    user.user_permissions.clear()
+
+
+@transaction.atomic
+def erase(user: User) -> None:
+    """Remove the person of a closed account. The row stays: orders and grants refer to it."""
+    _delete_sessions(user)
+    entries = LogEntry.objects.filter(
+        content_type=ContentType.objects.get_for_model(User), object_id=str(user.pk)
+    )
+    entries.update(object_repr=f"user {user.pk}", change_message="")
+    user.email = _ADDRESS.format(user.pk)
+    user.name = ""
+    user.last_login = None
+    user.erased_at = timezone.now()
+    user.save(update_fields=["email", "name", "last_login", "erased_at"])
+
+
+def _delete_sessions(user: User) -> None:
+    """Read every live session: their rows don't say whose they are."""
+    live = Session.objects.filter(expire_date__gt=timezone.now())
+    for session in live.iterator(chunk_size=500):
+        if session.get_decoded().get("_auth_user_id") == str(user.pk):
+            session.delete()
