@@ -1,4 +1,4 @@
-"""Servers that tests run (nginx, PgBouncer, Redis): the machine's own, else Debian's packages.
+"""Programs that tests run (nginx, Redis, Caddy …): the machine's own, else Debian's packages.
 
 A missing program fails its tests if CI is set; elsewhere they are skipped by name.
 """
@@ -9,20 +9,29 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 from devtools.browser import as_administrator
 
+NGINX_JS = "/usr/lib/nginx/modules/ngx_http_js_module.so"
 PACKAGES = {
     "nginx": "nginx-light",
+    NGINX_JS: "libnginx-mod-http-js",
     "pgbouncer": "pgbouncer",
     "redis-server": "redis-server",
+    "caddy": "caddy",
+    "promtool": "prometheus",
+    "systemd-analyze": "systemd",
+    "openssl": "openssl",
 }
 # Debian installs some of them where only root's PATH points.
 PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 
 
 def find(program: str) -> str | None:
-    """The path of the program, or None."""
+    """The path of the program or file, or None."""
+    if Path(program).is_file():
+        return program
     return shutil.which(program, path=PATH)
 
 

@@ -10,8 +10,8 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from types import FrameType
 
@@ -92,13 +92,22 @@ def run() -> None:
     variables = read_environment(env_file(ROOT))
     plan = make_plan(variables)
     environment = environment_for(plan, variables)
-    migrate(environment)
-    demo = json.loads(manage(environment, "create_demo", "--json"))
-    token = manage(environment, "issue_token", demo["email"]).strip()
-    address = runfile.Address(plan.url, demo["email"], demo["password"])
-    with servers(plan, environment) as services, runfile.written_runfile(address):
-        print(BANNER.format(url=plan.url, stripe=plan.stripe, token=token, **demo), flush=True)
-        supervise(services)
+    with ExitStack() as stack:
+        try:
+            # The local Stripe starts while the database is prepared.
+            stripe = stack.enter_context(Service("stripe", sandbox(plan), environment))
+            migrate(environment)
+            demo = json.loads(manage(environment, "create_demo", "--json"))
+            runserver = [PYTHON, "manage.py", "runserver", plan.app]
+            app = stack.enter_context(Service("app", runserver, environment))
+            stripe.wait_for_line_with(plan.stripe)
+            app.wait_for(f"http://{plan.app}/healthz")
+            address = runfile.Address(plan.url, demo["email"], demo["password"])
+            stack.enter_context(runfile.written_runfile(address))
+            print(BANNER.format(url=plan.url, stripe=plan.stripe, **demo), flush=True)
+            supervise((stripe, app))
+        finally:
+            ignore_signals()
 
 
 def migrate(environment: Mapping[str, str]) -> None:
@@ -141,25 +150,14 @@ def environment_for(plan: Plan, variables: Environment) -> dict[str, str]:
     return environment
 
 
-@contextmanager
-def servers(plan: Plan, environment: Mapping[str, str]) -> Iterator[Sequence[Service]]:
-    """Start both servers and wait for them; stop them at the end, ignoring more signals."""
-    sandbox = [
+def sandbox(plan: Plan) -> list[str]:
+    """The command of the local Stripe."""
+    return [
         *(PYTHON, "-m", "sandbox"),
         f"--port={plan.stripe_port}",
         f"--webhook=http://{plan.app}/api/webhooks/stripe",
         f"--state={runfile.STRIPE_STATE}",
     ]
-    runserver = [PYTHON, "manage.py", "runserver", plan.app]
-    with ExitStack() as stack:
-        try:
-            stripe = stack.enter_context(Service("stripe", sandbox, environment))
-            app = stack.enter_context(Service("app", runserver, environment))
-            stripe.wait_for_line_with(plan.stripe)
-            app.wait_for(f"http://{plan.app}/healthz")
-            yield (stripe, app)
-        finally:
-            ignore_signals()
 
 
 def ignore_signals() -> None:

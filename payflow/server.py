@@ -30,6 +30,7 @@ from typing import Any, cast
 from granian._granian import SocketHolder
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
+from granian.log import LogLevels
 from granian.server.mp import MPServer
 
 # The logger that granian's own messages go to.
@@ -97,6 +98,7 @@ def serve(
         respawn_failed_workers=True,
         respawn_interval=RESPAWN_INTERVAL,
         workers_kill_timeout=GRACEFUL_TIMEOUT,
+        log_level=_log_level(log_config["root"]["level"]),
         log_dictconfig=copy.deepcopy(dict(log_config)),  # granian changes it
     )
     load = partial(load_application, threads)
@@ -146,6 +148,12 @@ def _end_with_parent() -> None:
     if parent is not None:
         wait([parent.sentinel])
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _log_level(name: str) -> LogLevels:
+    """Granian's name of a level of LOG_LEVEL."""
+    known = {str(level.value): level for level in LogLevels}
+    return known.get(name.lower(), LogLevels.info)
 
 
 def _starts() -> bool:

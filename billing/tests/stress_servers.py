@@ -103,12 +103,13 @@ def children_of(pid: int) -> list[int]:
 
 
 def is_serving(pid: int) -> bool:
-    """Whether this is a worker that has loaded the application: it polls for connections."""
+    """Whether this is a worker that has loaded the application.
+
+    It polls for connections then, beside the poll of an event loop that it does not use.
+    """
     with suppress(FileNotFoundError, ProcessLookupError):
-        return any(
-            str(descriptor.readlink()) == "anon_inode:[eventpoll]"
-            for descriptor in Path(f"/proc/{pid}/fd").iterdir()
-        )
+        open_files = [str(file.readlink()) for file in Path(f"/proc/{pid}/fd").iterdir()]
+        return open_files.count("anon_inode:[eventpoll]") > 1
     return False
 
 

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.models import User
+from accounts.tokens import issue_access
 from conversations.models import Conversation, PaymentStatus
 from support import roles
 
@@ -30,9 +31,9 @@ class Command(BaseCommand):
             user = User.objects.create_superuser(EMAIL, PASSWORD, name="Demo User")
         roles.create_roles()
         conversation = _payable_conversation(user)
-        demo = {"email": EMAIL, "password": PASSWORD, "conversationId": conversation.pk}
         if options["json"]:
-            self.stdout.write(json.dumps(demo))
+            demo = {"email": EMAIL, "password": PASSWORD, "conversationId": conversation.pk}
+            self.stdout.write(json.dumps({**demo, "token": issue_access(user)}))
         else:
             self.stdout.write(f"Sign in as {EMAIL} with password {PASSWORD}.")
 

@@ -1,0 +1,162 @@
+"""Key checks a second: by payflow itself, and by nginx with deploy/nginx/edge.conf in front.
+
+`make bench-edge`. Needs nginx with its js module, and wrk. Fifty keys, all busy; the product behind
+the edge is nginx itself, so that only the check is measured. The rounds take turns.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psycopg
+
+from apikeys import tokens
+from devtools import debian
+from devtools.management import manage
+from devtools.ports import LOOPBACK, free_port, is_free
+from devtools.postgres import Cluster
+from devtools.service import ROOT, Service
+from devtools.settings_for_tests import SETTINGS
+
+KEYS = 50
+CONNECTIONS = 16
+SECONDS = 4
+ROUNDS = 3
+MAIN = """
+load_module {module};
+{user}
+daemon off;
+worker_processes 1;
+pid {directory}/pid;
+error_log {directory}/error.log;
+events {{ worker_connections 1024; }}
+http {{
+    access_log off;
+    server {{ listen {product}; location / {{ return 204; }} }}
+    {edge}
+    server {{ listen {unchecked}; location / {{ proxy_pass http://product;
+        proxy_http_version 1.1; proxy_set_header Connection ""; }} }}
+}}
+"""
+# Each connection uses the keys in turn.
+SCRIPT = """
+local keys = {{ {keys} }}
+local n = 0
+request = function()
+    n = n + 1
+    return wrk.format("GET", "{path}", {{ Host = "localhost",
+        Authorization = "Bearer " .. keys[n % #keys + 1] }})
+end
+"""
+
+
+def main() -> int:
+    secrets = [tokens.generate() for _ in range(KEYS)]
+    with Cluster() as cluster, tempfile.TemporaryDirectory() as directory:
+        environment = {
+            **os.environ,
+            **SETTINGS,
+            "DATABASE_URL": cluster.url(),
+            "API_KEY_REQUESTS_PER_MINUTE": "0",
+            "LOG_LEVEL": "ERROR",
+        }
+        manage(environment, "migrate", "--verbosity=0")
+        insert(cluster.url(), secrets)
+        app, edge, product, unchecked = (free_port() for _ in range(4))
+        serve = [sys.executable, "manage.py", "serve", f"--bind={LOOPBACK}:{app}", "--workers=2"]
+        with Service("app", serve, environment) as service:
+            service.wait_for(f"http://{LOOPBACK}:{app}/healthz")
+            nginx = start_nginx(Path(directory), app, edge, product, unchecked)
+            try:
+                compare(Path(directory), secrets, app, edge, unchecked)
+            finally:
+                nginx.terminate()
+                nginx.wait()
+    return 0
+
+
+def insert(url: str, secrets: list[str]) -> None:
+    with psycopg.connect(url) as database:
+        database.execute("INSERT INTO users (email) VALUES ('bench@example.com')")
+        database.execute("INSERT INTO grants (user_id, updated_at) VALUES (1, now())")
+        for secret in secrets:
+            columns = tokens.stored_columns(secret)
+            database.execute(
+                "INSERT INTO api_keys (user_id, grant_id, name, key_hash, key_prefix, revealed_at)"
+                " VALUES (1, 1, 'bench', %s, %s, now())",
+                [columns["key_hash"], columns["key_prefix"]],
+            )
+
+
+def start_nginx(
+    directory: Path, app: int, edge: int, product: int, unchecked: int
+) -> subprocess.Popen[bytes]:
+    text = (ROOT / "deploy" / "nginx" / "edge.conf").read_text()
+    for old, new in {
+        "127.0.0.1:3000": f"{LOOPBACK}:{app}",
+        "127.0.0.1:8080": f"{LOOPBACK}:{product}",
+        "127.0.0.1:8000": f"{LOOPBACK}:{edge}",
+        "from key_digest.js": f"from {ROOT}/deploy/nginx/key_digest.js",
+        "/dev/shm/payflow-keys": f"/dev/shm/payflow-bench-{edge}",  # noqa: S108 - memory
+        "rate=6000r/m": "rate=1000000r/s",  # as payflow here: no limit
+    }.items():
+        text = text.replace(old, new)
+    configuration = directory / "nginx.conf"
+    configuration.write_text(
+        MAIN.format(
+            module=debian.NGINX_JS,
+            user="user root;" if os.geteuid() == 0 else "",
+            directory=directory,
+            product=f"{LOOPBACK}:{product}",
+            unchecked=f"{LOOPBACK}:{unchecked}",
+            edge=text,
+        )
+    )
+    program = debian.find("nginx") or sys.exit(debian.missing("nginx"))
+    nginx = subprocess.Popen([program, "-c", str(configuration)])  # noqa: S603
+    while is_free(edge):
+        if nginx.poll() is not None:
+            sys.exit("nginx does not start")
+        time.sleep(0.05)
+    return nginx
+
+
+def compare(directory: Path, secrets: list[str], app: int, edge: int, unchecked: int) -> None:
+    cases = {
+        "payflow, /api/api-keys/verify": (app, "/api/api-keys/verify"),
+        "edge: checked by nginx": (edge, "/"),
+        "nginx without a check": (unchecked, "/"),
+    }
+    rates: dict[str, list[float]] = {name: [] for name in cases}
+    for _ in range(ROUNDS + 1):
+        for name, (port, path) in cases.items():
+            rates[name].append(rate(directory, secrets, port, path))
+    base = statistics.median(rates["payflow, /api/api-keys/verify"][1:])
+    for name, found in rates.items():
+        middle = statistics.median(found[1:])
+        print(f"{name:32}{middle:10,.0f} requests/s{middle / base:8.1f}")
+
+
+def rate(directory: Path, secrets: list[str], port: int, path: str) -> float:
+    script = directory / "keys.lua"
+    keys = ", ".join(f'"{secret}"' for secret in secrets)
+    script.write_text(SCRIPT.format(keys=keys, path=path))
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", "-s", str(script)]
+    done = subprocess.run(  # noqa: S603
+        [*command, f"http://{LOOPBACK}:{port}"], capture_output=True, text=True, check=True
+    )
+    if "Non-2xx" in done.stdout:
+        sys.exit(f"refused: {done.stdout}")
+    found = re.search(r"Requests/sec:\s+([0-9.]+)", done.stdout)
+    return float(found[1]) if found else 0.0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

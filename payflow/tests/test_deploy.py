@@ -1,0 +1,125 @@
+"""The files in deploy/ are valid, as far as the programs that read them are at hand."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prometheus_client import REGISTRY
+
+from devtools import debian
+from devtools.ports import LOOPBACK
+from devtools.service import ROOT
+from payflow import metrics
+
+DEPLOY = ROOT / "deploy"
+UNITS = sorted((DEPLOY / "systemd").iterdir())
+# The metrics of payflow.metrics.DatabaseCollector are only known when the database is asked.
+SOURCE = Path(metrics.__file__).read_text()
+
+
+def run(*command: str, directory: Path = ROOT) -> str:
+    """The output of a program that must succeed."""
+    done = subprocess.run(  # noqa: S603 - Debian's own programs
+        command, cwd=directory, capture_output=True, text=True, check=False
+    )
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output
+    return output
+
+
+def program(name: str) -> str:
+    found = debian.find(name)
+    if found is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(debian.missing(name))
+    return str(found)
+
+
+def copied_into_the_image() -> Sequence[str]:
+    text = (DEPLOY / "Containerfile").read_text()
+    return re.findall(r"^COPY (?!--from)(\S+)", text, re.MULTILINE)
+
+
+def test_the_image_copies_every_package_that_the_application_imports() -> None:
+    copied = set(copied_into_the_image())
+    assert all((ROOT / name).exists() for name in copied)
+    apps = ("payflow", "accounts", "conversations", "apikeys", "billing", "support")
+    assert {"manage.py", "templates", "static", "requirements/prod.txt", *apps} == copied
+    # What is not named in .containerignore is not sent to the builder.
+    sent = (ROOT / ".containerignore").read_text().splitlines()
+    assert {f"!{name}" for name in copied} <= set(sent)
+
+
+def test_the_compose_file_names_files_and_services_that_exist() -> None:
+    composed = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    services: dict[str, Any] = composed["services"]
+    assert {"web-1", "web-2", "worker", "postgres", "pgbouncer", "redis", "nginx"} <= set(services)
+    for service in services.values():
+        assert set(service.get("depends_on", ())) <= set(services)
+        build = service.get("build")
+        if build:
+            context = DEPLOY / build["context"]
+            assert (context / build["dockerfile"]).is_file()
+    known = (ROOT / ".env.example").read_text()
+    for name in services["web-1"]["environment"]:
+        assert f"\n{name}=" in known
+    upstreams = re.findall(r"server (\S+):3000", (DEPLOY / "nginx" / "payflow.conf").read_text())
+    assert set(upstreams) <= set(services)
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_systemd_accepts_the_unit(unit: Path, tmp_path: Path) -> None:
+    """With this Python in place of the installed one, which systemd looks for."""
+    for each in UNITS:
+        text = each.read_text().replace("/srv/payflow/.venv/bin/python", sys.executable)
+        (tmp_path / each.name).write_text(text)
+    complaints = run(program("systemd-analyze"), "verify", str(tmp_path / unit.name))
+    assert unit.name not in complaints
+
+
+def test_nginx_accepts_the_reference_proxy(tmp_path: Path) -> None:
+    certificate = [
+        "-keyout",
+        "privkey.pem",
+        "-out",
+        "fullchain.pem",
+        "-subj",
+        "/CN=pay.example.com",
+    ]
+    openssl = [program("openssl"), "req", "-x509", "-nodes", "-newkey", "rsa:2048"]
+    run(*openssl, *certificate, directory=tmp_path)
+    server = (DEPLOY / "nginx" / "payflow.conf").read_text()
+    server = re.sub("/etc/nginx/tls|/var/log/nginx", str(tmp_path), server)
+    server = re.sub(r"server web-[12]:", f"server {LOOPBACK}:", server)
+    paths = "\n".join(
+        f"{kind}_temp_path {tmp_path}/{kind};"
+        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    configuration = tmp_path / "nginx.conf"
+    configuration.write_text(f"pid {tmp_path}/pid; events {{}}\nhttp {{ {paths}\n{server} }}\n")
+    log = str(tmp_path / "error.log")
+    assert "successful" in run(program("nginx"), "-t", "-c", str(configuration), "-e", log)
+
+
+def test_promtool_accepts_rules_and_configuration() -> None:
+    promtool = program("promtool")
+    run(promtool, "check", "rules", str(DEPLOY / "prometheus" / "alerts.yml"))
+    config = str(DEPLOY / "prometheus" / "prometheus.yml")
+    run(promtool, "check", "config", "--syntax-only", config)
+
+
+def test_the_dashboard_shows_metrics_that_exist() -> None:
+    text = (DEPLOY / "grafana" / "payflow.json").read_text()
+    panels = json.loads(text)["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    counted = {metric.name for metric in REGISTRY.collect()}
+    for name in set(re.findall(r"payflow_\w+", text)):
+        assert re.sub(r"_(total|bucket)$", "", name) in counted or f'"{name}"' in SOURCE
