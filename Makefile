@@ -37,8 +37,9 @@ bench-keys: install ## compare key authentication with other libraries, on a mil
 	@$(BIN)/python -m benchmarks.keys
 
 soak: install ## run the stress tests for half an hour: all events at once, while servers crash
-	STRESS_SEEDS=3 STRESS_CONVERSATIONS=450 STRESS_EXAMPLES=300 \
-		$(BIN)/pytest -v -s billing/tests/test_stress.py billing/tests/test_any_order.py
+	STRESS_SEEDS=3 STRESS_CONVERSATIONS=450 STRESS_EXAMPLES=300 STRESS_BOUNDARIES=1 \
+		$(BIN)/pytest -v -s billing/tests/test_stress.py billing/tests/test_any_order.py \
+		billing/tests/test_statement_boundaries.py
 
 # dj-stripe has an environment of its own: nothing of it is installed into .venv.
 DJSTRIPE = .run/bench-djstripe

@@ -12,14 +12,20 @@ from django.utils import timezone
 
 from apikeys import tokens
 
-# The range of Python's datetime. PostgreSQL's 'infinity' is outside it: a key with such a time
+# The range of Python's datetime. PostgreSQL's 'infinity' is outside it: a row with such a time
 # could not be read.
 _FIRST_TIME = datetime(1, 1, 1, tzinfo=UTC)
 _LAST_TIME = datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
 
 
-def _finite(name: str) -> Q:
-    return Q(**{f"{name}__gte": _FIRST_TIME, f"{name}__lte": _LAST_TIME})
+def _finite_times(table: str, *names: str) -> tuple[models.CheckConstraint, ...]:
+    return tuple(
+        models.CheckConstraint(
+            condition=Q(**{f"{name}__gte": _FIRST_TIME, f"{name}__lte": _LAST_TIME}),
+            name=f"{table}_{name}_finite",
+        )
+        for name in names
+    )
 
 
 class GrantState(models.TextChoices):
@@ -70,6 +76,7 @@ class Grant(models.Model):
 
     class Meta:
         db_table = "grants"
+        constraints = _finite_times("grants", "suspended_at", "revoked_at", "stopped_at")
         indexes = (
             models.Index(fields=["user", "-id"], name="grants_of_user"),
             # For lists of staff, newest first.
@@ -178,13 +185,14 @@ class ApiKey(models.Model):
         db_table = "api_keys"
         verbose_name = "API key"
         verbose_name_plural = "API keys"
-        constraints = (
-            models.CheckConstraint(
-                condition=_finite("expires_at"), name="api_keys_expires_at_finite"
-            ),
-            models.CheckConstraint(
-                condition=_finite("last_used_at"), name="api_keys_last_used_at_finite"
-            ),
+        constraints = _finite_times(
+            "api_keys",
+            "expires_at",
+            "last_used_at",
+            "revealed_at",
+            "rotated_at",
+            "suspended_at",
+            "revoked_at",
         )
         indexes = (
             models.Index(fields=["user", "-id"], name="api_keys_of_user"),

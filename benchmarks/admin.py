@@ -71,7 +71,15 @@ def pages(orders: int) -> list[Page]:
     filters = {
         "billing/order": [
             f"state={state}"
-            for state in ("completed", "pending", "failed", "duplicate", "refunded", "disputed")
+            for state in (
+                "completed",
+                "pending",
+                "failed",
+                "duplicate",
+                "needs_review",
+                "refunded",
+                "disputed",
+            )
         ],
         "billing/stripeevent": [
             *(f"status={status}" for status in ("waiting", "failed", "unmatched", "ignored")),

@@ -3,9 +3,9 @@
     .venv/bin/python -m benchmarks.webhook [--seconds 6] [--rounds 3] [--djstripe PYTHON]
 
 All run on one private, durable PostgreSQL, in turns, with 8 clients each, and the medians are
-compared. Every event is another payment: event, order, conversation and key are written. pgbench
-writes them statement by statement (`webhook.sql`), which the target is about, and for comparison
-by the two statements that payflow puts them into (`billing/fast_path.py`). With
+compared. Every event is another payment: event, order, conversation, link and key are written.
+pgbench writes them statement by statement (`webhook.sql`), which the target is about, and for
+comparison by the two statements that payflow puts them into (`billing/fast_path.py`). With
 `--djstripe` (`make bench-webhook` prepares its environment) dj-stripe's own webhook takes its turn;
 it only stores the event and what is in it, and has no order and no key to write.
 """
@@ -122,7 +122,9 @@ def example(number: int, kind: str) -> dict[str, object]:
                 "status": "complete",
                 "payment_status": "paid",
                 "payment_intent": None if kind == DJSTRIPE else f"pi_{kind}_{number}",
+                "amount_subtotal": 2000,
                 "amount_total": 2000,
+                "created": int(time.time()),
                 "currency": "usd",
                 "livemode": False,
                 "metadata": metadata,
@@ -166,6 +168,13 @@ def prepare(cluster: Cluster) -> None:
             " SELECT 1, 'bench' FROM generate_series(1, %s)",
             [CONVERSATIONS],
         )
+        database.execute(
+            "INSERT INTO checkout_links (link_id, stripe_session_id, user_id, conversation_id,"
+            " tier, stripe_price_id, amount_cents)"
+            " SELECT kind || n, 'cs_' || kind || '_' || n, 1, n, 'premium', 'price_1', 2000"
+            " FROM generate_series(1, %s) n, unnest(ARRAY['ours', 'sql']) kind",
+            [CONVERSATIONS],
+        )
         database.execute("CREATE SEQUENCE bench CACHE 1")
         database.execute("CREATE TABLE bench_payload (payload text)")
         payload = json.dumps(example(0, "sql"))
@@ -186,6 +195,9 @@ def as_payflow_does() -> str:
         "user_id": "1",
         "amount_cents": "2000",
         "currency": "'usd'",
+        "price_cents": "2000",
+        "price_currency": "'usd'",
+        "session_created_at": "now()",
         "livemode": "false",
         "tier": "'premium'",
         "key_name": "'Auto-generated from payment'",

@@ -7,6 +7,7 @@ SELECT pg_advisory_xact_lock(hashtextextended('pi_sql_' || :n, 0));
 SELECT * FROM conversations WHERE id = :n FOR NO KEY UPDATE;
 SELECT * FROM orders WHERE stripe_session_id = 'cs_sql_' || :n FOR NO KEY UPDATE;
 UPDATE conversations SET payment_status = 'paid', stripe_session_id = 'cs_sql_' || :n, updated_at = now() WHERE id = :n;
+UPDATE checkout_links SET closed_at = now() WHERE stripe_session_id = 'cs_sql_' || :n RETURNING *;
 INSERT INTO grants (user_id, tier, updated_at) VALUES (1, 'premium', now()) RETURNING id AS grant_id \gset
 INSERT INTO api_keys (user_id, grant_id, key_hash, key_prefix, name, updated_at) VALUES (1, :grant_id, encode(sha256(('sql' || :n)::bytea), 'hex'), 'sk_00000000000000000', 'Auto-generated from payment', now()) RETURNING id;
 INSERT INTO orders (user_id, conversation_id, stripe_session_id, stripe_payment_intent_id, amount_cents, currency, status, grant_id, paid_at, updated_at) VALUES (1, :n, 'cs_sql_' || :n, 'pi_sql_' || :n, 2000, 'usd', 'completed', :grant_id, now(), now()) RETURNING *;

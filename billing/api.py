@@ -21,6 +21,7 @@ STATUS_CODES = {
     "not_found": 404,
     "already_paid": 409,
     "payment_under_way": 409,
+    "session_expired": 409,
     "idempotency_key_in_use": 409,
     "idempotency_key_refused": 400,
     "stripe_failed": 500,
@@ -51,7 +52,10 @@ class PaymentLinkView(APIView):
             OpenApiParameter(
                 "Idempotency-Key",
                 location=OpenApiParameter.HEADER,
-                description="A repeat with the same key and body returns the same session.",
+                description=(
+                    "A repeat with the same key and body returns the same session, and 409 "
+                    "`session_expired` once it has ended."
+                ),
             )
         ],
     )

@@ -23,12 +23,15 @@ from django.utils import timezone
 from rest_framework.exceptions import Throttled
 
 from apikeys import throttling
-from billing import fulfilment
-from billing.models import CheckoutSettings, Order, OrderStatus
+from billing import fulfilment, links
+from billing.models import CheckoutLink, CheckoutSettings, Order, OrderStatus
 from billing.stripe import client, objects
 from conversations.models import Conversation, PaymentStatus
 
 logger = logging.getLogger(__name__)
+
+# Stripe keeps a session open for up to 24 hours.
+ASKED_FOR = timedelta(hours=25)
 
 SESSION_ID = re.compile(r"cs_[A-Za-z0-9_]{1,200}", re.ASCII)
 
@@ -77,8 +80,11 @@ class CheckoutClosed(CheckoutError):
     detail = "New customers can't pay at the moment. Please try again later."
 
 
-class SessionExpired(Exception):
-    """The session was not paid in time and cannot be paid any more."""
+class SessionExpired(CheckoutError):
+    """The session was not paid in time, or was replaced, and cannot be paid any more."""
+
+    code = "session_expired"
+    detail = "The payment link of this Idempotency-Key has ended. Use a new key for a new link."
 
 
 class UnknownTier(CheckoutError):
@@ -89,6 +95,14 @@ class UnknownTier(CheckoutError):
     def __init__(self, tier: str) -> None:
         super().__init__(tier)
         self.detail = f"There is no tier {tier}."
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What the customer gets: the id of a Checkout Session, and the URL of its page."""
+
+    id: str
+    url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +124,12 @@ def start_checkout(
     *,
     tier: str = objects.DEFAULT_TIER,
     idempotency_key: str | None = None,
-) -> client.CreatedSession:
+) -> Link:
     """Create a Checkout Session for a conversation and make it the conversation's current one.
 
     The session that it replaces is expired, so that the conversation is not paid twice, or
-    fulfilled if it turns out to be paid. Raises CheckoutError and client.StripeFailed.
+    fulfilled if it turns out to be paid. A repeat with the same key returns the same session.
+    Raises CheckoutError and client.StripeFailed.
     """
     if tier not in settings.STRIPE_PRICES:
         raise UnknownTier(tier)
@@ -122,21 +137,21 @@ def start_checkout(
     conversation = _conversation_of(customer, conversation_id)
     _refuse_if_paid_or_pending(conversation)
     _refuse_new_customer_if_closed(customer.id)
-    session = client.create_session(
-        _session_params(customer, conversation, tier),
-        idempotency_key=_scoped(customer, idempotency_key),
-    )
-    if session.replayed and not _is_open(session.id):
-        return session  # a newer link has replaced it: the repeat changes nothing
-    replaced = _make_current(conversation, session.id)
+    link_id = links.new_id(customer.id, idempotency_key)
+    link = CheckoutLink.objects.filter(link_id=link_id).first()
+    if link is None:
+        link, url = _create(customer, conversation, tier, link_id, idempotency_key)
+    else:
+        url = _url_again(customer, conversation, tier, link)
+    replaced = _make_current(conversation, link)
     try:
         if replaced:
             _close(replaced)
         _refuse_if_paid_or_pending(_conversation_of(customer, conversation_id))
     except (AlreadyPaid, PaymentUnderWay):
-        _close(session.id)
+        _close(link.stripe_session_id)
         raise
-    return session
+    return Link(link.stripe_session_id, url)
 
 
 @client.within_deadline
@@ -158,7 +173,7 @@ def confirm(user_id: int | None, session_id: str) -> Order | None:
     try:
         with transaction.atomic():
             order = fulfilment.apply(session).order
-    except fulfilment.Unmatched:
+    except (fulfilment.Unmatched, links.NotOurs):
         raise ConversationNotFound from None
     if order is None and session.status == "expired":
         raise SessionExpired
@@ -166,18 +181,27 @@ def confirm(user_id: int | None, session_id: str) -> Order | None:
 
 
 def unsettled_sessions(*, older_than: timedelta) -> Iterator[str]:
-    """The sessions of conversations and orders that have been pending for longer."""
-    before = timezone.now() - older_than
+    """The sessions whose result is not known, and that were made or changed before.
+
+    These are the sessions of all open links, replaced ones too, and those without a link that are
+    pending or failed and changed within ASKED_FOR: a failed one may be paid until it expires.
+    """
+    now = timezone.now()
+    yield from links.open_sessions(before=now - older_than)
+    changed = {"updated_at__lt": now - older_than, "updated_at__gt": now - ASKED_FOR}
     conversations = Conversation.objects.filter(
-        payment_status=PaymentStatus.PENDING,
+        payment_status__in=(PaymentStatus.PENDING, PaymentStatus.FAILED),
         stripe_session_id__isnull=False,
-        updated_at__lt=before,
+        **changed,
     )
-    of_conversations = conversations.values_list("stripe_session_id", flat=True)
-    orders = Order.objects.filter(status=OrderStatus.PENDING, updated_at__lt=before)
-    of_orders = orders.values_list("stripe_session_id", flat=True)
+    orders = Order.objects.filter(status__in=(OrderStatus.PENDING, OrderStatus.FAILED), **changed)
+    linked = CheckoutLink.objects.values("stripe_session_id")
+    of_conversations, of_orders = (
+        rows.exclude(stripe_session_id__in=linked).values_list("stripe_session_id", flat=True)
+        for rows in (conversations, orders)
+    )
     # UNION: the session of a pending order is usually its conversation's as well.
-    return (str(session_id) for session_id in of_conversations.union(of_orders).iterator())
+    yield from map(str, list(of_conversations.union(of_orders)))
 
 
 @client.within_deadline
@@ -195,6 +219,8 @@ def reconcile(session_id: str) -> str:
             result = fulfilment.apply(session)
     except fulfilment.Unmatched:
         return "unmatched"
+    except links.NotOurs:
+        return "of another deployment"
     return f"order {result.order.status}" if result.order else f"session {session.status}"
 
 
@@ -223,22 +249,46 @@ def _conversation_of(customer: Customer, conversation_id: int) -> Conversation:
         raise ConversationNotFound from None
 
 
-def _session_params(customer: Customer, conversation: Conversation, tier: str) -> dict[str, Any]:
-    metadata = {
-        "user_id": str(customer.id),
-        "conversation_id": str(conversation.pk),
-        "tier": tier,
-    }
+def _create(
+    customer: Customer,
+    conversation: Conversation,
+    tier: str,
+    link_id: str,
+    idempotency_key: str | None,
+) -> tuple[CheckoutLink, str]:
+    """Create a Checkout Session; return its link, which is not saved yet, and its URL.
+
+    An email address that Stripe refuses is left out: Checkout asks for one.
+    """
+    reference = objects.Reference(
+        customer.id, conversation.pk, tier, link_id, settings.STRIPE_DEPLOYMENT
+    )
+    params = _session_params(reference)
+
+    def create(email: str) -> client.CreatedSession:
+        return client.create_session(
+            params | ({"customer_email": email} if email else {}),
+            idempotency_key=_scoped(customer.id, idempotency_key, email),
+        )
+
+    try:
+        session = create(customer.email)
+    except client.EmailRefused:
+        session = create("")
+    return links.build(reference, session.id, session.plain), session.url
+
+
+def _session_params(reference: objects.Reference) -> dict[str, Any]:
+    metadata = reference.as_metadata()
     return {
         "mode": "payment",
-        "line_items": [{"price": settings.STRIPE_PRICES[tier], "quantity": 1}],
+        "line_items": [{"price": settings.STRIPE_PRICES[reference.tier], "quantity": 1}],
         # Stripe replaces the placeholder; it must be sent unencoded.
         "success_url": (
             f"{settings.FRONTEND_URL}/payments/success?session_id={{CHECKOUT_SESSION_ID}}"
         ),
         "cancel_url": f"{settings.FRONTEND_URL}/payments/cancel",
-        "customer_email": customer.email,
-        "client_reference_id": str(conversation.pk),
+        "client_reference_id": str(reference.conversation_id),
         # A session's metadata is on checkout.session.* events only; the PaymentIntent needs its
         # own for the events about failures.
         "metadata": metadata,
@@ -246,17 +296,29 @@ def _session_params(customer: Customer, conversation: Conversation, tier: str) -
     }
 
 
-def _scoped(customer: Customer, idempotency_key: str | None) -> str | None:
-    """The caller's key as sent to Stripe, where the keys of all users share one namespace."""
+def _scoped(user_id: int, idempotency_key: str | None, email: str) -> str | None:
+    """The caller's key as sent to Stripe, where the keys of all users share one namespace.
+
+    With another email address it is another key: Stripe refuses a key whose parameters changed.
+    """
     if idempotency_key is None:
         return None
-    digest = hashlib.sha256(idempotency_key.encode()).hexdigest()
-    return f"payflow-user-{customer.id}-{digest}"
+    digest = hashlib.sha256(f"{idempotency_key} {email}".encode()).hexdigest()
+    return f"payflow-user-{user_id}-{digest}"
 
 
-def _is_open(session_id: str) -> bool:
-    session = client.retrieve_session(session_id)
-    return session is not None and session.get("status") == "open"
+def _url_again(
+    customer: Customer, conversation: Conversation, tier: str, link: CheckoutLink
+) -> str:
+    """The URL of a link that the same Idempotency-Key made. Raises as `start_checkout` does."""
+    if (link.conversation_id, link.tier) != (conversation.pk, tier):
+        raise client.IdempotencyKeyReused
+    session = client.retrieve_session(link.stripe_session_id)
+    if session and session.get("status") == "open":
+        return str(session["url"])
+    reconcile(link.stripe_session_id)  # it may have been paid, and its event be late
+    _refuse_if_paid_or_pending(_conversation_of(customer, conversation.pk))
+    raise SessionExpired
 
 
 def _refuse_if_paid_or_pending(conversation: Conversation) -> None:
@@ -266,26 +328,31 @@ def _refuse_if_paid_or_pending(conversation: Conversation) -> None:
         raise PaymentUnderWay
 
 
-def _make_current(conversation: Conversation, session_id: str) -> str | None:
-    """Set the conversation's current session unless it is paid; return the replaced session.
+def _make_current(conversation: Conversation, link: CheckoutLink) -> str | None:
+    """Make the link's session the conversation's current one; return the session it replaces.
 
-    The conversation may have been paid during the call to Stripe: it is read again under its
-    lock, and the caller checks it once more afterwards.
+    A new link is saved, before anybody gets its URL. The conversation may have been paid during
+    the call to Stripe: it is read again under its lock and stays paid, and the caller checks it
+    once more afterwards.
     """
     with transaction.atomic():
         conversation = Conversation.objects.locked().get(pk=conversation.pk)
+        if link._state.adding:
+            links.save(link)
         replaced = conversation.stripe_session_id
-        conversation.mark_pending(session_id)
-    return replaced if replaced != session_id and not conversation.is_paid else None
+        conversation.mark_pending(link.stripe_session_id)
+    return replaced if replaced != link.stripe_session_id and not conversation.is_paid else None
 
 
 def _close(session_id: str) -> None:
     """Expire a session, or apply its result if it is not open any more.
 
-    Best effort: if Stripe does not answer, its events will report the result.
+    Best effort: if Stripe does not answer, its events and reconcile_orders report the result.
     """
     try:
-        if not client.expire_session(session_id):
+        if client.expire_session(session_id):
+            links.close(session_id)
+        else:
             reconcile(session_id)
     except client.StripeFailed:
         logger.warning("Session %s could not be expired", session_id)

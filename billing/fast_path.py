@@ -1,8 +1,9 @@
 """Fast path: fulfil the common payment event in one SQL statement (PostgreSQL only).
 
 The common case is a paid session without an order, of an unpaid conversation of the same user,
-without an earlier refund or dispute. Every other case is left to the ordinary path (handlers and
-fulfilment), which defines the result; tests/test_fast_path.py compares the two column by column.
+without an earlier refund or dispute. Every other case is left to the ordinary path (handlers,
+fulfilment and links), which defines the result; tests/test_fast_path.py compares the two column by
+column.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from django.db import connection
 
 from apikeys import metrics, tokens
 from billing import prepared_sql
-from billing.fulfilment import KEY_NAME, LOCK_PAYMENT
-from billing.stripe.objects import REVERSAL_PARSERS, parse_session
+from billing.fulfilment import KEY_NAME, LOCK_PAYMENT, NEEDS_REVIEW
+from billing.models import RECORDED_SINCE
+from billing.stripe.objects import REVERSAL_PARSERS, CheckoutSession, parse_session
 
 # The events whose handler is `fulfil` if the session is paid.
 _EVENT_TYPES = ("checkout.session.completed", "checkout.session.async_payment_succeeded")
@@ -53,26 +55,47 @@ FULFIL = f"""
             clock_timestamp()
         FROM granted RETURNING id, grant_id
     ),
+    closed AS (
+        UPDATE checkout_links SET closed_at = COALESCE(closed_at, clock_timestamp())
+        FROM paid WHERE stripe_session_id = %(session_id)s
+        RETURNING conversation_id <> paid.id OR (
+            amount_cents IS NOT NULL
+            AND (amount_cents, currency) <> (%(price_cents)s, %(price_currency)s)
+        ) AS differs
+    ),
     completed AS (
         INSERT INTO orders (
             user_id, conversation_id, stripe_session_id, stripe_payment_intent_id, amount_cents,
-            currency, status, tier, livemode, grant_id, paid_at, updated_at
+            currency, status, tier, livemode, needs_review, grant_id, paid_at, updated_at
         )
         SELECT
             %(user_id)s, paid.id, %(session_id)s, %(payment_intent_id)s, %(amount_cents)s,
-            %(currency)s, 'completed', %(tier)s, %(livemode)s, issued.grant_id,
-            clock_timestamp(), clock_timestamp()
+            %(currency)s, 'completed', %(tier)s, %(livemode)s, COALESCE(
+                (SELECT differs FROM closed), %(session_created_at)s >= ({RECORDED_SINCE}), true
+            ), issued.grant_id, clock_timestamp(), clock_timestamp()
         FROM paid, issued
-        RETURNING id, conversation_id
+        RETURNING id, conversation_id, needs_review
     )
     UPDATE stripe_events
     SET status = 'processed', conversation_id = completed.conversation_id,
-        outcome = 'order ' || completed.id || ' completed, key ' || issued.id || ' issued',
+        outcome = 'order ' || completed.id || ' completed, key ' || issued.id || ' issued'
+            || CASE WHEN completed.needs_review THEN '{NEEDS_REVIEW}' ELSE '' END,
         attempts = attempts + 1, last_error = '', next_attempt_at = NULL, parked_at = NULL,
         settled_at = clock_timestamp(), updated_at = clock_timestamp()
     FROM completed, issued
     WHERE event_id = %(event_id)s
 """  # noqa: S608 - built from constants
+
+
+def _is_common(session: CheckoutSession) -> bool:
+    return (
+        session.is_paid
+        and session.payment_intent_id is not None
+        and session.price.amount_cents is not None
+        and session.livemode == settings.STRIPE_LIVEMODE
+        and session.reference.user_id <= MAX_ID
+        and settings.STRIPE_DEPLOYMENT in ("", session.reference.deployment)
+    )
 
 
 def try_fulfil(event: dict[str, Any]) -> bool:
@@ -86,13 +109,9 @@ def try_fulfil(event: dict[str, Any]) -> bool:
     if connection.vendor != "postgresql" or event["type"] not in _EVENT_TYPES:
         return False
     session = parse_session(event["data"]["object"])
-    if session is None or session.payment_intent_id is None:
-        return False
-    if not session.is_paid or session.livemode != settings.STRIPE_LIVEMODE:
+    if session is None or event.get("account") or not _is_common(session):
         return False
     reference = session.reference
-    if reference.user_id > MAX_ID:
-        return False
     parameters = {
         "event_id": event["id"],
         "session_id": session.id,
@@ -100,6 +119,9 @@ def try_fulfil(event: dict[str, Any]) -> bool:
         "conversation_id": reference.conversation_id,
         "amount_cents": session.amount_cents,
         "currency": session.currency,
+        "price_cents": session.price.amount_cents,
+        "price_currency": session.price.currency,
+        "session_created_at": session.created_at,
         "livemode": session.livemode,
         "user_id": reference.user_id,
         "tier": reference.tier,

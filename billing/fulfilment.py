@@ -9,18 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import Q
 
 from apikeys import services as apikeys
 from apikeys.models import ApiKey
-from billing import log_context, reversals
+from billing import links, log_context, reversals
 from billing.models import EventStatus, Order, OrderStatus, StripeEvent
 from billing.stripe.objects import REVERSAL_PARSERS, CheckoutSession, Reference, Reversal
 from conversations.models import Conversation, PaymentStatus
 
 KEY_NAME = "Auto-generated from payment"
+NEEDS_REVIEW = "; it needs review"  # after the outcome of a flagged order
 
 # Serializes the transactions that look for the order of one PaymentIntent.
 LOCK_PAYMENT = "SELECT pg_advisory_xact_lock(hashtextextended(%(payment_intent_id)s, 0))"
@@ -32,6 +35,10 @@ class Unmatched(Exception):
 
 class WrongMode(Unmatched):
     """The payment is in live mode and this server in test mode, or the reverse."""
+
+
+class NoOrderYet(Unmatched):
+    """No order has the PaymentIntent of a refund or dispute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,26 +58,33 @@ def fulfil(session: CheckoutSession) -> Result:
 
     Repeated calls change nothing: the order is unique by its session and has at most one grant,
     which the key belongs to. A second paid session of a paid conversation becomes a completed
-    order marked duplicate, without a grant. Raises Unmatched.
+    order marked duplicate, without a grant. Raises Unmatched and links.NotOurs.
     """
     conversation, order = _locked(session)
+    link = links.close(session.id)
     if order.status == OrderStatus.COMPLETED:
         return Result(order, f"order {order.pk} was completed before")
+    needs_review = links.needs_review(session, link)
     if conversation.is_paid:
-        order.complete(grant_id=None)
+        order.complete(grant_id=None, needs_review=needs_review)
         text = f"order {order.pk} completed as a duplicate: refund it"
     else:
         conversation.mark_paid(session.id)
         key = _issue_key(order)
-        order.complete(grant_id=key.grant_id)
+        order.complete(grant_id=key.grant_id, needs_review=needs_review)
         text = f"order {order.pk} completed, key {key.pk} issued"
     _apply_waiting_reversals(order, conversation)
-    return Result(order, text)
+    return Result(order, text + (NEEDS_REVIEW if needs_review else ""))
 
 
 def mark_pending(session: CheckoutSession) -> Result:
-    """A delayed payment method was used: record a pending order. Raises Unmatched."""
+    """A delayed payment method was used: record a pending order.
+
+    Raises Unmatched and links.NotOurs.
+    """
     conversation, order = _locked(session)
+    if order.status == OrderStatus.FAILED and _is_current(session, conversation):
+        conversation.fail()  # this event is late: the failure that followed it came first
     if order.pk:
         return Result(order, f"order {order.pk} is already {order.status}")
     order.mark_pending()
@@ -80,8 +94,12 @@ def mark_pending(session: CheckoutSession) -> Result:
 
 
 def fail(session: CheckoutSession) -> Result:
-    """A delayed payment failed for good. A completed order stays completed. Raises Unmatched."""
+    """A delayed payment failed for good. A completed order stays completed.
+
+    Raises Unmatched and links.NotOurs.
+    """
     conversation, order = _locked(session)
+    links.close(session.id)
     if order.status == OrderStatus.COMPLETED:
         return Result(order, f"order {order.pk} stays completed")
     # Recorded even without a pending order, so that a late "completed, unpaid" finds it failed.
@@ -95,9 +113,11 @@ def fail(session: CheckoutSession) -> Result:
 def expire(session: CheckoutSession) -> Result:
     """The session expired unpaid: fail the conversation that is pending on it.
 
-    A session that a newer link has replaced changes nothing. Raises Unmatched.
+    A session that a newer link has replaced changes nothing. Raises Unmatched and links.NotOurs.
     """
-    conversation = _locked_conversation(session.reference, session.livemode)
+    _check_ours(session.reference, session.id, livemode=session.livemode)
+    conversation = _locked_conversation(session.reference)
+    links.close(session.id)
     pending = conversation.payment_status == PaymentStatus.PENDING
     if not (pending and _is_current(session, conversation)):
         return Result(None, f"conversation {conversation.pk} was not pending on this session")
@@ -110,30 +130,46 @@ def expire(session: CheckoutSession) -> Result:
     return Result(None, f"conversation {conversation.pk} failed: its session expired")
 
 
+def fail_attempt(reference: Reference, *, at: datetime | None, livemode: bool) -> None:
+    """An attempt to pay failed: fail a conversation that nothing else pays or may still pay.
+
+    `at` is Stripe's time of the failure. The session stays open, and a later success is fulfilled.
+    Raises Unmatched and links.NotOurs.
+    """
+    _check_ours(reference, livemode=livemode)
+    conversation = _locked_conversation(reference)
+    is_of_another = links.is_of_another_link(reference, at, conversation.stripe_session_id)
+    if not (is_of_another or _has_order(conversation)):
+        conversation.fail()
+
+
 def apply_reversal(
     update: Reversal, position: reversals.EventPosition, *, livemode: bool
 ) -> Result:
     """Apply a refund or dispute update to its order, and to the order's grant and conversation.
 
-    Raises Unmatched while no order has the PaymentIntent: the event then waits, and the transaction
-    that records the order applies it.
+    Raises NoOrderYet while no order has the PaymentIntent: the event then waits, and the
+    transaction that records the order applies it. Raises Unmatched if it can't be the order's.
     """
     _check_mode(livemode)
     _lock_payment(update.payment_intent_id)
     found = Order.objects.filter(stripe_payment_intent_id=update.payment_intent_id)
     ids = found.order_by("pk").values_list("pk", "conversation_id").first()
     if ids is None:
-        raise Unmatched(f"No order has PaymentIntent {update.payment_intent_id} yet.")
+        raise NoOrderYet(f"No order has PaymentIntent {update.payment_intent_id} yet.")
     log_context.add(order=ids[0], conversation=ids[1])
     conversation = Conversation.objects.locked().get(pk=ids[1])
     order = Order.objects.locked().get(pk=ids[0])
-    text = f"order {order.pk}: {reversals.record(order, update, position)}"
+    try:
+        text = f"order {order.pk}: {reversals.record(order, update, position)}"
+    except reversals.OfAnotherOrder as reason:
+        raise Unmatched(str(reason)) from None
     _sync(order, conversation)
     return Result(order, text)
 
 
 def apply(session: CheckoutSession) -> Result:
-    """Apply a session as Stripe's API returns it now. Raises Unmatched."""
+    """Apply a session as Stripe's API returns it now. Raises Unmatched and links.NotOurs."""
     if session.is_paid and session.status == "complete":
         return fulfil(session)
     if session.status == "complete":
@@ -143,19 +179,15 @@ def apply(session: CheckoutSession) -> Result:
     return Result(None, "the session is still open")
 
 
-def find_conversation(reference: Reference, *, livemode: bool) -> int:
-    """The id of the conversation a payment refers to, without locking it. Raises Unmatched."""
-    _check_mode(livemode)
-    found = Conversation.objects.filter(pk=reference.conversation_id)
-    return _owned(found.first(), reference).pk
-
-
 def _locked(session: CheckoutSession) -> tuple[Conversation, Order]:
-    """The session's conversation and order, locked in the lock order. Raises Unmatched."""
-    _check_mode(session.livemode)
+    """The session's conversation and order, locked in the lock order.
+
+    Raises Unmatched and links.NotOurs.
+    """
+    _check_ours(session.reference, session.id, livemode=session.livemode)
     if session.payment_intent_id:
         _lock_payment(session.payment_intent_id)
-    conversation = _locked_conversation(session.reference, session.livemode)
+    conversation = _locked_conversation(session.reference)
     return conversation, _locked_order(session, conversation)
 
 
@@ -170,13 +202,9 @@ def _lock_payment(payment_intent_id: str) -> None:
             cursor.execute(LOCK_PAYMENT, {"payment_intent_id": payment_intent_id})
 
 
-def _locked_conversation(reference: Reference, livemode: bool) -> Conversation:
-    _check_mode(livemode)
+def _locked_conversation(reference: Reference) -> Conversation:
     found = Conversation.objects.filter(pk=reference.conversation_id).locked()
-    return _owned(found.first(), reference)
-
-
-def _owned(conversation: Conversation | None, reference: Reference) -> Conversation:
+    conversation = found.first()
     if conversation is None:
         raise Unmatched(f"There is no conversation {reference.conversation_id}.")
     if conversation.user_id != reference.user_id:
@@ -184,6 +212,12 @@ def _owned(conversation: Conversation | None, reference: Reference) -> Conversat
             f"Conversation {conversation.pk} does not belong to user {reference.user_id}."
         )
     return conversation
+
+
+def _check_ours(reference: Reference, session_id: str = "", *, livemode: bool) -> None:
+    """Raise links.NotOurs or WrongMode."""
+    links.check_deployment(reference, session_id)
+    _check_mode(livemode)
 
 
 def _check_mode(livemode: bool) -> None:
@@ -219,6 +253,13 @@ def _is_current(session: CheckoutSession, conversation: Conversation) -> bool:
     return conversation.stripe_session_id in (None, session.id)
 
 
+def _has_order(conversation: Conversation) -> bool:
+    """Whether an order of the conversation is pending, or its current session has one."""
+    of_current = Q(stripe_session_id=conversation.stripe_session_id)
+    orders = Order.objects.filter(conversation=conversation)
+    return orders.filter(Q(status=OrderStatus.PENDING) | of_current).exists()
+
+
 def _apply_waiting_reversals(order: Order, conversation: Conversation) -> None:
     """Apply the refunds and disputes that arrived before their order, which is saved by now."""
     found = _record_waiting_reversals(order)
@@ -242,13 +283,14 @@ def _record_waiting_reversals(order: Order) -> bool:
     for event in waiting.order_by("pk").locked(skip_locked=True):
         try:
             update = REVERSAL_PARSERS[event.type](event.stripe_object)
-        except ValueError:
-            continue  # not readable: its own handling fails, the payment must not
-        if update is not None:
+            if update is None or event.is_of_connected_account:
+                continue
             text = reversals.record(order, update, reversals.EventPosition.of_event(event))
-            text = f"order {order.pk}: {text}"
-            event.mark_settled(EventStatus.PROCESSED, text, order.conversation_id)
-            found = True
+        except (ValueError, reversals.OfAnotherOrder):
+            continue  # its own handling records why; the payment must not fail
+        text = f"order {order.pk}: {text}"
+        event.mark_settled(EventStatus.PROCESSED, text, order.conversation_id)
+        found = True
     return found
 
 

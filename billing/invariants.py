@@ -1,4 +1,4 @@
-"""What must hold between orders, grants, keys, conversations and settled events at any moment.
+"""What must hold between orders, grants, keys, links, conversations and settled events at any time.
 
 Each rule is one SQL query for the rows that break it, in SQL that both databases run, with a
 bounded number of rows: a million orders are checked in seconds.
@@ -96,6 +96,22 @@ RULES: dict[str, str] = {
         SELECT s.id FROM ({_SUMS}) s
         WHERE (s.refunded_cents > 0 AND s.refunded_cents >= s.amount_cents)
             <> (s.refunded_at IS NOT NULL)
+    """,
+    "order that needs a review and is not completed": """
+        SELECT o.id FROM orders o WHERE o.needs_review AND o.status <> 'completed'
+    """,
+    "link of another user than its conversation": """
+        SELECT l.id FROM checkout_links l JOIN conversations c ON c.id = l.conversation_id
+        WHERE c.user_id <> l.user_id
+    """,
+    "open link whose order is completed or failed": """
+        SELECT l.id FROM checkout_links l
+        JOIN orders o ON o.stripe_session_id = l.stripe_session_id
+        WHERE l.closed_at IS NULL AND o.status IN ('completed', 'failed')
+    """,
+    "open link of a session whose expiry was processed": """
+        SELECT l.id FROM checkout_links l JOIN stripe_events e ON e.object_id = l.stripe_session_id
+        WHERE l.closed_at IS NULL AND e.status = 'processed' AND e.type = 'checkout.session.expired'
     """,
     "processed payment event without its order": """
         SELECT e.id FROM stripe_events e WHERE e.status = 'processed' AND e.type IN

@@ -40,6 +40,7 @@ DECISIONS_AND_APPEALS = (
 )
 UNKNOWN = -1
 _ANY_TIME = datetime.min.replace(tzinfo=UTC)
+_EPOCH = datetime.fromtimestamp(0, UTC)
 
 DISPUTE_SEVERITY = (
     DisputeStatus.LOST,
@@ -52,6 +53,10 @@ DISPUTE_SEVERITY = (
 )
 
 
+class OfAnotherOrder(Exception):
+    """The refund or dispute was recorded for another order. The text says for which."""
+
+
 @dataclass(frozen=True, slots=True)
 class EventPosition:
     """The position of an event: Stripe's time in whole seconds, then its row in the event log."""
@@ -61,15 +66,13 @@ class EventPosition:
 
     @classmethod
     def of_event(cls, event: StripeEvent) -> EventPosition:
-        created = event.payload.get("created")
-        seconds = created if isinstance(created, int) and 0 < created < 2**33 else 0
-        return cls(datetime.fromtimestamp(seconds, UTC), event.pk)
+        return cls(objects.time_of(event.payload, "created") or _EPOCH, event.pk)
 
 
 def record(order: Order, update: objects.Reversal, position: EventPosition) -> str:
     """Record a refund or dispute update and recompute the order's columns; return a summary.
 
-    The caller has locked the order and saves it.
+    The caller has locked the order and saves it. Raises OfAnotherOrder and changes nothing.
     """
     if isinstance(update, objects.DisputeUpdate):
         text = _record_dispute(order, update, position)
@@ -109,9 +112,11 @@ def most_severe(statuses: Iterable[str]) -> str:
 
 
 def _record_refund(order: Order, update: objects.RefundUpdate) -> str:
-    refund = order.refunds.filter(stripe_refund_id=update.id).first() or Refund(
+    refund = Refund.objects.filter(stripe_refund_id=update.id).first() or Refund(
         order=order, stripe_refund_id=update.id
     )
+    if refund.order_id != order.pk:
+        raise OfAnotherOrder(f"Refund {update.id} belongs to order {refund.order_id}.")
     if refund.pk and refund_precedence(update.status) <= refund_precedence(refund.status):
         return f"refund {update.id} is already {refund.status}"
     refund.amount_cents = update.amount_cents
@@ -146,9 +151,11 @@ def _sum_refunds(order: Order) -> None:
 
 
 def _record_dispute(order: Order, update: objects.DisputeUpdate, position: EventPosition) -> str:
-    dispute = order.disputes.filter(stripe_dispute_id=update.id).first() or Dispute(
+    dispute = Dispute.objects.filter(stripe_dispute_id=update.id).first() or Dispute(
         order=order, stripe_dispute_id=update.id
     )
+    if dispute.order_id != order.pk:
+        raise OfAnotherOrder(f"Dispute {update.id} belongs to order {dispute.order_id}.")
     if dispute.pk:
         recorded = EventPosition(dispute.last_event_at, dispute.last_event_id)
         precedence = dispute_precedence(update.status, position)

@@ -90,7 +90,7 @@ class Conversation(models.Model):
 
     def fail(self) -> None:
         """The payment failed. A paid conversation stays paid."""
-        if self.is_paid:
+        if self.payment_status in (PaymentStatus.PAID, PaymentStatus.FAILED):
             return
         self.payment_status = PaymentStatus.FAILED
         self.save(update_fields=["payment_status", "updated_at"])

@@ -21,6 +21,7 @@ SETTINGS: Mapping[str, str] = {
     "STRIPE_WEBHOOK_SECRET": "whsec_of_the_tests",
     "STRIPE_PRODUCT_PRICE_ID": "price_sandbox_premium",
     "STRIPE_PRICES": "basic=price_basic,pro=price_pro",
+    "STRIPE_DEPLOYMENT": "",
     "STRIPE_API_BASE": "",
     "REDIS_URL": "",
     "WEB_THREADS": "4",

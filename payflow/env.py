@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
 import dj_database_url
@@ -19,8 +19,29 @@ import environ
 from redis.connection import ConnectionPool
 from redis.exceptions import RedisError
 
-MIN_JWT_SECRET_BYTES = 32  # RFC 7518, 3.2: an HS256 key is at least as long as its hash
-STRIPE_KEY_PREFIXES = ("sk_test_", "rk_test_", "sk_live_", "rk_live_")
+MIN_SECRET_BYTES = 32  # RFC 7518, 3.2: an HS256 key is at least as long as its hash
+
+
+class Form(NamedTuple):
+    """What a value must look like: a regular expression, and the same in words."""
+
+    pattern: str
+    words: str
+
+
+NUMBER = Form(r"[0-9]{1,9}", "a whole number")
+HOST = Form(
+    r"\*|\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\]",
+    "host names like pay.example.com, without scheme, port and path",
+)
+STRIPE_KEY = Form(r"[sr]k_(test|live)_[A-Za-z0-9_]+", "a secret key like sk_test_… or rk_live_…")
+PUBLISHABLE_KEY = Form(r"pk_(test|live)_[A-Za-z0-9_]+", "a key like pk_test_… or pk_live_…")
+SIGNING_SECRET = Form(r"whsec_[A-Za-z0-9+/=_-]+", "signing secrets like whsec_…")
+PRICE = Form(r"price_[A-Za-z0-9_]+", "the id of a price, like price_…")
+TAG = Form(r"[A-Za-z0-9_.-]{1,64}", "up to 64 letters, digits, hyphens, dots and underscores")
+
+# A quoted value, or one with a comment: the tool that set it kept what a shell would remove.
+_NOT_PLAIN = re.compile(r"(['\"]).*\1|.*\s#.*", re.DOTALL)
 
 
 def refuse(message: str) -> NoReturn:
@@ -55,53 +76,64 @@ class Configuration:
     def text(self, name: str, default: str = "") -> str:
         # Not env.str(), which reads a value that begins with "$" as the name of a variable.
         value = str(self._env.ENVIRON.get(name, "")).strip()
+        if _NOT_PLAIN.fullmatch(value):
+            refuse(f"{name} is quoted or ends in a comment: give the value alone.")
         return value or self._fallback.get(name, default)
 
     def items(self, name: str, default: str = "") -> list[str]:
         return [item.strip() for item in self.text(name, default).split(",") if item.strip()]
 
-    def integer(self, name: str, default: int) -> int:
-        value = self.text(name, str(default))
-        if not (value.isascii() and value.isdigit()):
-            refuse(f"{name} must be a whole number.")
-        return int(value)
+    def integer(self, name: str, default: int, *, least: int = 0, most: int = 10**9) -> int:
+        number = int(_checked(name, self.text(name, str(default)), NUMBER))
+        if not least <= number <= most:
+            refuse(f"{name} must be a number from {least} to {most}.")
+        return number
 
     def required(self, name: str) -> str:
         return self.text(name) or refuse(f"{name} is missing or empty: set it in the environment.")
 
-    def jwt_secret(self, name: str) -> str:
-        return _long_enough(name, self.required(name))
+    def secret(self, name: str, *, other_than: str = "") -> str:
+        """A secret of ours; `other_than` is the name of a variable with another one."""
+        value = _long_enough(name, self.required(name))
+        if other_than and value == self.text(other_than):
+            refuse(f"{name} must differ from {other_than}.")
+        return value
 
-    def jwt_secrets(self, name: str) -> list[str]:
+    def former_secrets(self, name: str) -> list[str]:
         return [_long_enough(name, value) for value in self.items(name)]
+
+    def hosts(self, name: str, default: str) -> list[str]:
+        return [_checked(name, host, HOST) for host in self.items(name, default)]
 
     def webhook_secrets(self, name: str) -> list[str]:
         """The secrets that may have signed an event: several during a rotation."""
         self.required(name)
-        return self.items(name) or refuse(f"{name} contains no secret: set at least one.")
+        found = self.items(name) or refuse(f"{name} contains no secret: set at least one.")
+        return [_checked(name, secret, SIGNING_SECRET) for secret in found]
 
     def stripe_key(self, name: str) -> str:
-        value = self.required(name)
-        if not value.startswith(STRIPE_KEY_PREFIXES):
-            refuse(f"{name} must begin with one of {', '.join(STRIPE_KEY_PREFIXES)}.")
-        return value
+        return _checked(name, self.required(name), STRIPE_KEY)
 
     def publishable_key(self, name: str, *, live: bool) -> str:
         value = self.text(name)
-        if value and value.startswith("pk_live_") is not live:
+        if value and _checked(name, value, PUBLISHABLE_KEY).startswith("pk_live_") is not live:
             refuse(f"{name} and STRIPE_SECRET_KEY are not of the same mode (live or test).")
         return value
 
     def prices(self, premium: str, tiers: str) -> dict[str, str]:
         """Stripe price id by tier; `premium` and `tiers` are the names of variables."""
-        found = {"premium": self.required(premium)}
+        found = {"premium": _checked(premium, self.required(premium), PRICE)}
         for pair in self.items(tiers):
             tier, separator, price = (part.strip() for part in pair.partition("="))
             if not (tier and separator and price):
                 refuse(f"{tiers} must read like basic=price_1,pro=price_2.")
-            if found.setdefault(tier, price) != price:
+            if found.setdefault(tier, _checked(tiers, price, PRICE)) != price:
                 refuse(f"{tiers} names a second price for the tier {tier}.")
         return found
+
+    def tag(self, name: str) -> str:
+        value = self.text(name)
+        return value and _checked(name, value, TAG)
 
     def url(self, name: str, default: str = "") -> str:
         """An absolute http(s) URL without its trailing slash; empty if unset."""
@@ -150,9 +182,15 @@ class Configuration:
         return value
 
 
+def _checked(name: str, value: str, form: Form) -> str:
+    if not re.fullmatch(form.pattern, value, re.ASCII):
+        refuse(f"{name} must be {form.words}.")
+    return value
+
+
 def _long_enough(name: str, secret: str) -> str:
-    if len(secret.encode()) < MIN_JWT_SECRET_BYTES:
-        refuse(f"{name} is too short: HS256 needs at least {MIN_JWT_SECRET_BYTES} bytes.")
+    if len(secret.encode()) < MIN_SECRET_BYTES:
+        refuse(f"{name} is too short: it needs at least {MIN_SECRET_BYTES} bytes.")
     return secret
 
 

@@ -18,7 +18,7 @@ from accounts.models import User
 from apikeys import services as apikeys
 from apikeys.models import ApiKey, Grant
 from apikeys.secret_patterns import redact_json
-from billing.models import Order
+from billing.models import CheckoutLink, Order
 from billing.stripe import objects
 from conversations.models import Conversation
 from support.models import SupportAction
@@ -77,6 +77,7 @@ def export(user: User) -> Json:
     return {
         "user": _row(user, without=("password",)),
         "conversations": _rows(Conversation.objects.owned_by(user.pk)),
+        "paymentLinks": _rows(CheckoutLink.objects.filter(user=user)),
         "orders": _rows(Order.objects.owned_by(user.pk)),
         "grants": _rows(Grant.objects.owned_by(user.pk)),
         "apiKeys": _rows(ApiKey.objects.owned_by(user.pk), without=("key_hash",)),

@@ -38,12 +38,12 @@ if sys.argv[1:2] == ["setup_stripe"]:
 _config = Configuration(_env, _fallback)
 
 # --- Hosts, origins and secrets ---------------------------------------------------------------
-PORT = _config.integer("PORT", 3000)
-SECRET_KEY = _config.required("SECRET_KEY")
+PORT = _config.integer("PORT", 3000, least=1, most=65535)
+SECRET_KEY = _config.secret("SECRET_KEY")
 SECRET_KEY_FALLBACKS = _config.items("SECRET_KEY_FALLBACKS")
-JWT_SECRET = _config.jwt_secret("JWT_SECRET")
-JWT_SECRET_FALLBACKS = _config.jwt_secrets("JWT_SECRET_FALLBACKS")
-ALLOWED_HOSTS = _config.items("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+JWT_SECRET = _config.secret("JWT_SECRET", other_than="SECRET_KEY")
+JWT_SECRET_FALLBACKS = _config.former_secrets("JWT_SECRET_FALLBACKS")
+ALLOWED_HOSTS = _config.hosts("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CORS_ALLOWED_ORIGINS = _config.origins("CORS_ALLOWED_ORIGINS")
 CORS_URLS_REGEX = rf"^{API_ROOT}/"
 CORS_ALLOW_HEADERS = ("accept", "authorization", "content-type", "idempotency-key")
@@ -63,6 +63,7 @@ STRIPE_LIVEMODE = STRIPE_SECRET_KEY[3:].startswith("live_")
 STRIPE_PUBLISHABLE_KEY = _config.publishable_key("STRIPE_PUBLISHABLE_KEY", live=STRIPE_LIVEMODE)
 STRIPE_WEBHOOK_SECRETS = _config.webhook_secrets("STRIPE_WEBHOOK_SECRET")
 STRIPE_PRICES = _config.prices("STRIPE_PRODUCT_PRICE_ID", "STRIPE_PRICES")
+STRIPE_DEPLOYMENT = _config.tag("STRIPE_DEPLOYMENT")
 STRIPE_API_BASE = _config.url("STRIPE_API_BASE")
 if STRIPE_API_BASE and STRIPE_LIVEMODE:
     refuse("STRIPE_API_BASE is set: a live STRIPE_SECRET_KEY is only ever sent to Stripe itself.")
@@ -169,11 +170,11 @@ AXES_VERBOSE = False
 
 # --- Database ---------------------------------------------------------------------------------
 # Processes of `manage.py serve`, and threads of each.
-WEB_CONCURRENCY = _config.integer("WEB_CONCURRENCY", 2)
-WEB_THREADS = _config.integer("WEB_THREADS", 4)
+WEB_CONCURRENCY = _config.integer("WEB_CONCURRENCY", 2, least=1)
+WEB_THREADS = _config.integer("WEB_THREADS", 4, least=1)
 # Threads of a process that may wait for Stripe at the same time. The others serve what does not
 # need it, however slow Stripe is.
-STRIPE_CONCURRENCY = _config.integer("STRIPE_CONCURRENCY", max(WEB_THREADS // 2, 1))
+STRIPE_CONCURRENCY = _config.integer("STRIPE_CONCURRENCY", max(WEB_THREADS // 2, 1), least=1)
 # Milliseconds. Shorter than a probe's patience: threads that wait for a lock serve nobody.
 DATABASE_LOCK_TIMEOUT = _config.integer("DATABASE_LOCK_TIMEOUT", 1000)
 DATABASE_STATEMENT_TIMEOUT = _config.integer("DATABASE_STATEMENT_TIMEOUT", 10_000)

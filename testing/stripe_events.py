@@ -40,8 +40,10 @@ def session(conversation: Conversation, **fields: Any) -> Json:
         "status": "complete",
         "payment_status": "paid",
         "payment_intent": f"pi_{number}",
+        "amount_subtotal": fields.get("amount_total", 2000),
         "amount_total": 2000,
         "currency": "usd",
+        "created": int(time.time()),
         "livemode": False,
         "client_reference_id": str(conversation.pk),
         "metadata": reference(conversation),
@@ -147,10 +149,10 @@ def signature(body: str, *, secret: str | None = None, at: float | None = None) 
     return header
 
 
-def deliver(payload: Json) -> Any:
+def deliver(payload: Json, client: Client | None = None) -> Any:
     """Post the event, signed as Stripe signs it, to the real URL."""
     body = json.dumps(payload, indent=2)
-    return Client().post(
+    return (client or Client()).post(
         URL,
         body,
         content_type="application/json; charset=utf-8",

@@ -220,4 +220,116 @@ class Migration(migrations.Migration):
                 name="api_keys_last_used_at_finite",
             ),
         ),
+        migrations.AddConstraint(
+            model_name="apikey",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "revealed_at__gte",
+                        datetime.datetime(1, 1, 1, 0, 0, tzinfo=datetime.UTC),
+                    ),
+                    (
+                        "revealed_at__lte",
+                        datetime.datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=datetime.UTC),
+                    ),
+                ),
+                name="api_keys_revealed_at_finite",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="apikey",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "rotated_at__gte",
+                        datetime.datetime(1, 1, 1, 0, 0, tzinfo=datetime.UTC),
+                    ),
+                    (
+                        "rotated_at__lte",
+                        datetime.datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=datetime.UTC),
+                    ),
+                ),
+                name="api_keys_rotated_at_finite",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="apikey",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "suspended_at__gte",
+                        datetime.datetime(1, 1, 1, 0, 0, tzinfo=datetime.UTC),
+                    ),
+                    (
+                        "suspended_at__lte",
+                        datetime.datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=datetime.UTC),
+                    ),
+                ),
+                name="api_keys_suspended_at_finite",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="apikey",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "revoked_at__gte",
+                        datetime.datetime(1, 1, 1, 0, 0, tzinfo=datetime.UTC),
+                    ),
+                    (
+                        "revoked_at__lte",
+                        datetime.datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=datetime.UTC),
+                    ),
+                ),
+                name="api_keys_revoked_at_finite",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="grant",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "suspended_at__gte",
+                        datetime.datetime(1, 1, 1, 0, 0, tzinfo=datetime.UTC),
+                    ),
+                    (
+                        "suspended_at__lte",
+                        datetime.datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=datetime.UTC),
+                    ),
+                ),
+                name="grants_suspended_at_finite",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="grant",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "revoked_at__gte",
+                        datetime.datetime(1, 1, 1, 0, 0, tzinfo=datetime.UTC),
+                    ),
+                    (
+                        "revoked_at__lte",
+                        datetime.datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=datetime.UTC),
+                    ),
+                ),
+                name="grants_revoked_at_finite",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="grant",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "stopped_at__gte",
+                        datetime.datetime(1, 1, 1, 0, 0, tzinfo=datetime.UTC),
+                    ),
+                    (
+                        "stopped_at__lte",
+                        datetime.datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=datetime.UTC),
+                    ),
+                ),
+                name="grants_stopped_at_finite",
+            ),
+        ),
     ]

@@ -434,7 +434,7 @@ def test_a_failed_query_closes_its_connection(cached: tuple[ApiKey, str]) -> Non
 def unchecked(cached: tuple[ApiKey, str]) -> Iterator[tuple[ApiKey, str]]:
     """A cached key in a table without checks of its times, as in an older dump."""
     checks = [check for check in ApiKey._meta.constraints if check.name.endswith("_finite")]
-    assert len(checks) == 2
+    assert checks
     with connection.schema_editor() as editor:
         for check in checks:
             editor.remove_constraint(ApiKey, check)
@@ -466,13 +466,27 @@ def test_a_key_whose_expiry_cannot_be_read_is_refused_and_the_connection_stays(
 
 @postgres
 @committed
-@pytest.mark.parametrize("column", ["expires_at", "last_used_at"])
-@pytest.mark.parametrize("time", ["infinity", "-infinity", "20000-01-01", "0044-03-15 BC"])
-def test_a_time_that_cannot_be_read_is_not_stored(stranger: User, column: str, time: str) -> None:
+@pytest.mark.parametrize(
+    "column",
+    [
+        "api_keys.expires_at",
+        "api_keys.last_used_at",
+        "api_keys.revealed_at",
+        "api_keys.rotated_at",
+        "api_keys.suspended_at",
+        "api_keys.revoked_at",
+        "grants.suspended_at",
+        "grants.revoked_at",
+        "grants.stopped_at",
+    ],
+)
+def test_a_time_that_cannot_be_read_is_not_stored(stranger: User, column: str) -> None:
     revealed_key(stranger)
-    with pytest.raises(psycopg.errors.CheckViolation):
-        by_sql(f"UPDATE api_keys SET {column} = %s::text::timestamptz", time)  # noqa: S608
-    by_sql(f"UPDATE api_keys SET {column} = '9999-12-31 23:59:59+00'")  # noqa: S608
+    table, column = column.split(".")
+    for unreadable in ("infinity", "-infinity", "20000-01-01", "0044-03-15 BC"):
+        with pytest.raises(psycopg.errors.CheckViolation):
+            by_sql(f"UPDATE {table} SET {column} = %s::text::timestamptz", unreadable)  # noqa: S608
+    by_sql(f"UPDATE {table} SET {column} = '9999-12-31 23:59:59+00'")  # noqa: S608
 
 
 @pytest.mark.sqlite

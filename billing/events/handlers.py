@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from django.utils import timezone
 
-from billing import fulfilment
+from billing import fulfilment, links
 from billing.models import IGNORE_UNMATCHED_AFTER, EventStatus, StripeEvent
 from billing.reversals import EventPosition
 from billing.stripe import objects
@@ -33,8 +33,12 @@ def handle(event: StripeEvent) -> Outcome:
     handler = HANDLERS.get(event.type)
     if handler is None:
         return Outcome(EventStatus.IGNORED, "this type is not handled")
+    if event.is_of_connected_account:
+        return Outcome(EventStatus.IGNORED, "not ours: of a connected account")
     try:
         return handler(event)
+    except links.NotOurs as reason:
+        return Outcome(EventStatus.IGNORED, str(reason))
     except fulfilment.Unmatched as reason:
         return Outcome(EventStatus.UNMATCHED, str(reason))
 
@@ -53,20 +57,24 @@ def _for_session(act: Callable[[objects.CheckoutSession], fulfilment.Result]) ->
 
 
 def _completed(session: objects.CheckoutSession) -> fulfilment.Result:
+    """Whatever the event's name, only a session that is paid is fulfilled."""
     act = fulfilment.fulfil if session.is_paid else fulfilment.mark_pending
     return act(session)
 
 
 def _payment_failed(event: StripeEvent) -> Outcome:
-    """A declined attempt changes nothing: the session stays open and the customer may retry."""
+    """A failed attempt to pay, matched by its metadata, which is that of its session."""
     payment_intent = event.stripe_object
     reference = objects.parse_reference(payment_intent)
     if reference is None:
         return _not_ours()
-    livemode = bool(payment_intent.get("livemode"))
-    conversation_id = fulfilment.find_conversation(reference, livemode=livemode)
+    fulfilment.fail_attempt(
+        reference,
+        at=objects.time_of(event.payload, "created"),
+        livemode=bool(payment_intent.get("livemode")),
+    )
     reason = objects.decline_reason(payment_intent)
-    return Outcome(EventStatus.PROCESSED, reason, conversation_id)
+    return Outcome(EventStatus.PROCESSED, reason, reference.conversation_id)
 
 
 def _reversal(event: StripeEvent) -> Outcome:
@@ -77,9 +85,7 @@ def _reversal(event: StripeEvent) -> Outcome:
     position = EventPosition.of_event(event)
     try:
         result = fulfilment.apply_reversal(update, position, livemode=event.livemode)
-    except fulfilment.WrongMode:
-        raise
-    except fulfilment.Unmatched:
+    except fulfilment.NoOrderYet:
         is_recent = event.created_at > timezone.now() - IGNORE_UNMATCHED_AFTER
         if is_recent or _payment_is_unsettled(update):
             raise
@@ -104,7 +110,7 @@ _UNSUBSCRIBED = {PAYMENT_FAILED_ALIAS, "charge.refund.updated"}
 
 HANDLERS: Mapping[str, Handler] = {
     "checkout.session.completed": _for_session(_completed),
-    "checkout.session.async_payment_succeeded": _for_session(fulfilment.fulfil),
+    "checkout.session.async_payment_succeeded": _for_session(_completed),
     "checkout.session.async_payment_failed": _for_session(fulfilment.fail),
     "checkout.session.expired": _for_session(fulfilment.expire),
     objects.PAYMENT_FAILED: _payment_failed,

@@ -144,7 +144,9 @@ def _record_failure(event_id: str, error: Exception) -> None:
     try:
         with transaction.atomic():
             # Another delivery may have settled it in the meantime: leave that as it is.
-            event = StripeEvent.objects.unsettled().locked().filter(event_id=event_id).first()
+            # Its payload may be what can't be read.
+            events = StripeEvent.objects.unsettled().locked().defer("payload")
+            event = events.filter(event_id=event_id).first()
             if event is not None:
                 event.mark_failed(error)
                 _count(event)

@@ -15,6 +15,7 @@ from django.utils import timezone
 from billing.events import log
 from billing.models import (
     IGNORE_UNMATCHED_AFTER,
+    MAX_ATTEMPTS,
     EventStatus,
     Order,
     StripeEvent,
@@ -60,15 +61,17 @@ def due_for_retry() -> StripeEventQuerySet:
     failed = Q(status=EventStatus.FAILED, parked_at=None)
     failed &= Q(next_attempt_at__lte=now) | Q(next_attempt_at=None)
     abandoned = Q(status=EventStatus.RECEIVED, created_at__lte=now - ABANDONED_AFTER)
+    same_payment = Order.objects.filter(stripe_payment_intent_id=OuterRef("payment_intent_id"))
     not_ours = Q(
+        ~Exists(same_payment),
         status=EventStatus.UNMATCHED,
         type__in=objects.REVERSAL_PARSERS,
         created_at__lte=now - IGNORE_UNMATCHED_AFTER,
     )
-    same_payment = Order.objects.filter(stripe_payment_intent_id=OuterRef("payment_intent_id"))
     missed = Q(
         Exists(same_payment),
         status__in=(EventStatus.UNMATCHED, EventStatus.IGNORED),
         type__in=objects.REVERSAL_PARSERS,
+        attempts__lt=MAX_ATTEMPTS,  # it may belong to another order
     )
     return StripeEvent.objects.filter(failed | abandoned | not_ours | missed)

@@ -17,6 +17,51 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
+            name="CheckoutLink",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("link_id", models.CharField(max_length=64, unique=True)),
+                ("stripe_session_id", models.CharField(max_length=255, unique=True)),
+                ("tier", models.CharField(max_length=64)),
+                ("stripe_price_id", models.CharField(max_length=255)),
+                (
+                    "amount_cents",
+                    models.BigIntegerField(help_text="In the currency's smallest unit.", null=True),
+                ),
+                ("currency", models.CharField(db_default="usd", max_length=3)),
+                (
+                    "created_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),
+                ),
+                ("expires_at", models.DateTimeField(null=True)),
+                ("closed_at", models.DateTimeField(null=True)),
+                (
+                    "conversation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="checkout_links",
+                        to="conversations.conversation",
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="checkout_links",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "checkout_links",
+            },
+        ),
+        migrations.CreateModel(
             name="CheckoutSettings",
             fields=[
                 (
@@ -72,6 +117,7 @@ class Migration(migrations.Migration):
                 ("tier", models.CharField(db_default="premium", max_length=64)),
                 ("livemode", models.BooleanField(db_default=False)),
                 ("is_duplicate", models.BooleanField(db_default=False, verbose_name="duplicate")),
+                ("needs_review", models.BooleanField(db_default=False)),
                 ("paid_at", models.DateTimeField(blank=True, null=True)),
                 (
                     "refunded_cents",
@@ -285,6 +331,14 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.AddIndex(
+            model_name="checkoutlink",
+            index=models.Index(
+                condition=models.Q(("closed_at__isnull", True)),
+                fields=["id"],
+                name="checkout_links_open",
+            ),
+        ),
+        migrations.AddIndex(
             model_name="order",
             index=models.Index(fields=["user", "-id"], name="orders_of_user"),
         ),
@@ -304,6 +358,14 @@ class Migration(migrations.Migration):
             model_name="order",
             index=models.Index(
                 condition=models.Q(("is_duplicate", True)), fields=["-id"], name="orders_duplicate"
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="order",
+            index=models.Index(
+                condition=models.Q(("needs_review", True)),
+                fields=["-id"],
+                name="orders_needs_review",
             ),
         ),
         migrations.AddIndex(

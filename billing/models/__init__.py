@@ -1,4 +1,4 @@
-"""The models of billing: orders, refunds, disputes, and the event log."""
+"""The models of billing: links, orders, refunds, disputes, and the event log."""
 
 from billing.models.checkout import CheckoutSettings
 from billing.models.events import (
@@ -10,6 +10,7 @@ from billing.models.events import (
     StripeEvent,
     StripeEventQuerySet,
 )
+from billing.models.links import RECORDED_SINCE, CheckoutLink, recorded_since
 from billing.models.orders import Order, OrderQuerySet, OrderState, OrderStatus
 from billing.models.reversals import OPEN_DISPUTE, Dispute, DisputeStatus, Refund
 
@@ -17,8 +18,10 @@ __all__ = [
     "IGNORE_UNMATCHED_AFTER",
     "MAX_ATTEMPTS",
     "OPEN_DISPUTE",
+    "RECORDED_SINCE",
     "SETTLED",
     "STUCK_AFTER",
+    "CheckoutLink",
     "CheckoutSettings",
     "Dispute",
     "DisputeStatus",
@@ -30,4 +33,5 @@ __all__ = [
     "Refund",
     "StripeEvent",
     "StripeEventQuerySet",
+    "recorded_since",
 ]

@@ -144,6 +144,11 @@ class StripeEvent(models.Model):
         return found
 
     @property
+    def is_of_connected_account(self) -> bool:
+        """Whether another account wrote the object and its metadata."""
+        return bool(self.payload.get("account"))
+
+    @property
     def is_parked(self) -> bool:
         return self.parked_at is not None
 

@@ -76,6 +76,8 @@ class Order(models.Model):
     livemode = models.BooleanField(db_default=False)
     # Another order pays for the conversation: this one is to be refunded.
     is_duplicate = models.BooleanField("duplicate", db_default=False)
+    # This server made no such session, or asked for another amount: staff look at it.
+    needs_review = models.BooleanField(db_default=False)
     # NULL: not paid, or a duplicate that never paid for its conversation.
     grant = models.ForeignKey(
         "apikeys.Grant", on_delete=models.PROTECT, null=True, blank=True, related_name="orders"
@@ -116,6 +118,9 @@ class Order(models.Model):
                 condition=~Q(status=OrderStatus.COMPLETED),
             ),
             models.Index(fields=["-id"], name="orders_duplicate", condition=Q(is_duplicate=True)),
+            models.Index(
+                fields=["-id"], name="orders_needs_review", condition=Q(needs_review=True)
+            ),
             models.Index(fields=["-id"], name="orders_refunded", condition=Q(refunded_cents__gt=0)),
             models.Index(fields=["-id"], name="orders_disputed", condition=~Q(dispute_status="")),
             models.Index(
@@ -169,9 +174,10 @@ class Order(models.Model):
         self.status = OrderStatus.FAILED
         self.save()
 
-    def complete(self, *, grant_id: int | None) -> None:
+    def complete(self, *, grant_id: int | None, needs_review: bool) -> None:
         """It is paid. Without a grant it is a duplicate: another order pays the conversation."""
         self.status = OrderStatus.COMPLETED
+        self.needs_review = needs_review
         self.paid_at = timezone.now()
         self.grant_id = grant_id
         self.is_duplicate = grant_id is None

@@ -69,6 +69,10 @@ class StripeBusy(StripeFailed):
     retry_after = 5  # seconds
 
 
+class EmailRefused(StripeFailed):
+    """Stripe does not accept the customer's email address."""
+
+
 class RefundRefused(StripeFailed):
     """Stripe refused to refund. The text is Stripe's own."""
 
@@ -152,11 +156,14 @@ class _HTTPClient(stripe.RequestsClient):
 
 @dataclass(frozen=True, slots=True)
 class CreatedSession:
-    """A Checkout Session just created, or replayed for a repeated idempotency key."""
+    """A Checkout Session just created, or replayed for a repeated idempotency key.
+
+    `plain` is the whole answer.
+    """
 
     id: str
     url: str
-    replayed: bool
+    plain: Json
 
 
 def verify(body: bytes, signature: str) -> Json:
@@ -209,7 +216,10 @@ def _reject_constant(name: str) -> NoReturn:
 
 
 def create_session(params: Json, *, idempotency_key: str | None) -> CreatedSession:
-    """Create a Checkout Session. Raises StripeFailed and its two idempotency subclasses."""
+    """Create a Checkout Session. Raises StripeFailed and its subclasses.
+
+    An answer with other metadata is another session's, and is refused.
+    """
     options: Json = {"idempotency_key": idempotency_key} if idempotency_key else {}
     try:
         create = _client().v1.checkout.sessions.create
@@ -220,16 +230,19 @@ def create_session(params: Json, *, idempotency_key: str | None) -> CreatedSessi
     session_id, url = plain.get("id"), plain.get("url")
     if not (isinstance(session_id, str) and session_id and isinstance(url, str) and url):
         _fail("create a Checkout Session", ValueError("Stripe's answer has no id and url"))
-    headers = session.last_response.headers if session.last_response else {}
-    replayed = str(headers.get("Idempotent-Replayed", "")).lower() == "true"
-    return CreatedSession(session_id, url, replayed)
+    if (plain.get("metadata") or params["metadata"]) != params["metadata"]:
+        _fail("create a Checkout Session", ValueError("Stripe's answer is another session"))
+    return CreatedSession(session_id, url, plain)
 
 
 def retrieve_session(session_id: str) -> Json | None:
     """A Checkout Session with its PaymentIntent; None if Stripe has none. Raises StripeFailed."""
     options: Any = {"expand": ["payment_intent"]}
     sessions = _client().v1.checkout.sessions
-    return _retrieve("a Checkout Session", lambda: sessions.retrieve(session_id, options))
+    found = _retrieve("a Checkout Session", lambda: sessions.retrieve(session_id, options))
+    if found is not None and found.get("id") != session_id:
+        _fail("retrieve a Checkout Session", ValueError("Stripe's answer is another session"))
+    return found
 
 
 def expire_session(session_id: str) -> bool:
@@ -338,6 +351,8 @@ def _fail(what: str, error: Exception) -> NoReturn:
         raise IdempotencyKeyInUse(what) from error
     if isinstance(error, stripe.IdempotencyError):
         raise IdempotencyKeyReused(what) from error
+    if isinstance(error, stripe.InvalidRequestError) and error.param == "customer_email":
+        raise EmailRefused(what) from error
     raise StripeFailed(what) from error
 
 
@@ -356,6 +371,8 @@ def create_refund(payment_intent_id: str, *, amount: int, idempotency_key: str) 
         raise RefundRefused(str(error.user_message or "no reason was given")) from error
     except Exception as error:
         _fail("create a refund", error)
+    if refund.payment_intent != payment_intent_id:
+        _fail("create a refund", ValueError("Stripe's answer is another refund"))
     return str(refund.id)
 
 

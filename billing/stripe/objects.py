@@ -10,12 +10,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 DEFAULT_TIER = "premium"
 
 # The type of the event that Stripe sends when an attempt to pay was declined.
 PAYMENT_FAILED = "payment_intent.payment_failed"
+
+# Stripe's amounts have up to 12 digits. No sum of a payment's refunds leaves bigint.
+MAX_AMOUNT = 10**12 - 1
+_MAX_TIME = 2**33  # the year 2242
 
 _ID = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
 
@@ -24,11 +29,31 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """The user, conversation and tier of a payment, from our metadata on Stripe's object."""
+    """Whose payment it is and what for, from our metadata on Stripe's object."""
 
     user_id: int
     conversation_id: int
     tier: str
+    link_id: str = ""  # empty: the session was not made by a link of this version
+    deployment: str = ""  # settings.STRIPE_DEPLOYMENT of the server that made the session
+
+    def as_metadata(self) -> dict[str, str]:
+        """What `parse_reference` reads; the same for a session and its PaymentIntent."""
+        metadata = {
+            "user_id": str(self.user_id),
+            "conversation_id": str(self.conversation_id),
+            "tier": self.tier,
+            "link_id": self.link_id,
+        }
+        return metadata | ({"deployment": self.deployment} if self.deployment else {})
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a session asks for before discounts and tax; None if the object does not say."""
+
+    amount_cents: int | None
+    currency: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +67,8 @@ class CheckoutSession:
     payment_intent_id: str | None
     amount_cents: int
     currency: str
+    price: Price
+    created_at: datetime | None
     livemode: bool
     # Only the API's answer carries the PaymentIntent; an event has just its id.
     payment_failed: bool = False
@@ -96,8 +123,13 @@ def parse_reference(stripe_object: Json) -> Reference | None:
     user_id, conversation_id = metadata.get("user_id"), metadata.get("conversation_id")
     if not (_is_id(user_id) and _is_id(conversation_id)):
         return None
-    tier = str(metadata.get("tier") or DEFAULT_TIER)[:64]
-    return Reference(int(str(user_id)), int(str(conversation_id)), tier)
+    return Reference(
+        user_id=int(str(user_id)),
+        conversation_id=int(str(conversation_id)),
+        tier=str(metadata.get("tier") or DEFAULT_TIER)[:64],
+        link_id=str(metadata.get("link_id") or "")[:64],
+        deployment=str(metadata.get("deployment") or ""),
+    )
 
 
 def parse_session(stripe_object: Json) -> CheckoutSession | None:
@@ -113,9 +145,31 @@ def parse_session(stripe_object: Json) -> CheckoutSession | None:
         payment_intent_id=payment_intent_id(stripe_object),
         amount_cents=_amount(stripe_object, "amount_total"),
         currency=_currency(stripe_object),
+        price=parse_price(stripe_object),
+        created_at=time_of(stripe_object, "created"),
         livemode=bool(stripe_object.get("livemode")),
         payment_failed=_payment_failed(stripe_object.get("payment_intent")),
     )
+
+
+def parse_price(session: Json) -> Price:
+    """The price of a session, in its own currency if Stripe converted it. Raises ValueError."""
+    conversion = session.get("currency_conversion")
+    if isinstance(conversion, dict):
+        return Price(
+            _amount(conversion, "amount_subtotal"), _currency(conversion, "source_currency")
+        )
+    names = ("amount_subtotal", "amount_total")
+    known = next((name for name in names if session.get(name) is not None), None)
+    return Price(_amount(session, known) if known else None, _currency(session))
+
+
+def time_of(stripe_object: Json, name: str) -> datetime | None:
+    """One of Stripe's times, which are whole seconds since 1970; None if there is none."""
+    seconds = stripe_object.get(name)
+    if type(seconds) is not int or not 0 < seconds < _MAX_TIME:
+        return None
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def parse_refund(stripe_object: Json) -> RefundUpdate | None:
@@ -262,13 +316,13 @@ def _object_id(stripe_object: Json) -> str:
 
 def _amount(stripe_object: Json, name: str) -> int:
     amount = stripe_object.get(name) or 0
-    if not isinstance(amount, int) or not 0 <= amount < 2**63:  # bigint
+    if not isinstance(amount, int) or not 0 <= amount <= MAX_AMOUNT:
         raise ValueError(f"The {stripe_object.get('object')} has no readable {name}.")
     return amount
 
 
-def _currency(stripe_object: Json) -> str:
-    return str(stripe_object.get("currency") or "usd").lower()[:3]
+def _currency(stripe_object: Json, name: str = "currency") -> str:
+    return str(stripe_object.get(name) or "usd").lower()[:3]
 
 
 def _is_id(value: object) -> bool:

@@ -20,6 +20,7 @@ from conversations.models import Conversation
 from testing import stripe_events as stripe
 from testing.factories import ConversationFactory, UserFactory
 from testing.invariants import assert_invariants
+from testing.links import linked_session
 
 pytestmark = [pytest.mark.django_db, pytest.mark.timeout(1800)]
 
@@ -42,6 +43,16 @@ PAYMENTS: list[History] = [
         ("payment_intent.payment_failed", {}),
         ("payment_intent.payment_failed", {}),
         ("checkout.session.completed", {}),
+    ],
+    [
+        ("payment_intent.payment_failed", {}),
+        ("checkout.session.completed", {"payment_status": "unpaid"}),
+        ("checkout.session.async_payment_succeeded", {}),
+    ],
+    [
+        ("checkout.session.completed", {"payment_status": "unpaid"}),
+        ("payment_intent.payment_failed", {}),
+        ("checkout.session.async_payment_failed", {"payment_status": "unpaid"}),
     ],
     # Events that Stripe does not send together; success must win.
     [
@@ -107,7 +118,7 @@ def dispute_events(draw: st.DrawFn, number: int) -> History:
 def build(*histories: History) -> tuple[Conversation, list[stripe.Json]]:
     """A new conversation with a link, and the events of each session's history."""
     conversation = ConversationFactory.create(user=UserFactory.create())
-    sessions = [stripe.session(conversation) for _ in histories]
+    sessions = [linked_session(conversation) for _ in histories]
     conversation.mark_pending(sessions[0]["id"])
     occurred = [
         each
@@ -131,7 +142,8 @@ def objects(
         if kind.startswith("checkout"):
             yield kind, {**session, **fields}
         elif kind.startswith("payment_intent"):
-            yield kind, stripe.declined_intent(conversation, id=intent)
+            metadata = session["metadata"]
+            yield kind, stripe.declined_intent(conversation, id=intent, metadata=metadata)
         elif kind == "charge.refunded":
             yield kind, stripe.refunded_charge(intent, fields["refunded"])
         elif "dispute" in kind:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from apikeys.models import ApiKey
 from billing import checkout
 from billing.events import backfill
-from billing.models import Order, OrderStatus, StripeEvent
+from billing.models import CheckoutLink, Order, OrderStatus, StripeEvent
 from billing.tests.test_commands import everything, run
 from conversations.models import Conversation, PaymentStatus
 from sandbox.testing import RunningSandbox
@@ -36,6 +36,7 @@ def age_everything_by_an_hour() -> None:
     hour_ago = timezone.now() - timedelta(hours=1)
     Conversation.objects.update(updated_at=hour_ago)
     Order.objects.update(updated_at=hour_ago)
+    CheckoutLink.objects.update(created_at=hour_ago)
 
 
 def test_undelivered_events_are_fetched_and_handled_once(

@@ -7,15 +7,17 @@ from typing import Any
 
 import pytest
 from django.db import connection, models
+from django.utils import timezone
 
 from apikeys.models import ApiKey, Grant
 from billing import fast_path, prepared_sql
 from billing.events import log
-from billing.models import EventStatus, Order, StripeEvent
+from billing.models import CheckoutLink, EventStatus, Order, StripeEvent
 from conversations.models import Conversation, PaymentStatus
 from testing import stripe_events as stripe
 from testing.factories import ConversationFactory
 from testing.keys import issued_key
+from testing.links import linked_session
 
 pytestmark = pytest.mark.django_db
 Json = dict[str, Any]
@@ -33,17 +35,59 @@ def on_postgres() -> None:
         pytest.skip("SQLite has the ordinary path only")
 
 
+def _of_another_conversations_link(conversation: Conversation) -> Json:
+    session = linked_session(ConversationFactory.create())
+    return {**session, "metadata": stripe.reference(conversation)}
+
+
+def _closed(conversation: Conversation) -> Json:
+    CheckoutLink.objects.update(closed_at=timezone.now())
+    return linked_session(conversation)
+
+
+def _without_a_known_amount(conversation: Conversation) -> Json:
+    session = linked_session(conversation, currency="eur")
+    CheckoutLink.objects.update(amount_cents=None)
+    return session
+
+
+# Sessions, and whether the order needs a review.
+SESSIONS: dict[str, tuple[Callable[[Conversation], Json], bool]] = {
+    "as its link says": (linked_session, False),
+    "with a discount": (lambda it: linked_session(it, amount_subtotal=2000, amount_total=5), False),
+    "with a closed link": (_closed, False),
+    "of a link whose amount is not known": (_without_a_known_amount, False),
+    "of another amount": (lambda it: linked_session(it, amount_total=4999), True),
+    "of another currency": (lambda it: linked_session(it, currency="eur"), True),
+    "converted by Stripe": (
+        lambda it: linked_session(
+            it,
+            amount_total=1800,
+            currency="eur",
+            currency_conversion={"amount_subtotal": 2000, "source_currency": "usd"},
+        ),
+        False,
+    ),
+    "of another conversation's link": (_of_another_conversations_link, True),
+    "without a link": (stripe.session, True),
+    "without a link or a time": (lambda it: stripe.session(it, created=None), True),
+    "older than the database": (lambda it: stripe.session(it, created=1_700_000_000), False),
+}
+
+
 @pytest.mark.usefixtures("on_postgres")
+@pytest.mark.parametrize("name", SESSIONS)
 @pytest.mark.parametrize("kind", ["checkout.session.completed", PAID_LATER])
 @pytest.mark.parametrize("failed_before", [False, True])
 def test_the_fast_path_writes_every_column_as_the_ordinary_path_does(
-    kind: str, failed_before: bool, monkeypatch: pytest.MonkeyPatch
+    name: str, kind: str, failed_before: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = []
     fast = fast_path.try_fulfil
+    build, needs_review = SESSIONS[name]
     for path in (fast, lambda event: False):
         conversation = ConversationFactory.create()
-        session = stripe.session(conversation, amount_total=4999, currency="eur")
+        session = build(conversation)
         event = log.record(stripe.event(kind, session))
         if failed_before:
             StripeEvent.objects.get(event_id=event["id"]).mark_failed(ValueError("the first time"))
@@ -54,7 +98,9 @@ def test_the_fast_path_writes_every_column_as_the_ordinary_path_does(
         order = Order.objects.get(stripe_session_id=session["id"])
         stored = StripeEvent.objects.filter(event_id=event["id"])
         key = issued_key(order)
-        assert stored.get().outcome == f"order {order.pk} completed, key {key.pk} issued"
+        outcome = f"order {order.pk} completed, key {key.pk} issued"
+        assert stored.get().outcome == outcome + ("; it needs review" if needs_review else "")
+        assert order.needs_review is needs_review
         if path is fast:  # clock_timestamp(), not the start of the transaction
             assert order.paid_at is not None
             assert order.created_at <= order.paid_at <= order.updated_at
@@ -65,6 +111,10 @@ def test_the_fast_path_writes_every_column_as_the_ordinary_path_does(
                 _comparable(Grant.objects.filter(orders=order), conversation),
                 _comparable(ApiKey.objects.filter(pk=key.pk), conversation),
                 _comparable(Conversation.objects.filter(pk=conversation.pk), conversation),
+                *(
+                    _comparable(CheckoutLink.objects.filter(pk=link.pk), None)
+                    for link in CheckoutLink.objects.filter(stripe_session_id=session["id"])
+                ),
             ]
         )
     assert rows[0] == rows[1]
@@ -78,13 +128,16 @@ def _watched(path: Callable[[Json], bool], done: list[bool]) -> Callable[[Json],
     return watched
 
 
-def _comparable(rows: models.QuerySet[Any], conversation: Conversation) -> dict[str, object]:
+def _comparable(rows: models.QuerySet[Any], conversation: Conversation | None) -> dict[str, object]:
     """The row without the payment's own values; for a time, whether there is one."""
     row = rows.values().get()
     own = {"id", "title", "key_hash", "key_prefix", "grant_id", "stripe_session_id", "payload"}
     own |= {"stripe_payment_intent_id", "payment_intent_id", "event_id", "object_id", "outcome"}
-    mine = {"user_id": conversation.user_id, "conversation_id": conversation.pk}
-    assert all(row[name] == value for name, value in mine.items() if name in row)
+    own |= {"link_id"}
+    mine = {"user_id", "conversation_id"}
+    if conversation is not None:
+        assert row.get("user_id", conversation.user_id) == conversation.user_id
+        assert row.get("conversation_id", conversation.pk) == conversation.pk
     return {
         name: value is not None if name.endswith("_at") or name in own else value
         for name, value in row.items()
@@ -142,6 +195,10 @@ UNUSUAL: dict[str, Callable[[Conversation], Json]] = {
     "a refund is about to wait": _refund_recorded_only,
     "no money": lambda it: _completed(it, payment_status="unpaid"),
     "no payment intent": lambda it: _completed(it, payment_intent=None),
+    "a connected account": lambda it: log.record(
+        {**stripe.completed(it), "account": "acct_1Foreign"}
+    ),
+    "no amount": lambda it: _completed(it, amount_subtotal=None, amount_total=None),
     "live mode": lambda it: _completed(it, livemode=True),
     "another product": lambda it: _completed(it, metadata={}),
     "another type": lambda it: log.record(

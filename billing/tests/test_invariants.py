@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from io import StringIO
 
@@ -12,11 +13,19 @@ from django.db import connection
 from django.utils import timezone
 
 from apikeys.models import ApiKey, Grant
-from billing import invariants
-from billing.models import Order, Refund, StripeEvent
+from billing import invariants, reversals
+from billing.models import (
+    CheckoutLink,
+    DisputeStatus,
+    Order,
+    OrderStatus,
+    Refund,
+    StripeEvent,
+)
 from conversations.models import Conversation
 from testing import stripe_events as stripe
 from testing.factories import ConversationFactory, UserFactory
+from testing.links import completed, linked_session
 
 pytestmark = pytest.mark.django_db
 
@@ -38,7 +47,7 @@ def dispute(order: Order, status: str = "needs_response") -> None:
 
 @pytest.fixture
 def order(conversation: Conversation) -> Order:
-    stripe.deliver(stripe.completed(conversation))
+    stripe.deliver(completed(conversation))
     return Order.objects.get()
 
 
@@ -98,6 +107,27 @@ def breaks(order: Order) -> dict[str, list[Callable[[], object]]]:
         "order that is fully refunded and has no time of it, or the reverse": [
             lambda: Order.objects.update(refunded_at=now),
         ],
+        "order that needs a review and is not completed": [
+            lambda: stripe.deliver(
+                stripe.completed(ConversationFactory.create(), payment_status="unpaid")
+            ),
+            lambda: Order.objects.update(needs_review=True),
+        ],
+        "link of another user than its conversation": [
+            lambda: CheckoutLink.objects.update(user=stranger),
+        ],
+        "open link whose order is completed or failed": [
+            lambda: CheckoutLink.objects.update(closed_at=None),
+        ],
+        "open link of a session whose expiry was processed": [
+            lambda: stripe.deliver(
+                stripe.event(
+                    "checkout.session.expired",
+                    linked_session(ConversationFactory.create(), status="expired"),
+                )
+            ),
+            lambda: CheckoutLink.objects.update(closed_at=None),
+        ],
         "processed payment event without its order": [
             lambda: StripeEvent.objects.update(object_id="cs_other"),
         ],
@@ -144,3 +174,58 @@ def test_the_command_prints_a_line_for_each_violation_and_fails(order: Order) ->
     assert out.getvalue() == (
         f"grant that is revoked and has an order that stands: {order.grant_id}\n"
     )
+
+
+def selected(condition: str) -> set[int]:
+    """The orders that a condition of the rules selects."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT o.id FROM orders o WHERE {condition}")  # noqa: S608 - a constant
+        return {row[0] for row in cursor.fetchall()}
+
+
+def test_the_rules_mean_by_a_good_order_and_an_open_dispute_what_the_models_mean(
+    conversation: Conversation,
+) -> None:
+    kinds = itertools.product(
+        OrderStatus.values, (None, timezone.now()), ("", "a_new_one", *DisputeStatus), (False, True)
+    )
+    Order.objects.bulk_create(
+        Order(
+            user_id=conversation.user_id,
+            conversation=conversation,
+            stripe_session_id=f"cs_test_of_kind_{number}",
+            amount_cents=2000,
+            status=status,
+            refunded_at=refunded_at,
+            dispute_status=dispute_status,
+            is_duplicate=is_duplicate,
+        )
+        for number, (status, refunded_at, dispute_status, is_duplicate) in enumerate(kinds)
+    )
+    orders = list(Order.objects.all())
+    good = {order.pk for order in orders if order.is_good}
+    assert (
+        selected(invariants._GOOD) == good == set(Order.objects.good().values_list("pk", flat=True))
+    )
+    assert selected(invariants._STANDING) == {
+        order.pk for order in orders if order.is_good and not order.is_duplicate
+    }
+    disputed = {order.pk for order in orders if order.is_disputed}
+    assert selected(invariants._OPEN_DISPUTE) == disputed
+    assert 0 < len(disputed) < len(orders)
+    assert 0 < len(good) < len(orders)
+
+
+def test_the_rules_count_the_refunds_that_the_models_count(order: Order) -> None:
+    statuses = (*reversals.REFUND_ORDER, "a_new_one")
+    Refund.objects.bulk_create(
+        Refund(order=order, stripe_refund_id=status, amount_cents=1, currency="usd", status=status)
+        for status in statuses
+    )
+    for condition, counted in (
+        (invariants._COUNTED, reversals.COUNTED_REFUNDS),
+        (invariants._FAILED, reversals.FAILED_REFUNDS),
+    ):
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT r.status FROM refunds r WHERE {condition}")  # noqa: S608
+            assert {row[0] for row in cursor.fetchall()} == set(counted)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -19,8 +17,9 @@ from rest_framework.test import APIClient
 from accounts.models import User
 from billing import checkout
 from billing.api import STATUS_CODES
-from billing.models import Order
+from billing.models import CheckoutLink, Order
 from billing.stripe import client
+from billing.tests.conftest import FixedAnswer
 from conversations.models import Conversation, PaymentStatus
 from sandbox.testing import RunningSandbox, running
 from testing.clients import bearer
@@ -84,6 +83,7 @@ def test_a_link_creates_a_session_with_the_metadata_that_the_webhook_needs(
         "user_id": str(conversation.user_id),
         "conversation_id": str(conversation.pk),
         "tier": "premium",
+        "link_id": CheckoutLink.objects.get().link_id,
     }
     conversation.refresh_from_db()
     assert conversation.payment_status == PaymentStatus.PENDING
@@ -214,9 +214,9 @@ def test_a_repeat_of_a_replaced_link_does_not_undo_the_newer_one(
     stripe: RunningSandbox, conversation: Conversation, api_of: ApiOf
 ) -> None:
     client = api_of(conversation.user)
-    first = ask(client, conversation.pk, key="old").json()
+    assert ask(client, conversation.pk, key="old").status_code == 200
     newer = ask(client, conversation.pk).json()
-    assert ask(client, conversation.pk, key="old").json() == first
+    assert_problem(ask(client, conversation.pk, key="old"), 409, "session_expired")
     conversation.refresh_from_db()
     assert conversation.stripe_session_id == newer["sessionId"]
     assert stripe.object(newer["sessionId"])["status"] == "open"
@@ -323,36 +323,6 @@ def test_a_malformed_idempotency_key_is_refused(
     assert_problem(response, 400, "idempotency_key_refused")
 
 
-class _FixedAnswer(BaseHTTPRequestHandler):
-    """Answers every request with `answer`."""
-
-    answer: tuple[int, bytes] = (200, b"")
-    asked = 0
-
-    def do_POST(self) -> None:
-        type(self).asked += 1
-        status, body = self.answer
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        """Log nothing."""
-
-
-@pytest.fixture
-def fixed_answer(settings: Settings) -> Iterator[type[_FixedAnswer]]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _FixedAnswer)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    settings.STRIPE_API_BASE = f"http://127.0.0.1:{server.server_port}"
-    yield _FixedAnswer
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
 def assert_nothing_changed(conversation: Conversation) -> None:
     conversation.refresh_from_db()
     assert conversation.payment_status == PaymentStatus.UNPAID
@@ -380,7 +350,7 @@ def assert_nothing_changed(conversation: Conversation) -> None:
     ],
 )
 def test_an_unusable_answer_of_stripe_is_a_500_problem_and_changes_nothing(
-    fixed_answer: type[_FixedAnswer],
+    fixed_answer: type[FixedAnswer],
     conversation: Conversation,
     api_of: ApiOf,
     caplog: pytest.LogCaptureFixture,
@@ -411,7 +381,7 @@ def test_stripe_being_down_is_a_500_problem_and_changes_nothing(
 
 
 def test_a_failing_request_to_stripe_is_sent_three_times(
-    fixed_answer: type[_FixedAnswer], conversation: Conversation, api_of: ApiOf
+    fixed_answer: type[FixedAnswer], conversation: Conversation, api_of: ApiOf
 ) -> None:
     fixed_answer.answer, fixed_answer.asked = (500, b"{}"), 0
     assert ask(api_of(conversation.user), conversation.pk).status_code == 500

@@ -163,7 +163,7 @@ def test_a_failure_never_changes_a_paid_conversation(conversation: Conversation,
 
 
 @pytest.mark.parametrize("kind", ["payment_intent.payment_failed", "payment_intent.failed"])
-def test_a_declined_card_records_its_reason_on_the_event_and_no_order(
+def test_a_declined_card_fails_the_conversation_and_records_its_reason_and_no_order(
     conversation: Conversation, kind: str
 ) -> None:
     conversation.mark_pending("cs_test_open")
@@ -175,7 +175,7 @@ def test_a_declined_card_records_its_reason_on_the_event_and_no_order(
     assert event.conversation == conversation
     assert event.payment_intent_id == intent["id"]
     assert not Order.objects.exists()
-    assert status_of(conversation) == PaymentStatus.PENDING
+    assert status_of(conversation) == PaymentStatus.FAILED
 
 
 def test_a_decline_that_arrives_after_the_success_changes_nothing(

@@ -5,18 +5,29 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from datetime import timedelta
+from io import StringIO
 
 import pytest
+from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
 from accounts.models import User
 from apikeys import services
 from apikeys.models import ApiKey
-from billing.models import Dispute, EventStatus, Order, Refund, StripeEvent
+from billing.models import (
+    MAX_ATTEMPTS,
+    Dispute,
+    EventStatus,
+    Order,
+    OrderStatus,
+    Refund,
+    StripeEvent,
+)
 from conversations.models import Conversation
 from testing import stripe_events as stripe
 from testing.clients import bearer
+from testing.factories import ConversationFactory
 from testing.invariants import assert_invariants
 from testing.keys import issued_key
 
@@ -495,6 +506,68 @@ def test_a_waiting_refund_beyond_bigint_does_not_stop_its_payment(
     stripe.deliver(refund)
     assert stripe.deliver(stripe.event("checkout.session.completed", session)).status_code == 200
     assert seen(Order.objects.get()) == (0, "paid", "live")
+    stored = StripeEvent.objects.get(event_id=refund["id"])
+    assert stored.status == EventStatus.FAILED
+    assert "no readable amount" in stored.last_error
+
+
+def test_waiting_refunds_whose_sum_is_beyond_bigint_do_not_stop_their_payment(
+    conversation: Conversation,
+) -> None:
+    session = stripe.session(conversation)
+    for _ in range(2):
+        refund = stripe.refund(session["payment_intent"], 2**62)
+        stripe.deliver(stripe.event("refund.created", refund))
+    assert stripe.deliver(stripe.event("checkout.session.completed", session)).status_code == 200
+    assert Order.objects.get().status == OrderStatus.COMPLETED
+
+
+@pytest.mark.parametrize("kind", ["refund.created", "charge.dispute.created"])
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_refund_or_dispute_of_another_order_does_not_stop_the_payment(
+    order: Order, kind: str, waits: bool
+) -> None:
+    build = stripe.refund if kind == "refund.created" else stripe.dispute
+    known = build(order.stripe_payment_intent_id or "")
+    assert stripe.deliver(stripe.event(kind, known)).status_code == 200
+    before = seen(order)
+    session = stripe.session(ConversationFactory.create())
+    odd = stripe.event(kind, {**known, "payment_intent": session["payment_intent"]})
+    payment = stripe.event("checkout.session.completed", session)
+    for event in (odd, payment) if waits else (payment, odd):
+        assert stripe.deliver(event).status_code == 200
+    paid = Order.objects.get(stripe_session_id=session["id"])
+    assert seen(paid) == (0, "paid", "live")
+    for _ in range(2 * MAX_ATTEMPTS):  # it is not tried for ever
+        call_command("process_events", stdout=StringIO())
+    stored = StripeEvent.objects.get(event_id=odd["id"])
+    assert (stored.status, stored.attempts) == (EventStatus.UNMATCHED, MAX_ATTEMPTS)
+    assert (
+        stored.outcome
+        == f"{'Refund' if build is stripe.refund else 'Dispute'} {known['id']} "
+        + (f"belongs to order {order.pk}.")
+    )
+    StripeEvent.objects.update(created_at=timezone.now() - timedelta(days=2))
+    call_command("process_events", stdout=StringIO())
+    assert StripeEvent.objects.get(event_id=odd["id"]).status == EventStatus.UNMATCHED
+    assert seen(order) == before
+
+
+def test_the_failure_of_an_event_that_cannot_be_read_is_recorded(
+    conversation: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(*_: object) -> object:
+        raise RecursionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("django.db.models.JSONField.from_db_value", unreadable)
+        response = stripe.deliver(
+            stripe.event("checkout.session.expired", stripe.session(conversation))
+        )
+    assert response.status_code == 500
+    stored = StripeEvent.objects.get()
+    assert (stored.status, stored.attempts) == (EventStatus.FAILED, 1)
+    assert stored.last_error.startswith("RecursionError")
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from conversations.models import Conversation
 from testing import stripe_events as stripe
 from testing.invariants import assert_invariants
 from testing.keys import issued_key
+from testing.links import linked_session
 
 pytestmark = pytest.mark.django_db
 
@@ -54,8 +55,9 @@ completed, unpaid | pending | pending | pending | =       | =      | =        | 
 async succeeded   | paid    | paid    | paid    | paid    | paid   | =        | =        | =        | =        | =                  | duplicate      | duplicate      | duplicate     | =             | =             | =         | =              | =
 async failed      | failed  | failed  | failed  | failed  | =      | =        | =        | =        | =        | =                  | second failed  | second failed  | =             | =             | =             | =         | =              | =
 session expired   | =       | expired | =       | =       | =      | =        | =        | =        | =        | =                  | =              | =              | =             | =             | =             | =         | =              | =
-card declined     | =       | =       | =       | =       | =      | =        | =        | =        | =        | =                  | =              | =              | =             | =             | =             | =         | =              | =
-declined (alias)  | =       | =       | =       | =       | =      | =        | =        | =        | =        | =                  | =              | =              | =             | =             | =             | =         | =              | =
+card declined     | expired | expired | =       | =       | =      | =        | =        | =        | =        | =                  | =              | =              | =             | =             | =             | =         | =              | =
+declined (alias)  | expired | expired | =       | =       | =      | =        | =        | =        | =        | =                  | =              | =              | =             | =             | =             | =         | =              | =
+declined, former  | =       | =       | =       | =       | =      | =        | =        | =        | =        | =                  | =              | =              | =             | =             | =             | =         | =              | =
 refund created    | waits   | waits   | waits   | =       | =      | refunded | refunded | =        | =        | =                  | waits          | =              | =             | dup. refunded | =             | =         | =              | refunded
 refund in part    | waits   | waits   | waits   | =       | =      | =        | =        | =        | =        | =                  | waits          | =              | =             | =             | =             | =         | =              | =
 refund updated    | waits   | waits   | waits   | =       | =      | refunded | refunded | =        | =        | =                  | waits          | =              | =             | dup. refunded | =             | =         | =              | refunded
@@ -85,17 +87,20 @@ class Payment:
     """One Checkout Session and its events, all about the same refund and dispute."""
 
     conversation: Conversation
+    has_link: bool = True
 
     def __post_init__(self) -> None:
-        self.session = stripe.session(self.conversation)
+        self.former = linked_session(self.conversation)  # of a link that was replaced
+        self.session = (linked_session if self.has_link else stripe.session)(self.conversation)
         self.intent = self.session["payment_intent"]
         self.refund_id, self.dispute_id = f"re_of_{self.intent}", f"du_of_{self.intent}"
 
     def checkout(self, kind: str, **fields: str) -> stripe.Json:
         return stripe.event(f"checkout.session.{kind}", {**self.session, **fields})
 
-    def declined(self, kind: str) -> stripe.Json:
-        intent = stripe.declined_intent(self.conversation, id=self.intent)
+    def declined(self, kind: str, session: stripe.Json | None = None) -> stripe.Json:
+        metadata = (session or self.session)["metadata"]
+        intent = stripe.declined_intent(self.conversation, id=self.intent, metadata=metadata)
         return stripe.event(kind, intent)
 
     def refund(self, kind: str, status: str = "succeeded") -> stripe.Json:
@@ -118,6 +123,7 @@ EVENTS: dict[str, Callable[[Payment], stripe.Json]] = {
     "session expired": lambda p: p.checkout("expired", status="expired", payment_status="unpaid"),
     "card declined": lambda p: p.declined("payment_intent.payment_failed"),
     "declined (alias)": lambda p: p.declined("payment_intent.failed"),
+    "declined, former": lambda p: p.declined("payment_intent.payment_failed", p.former),
     "refund created": lambda p: p.refund("refund.created", "pending"),
     "refund in part": lambda p: stripe.event("refund.created", stripe.refund(p.intent, 500)),
     "refund updated": lambda p: p.refund("refund.updated"),
@@ -196,7 +202,7 @@ def key_state(order: Order | None) -> str:
 def test_every_event_in_every_state(
     conversation: Conversation, state: str, event: str, cell: str
 ) -> None:
-    payment = Payment(conversation)
+    payment = Payment(conversation, has_link=state != "new")
     put_into(state, payment)
     body = EVENTS[event](payment)
     assert stripe.deliver(body).status_code == 200

@@ -95,7 +95,7 @@ def test_after_a_declined_card_another_one_pays(
     assert local_stripe.pay(session_id, "4000000000000002").status != "succeeded"
     local_stripe.wait_idle()
     path = f"/api/conversations/{conversation.pk}"
-    assert customer("GET", path).json()["paymentStatus"] == "pending"
+    assert customer("GET", path).json()["paymentStatus"] == "failed"
     declined = StripeEvent.objects.get(type="payment_intent.payment_failed")
     assert declined.conversation == conversation
     assert "generic_decline" in declined.outcome

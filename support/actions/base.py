@@ -54,6 +54,12 @@ class StaffAction(ABC, Generic[Row]):
         """Why it can't be done now, "" when it can."""
         return ""
 
+    def run_if_available(self, action: SupportAction) -> str:
+        """`run`, unless the page that sent the form was outdated. Raises as `run` does."""
+        if reason := self.unavailable_reason():
+            raise ActionRefused(reason)
+        return self.run(action)
+
     @abstractmethod
     def run(self, action: SupportAction) -> str:
         """Do it, and return the outcome in words. `action` is the row of the audit log.

@@ -34,7 +34,7 @@ def perform(
     """
     action, is_new = _record(staff_action, actor_id, reason, token, given)
     if is_new:
-        _run(staff_action, staff_action.run, action)
+        _run(staff_action, staff_action.run_if_available, action)
     elif _may_resume(staff_action, action):
         staff_action.check_resumption(action, given)
         _record_resumption(action, actor_id, reason)
@@ -67,7 +67,7 @@ def _record(
 def _run(
     staff_action: StaffAction[Any], run: Callable[[SupportAction], str], action: SupportAction
 ) -> None:
-    """Run the action, and complete its row whatever happens, unless the outcome is unknown."""
+    """Run the action, and complete its row, unless the outcome is unknown and can be resumed."""
     before = _recorded_values(staff_action)
     try:
         outcome = run(action)
@@ -77,7 +77,8 @@ def _run(
         _complete(action, succeeded=False, outcome=str(refusal))
         raise
     except Exception as error:
-        _complete(action, succeeded=False, outcome=f"It failed: {type(error).__name__}.")
+        if not staff_action.is_resumable:  # else the row stays incomplete: it may have been done
+            _complete(action, succeeded=False, outcome=f"It failed: {type(error).__name__}.")
         raise
     staff_action.subject.refresh_from_db(fields=staff_action.recorded)
     after = _recorded_values(staff_action)

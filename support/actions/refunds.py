@@ -85,7 +85,7 @@ class RefundOrder(StaffAction[Order]):
         return RefundForm(data, initial=initial, currency=self.subject.currency, help_text=note)
 
     def reserve(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Check under the order's lock that the amount is left.
+        """Check under the order's lock that it is paid and the amount is left.
 
         The row of the audit log, written in the same transaction, is the reservation.
         """
@@ -94,6 +94,8 @@ class RefundOrder(StaffAction[Order]):
             raise ActionRefused("Somebody requested a refund meanwhile: look again.")
         if locked.unanswered:
             raise ActionRefused(self._to_be_finished(locked.unanswered))
+        if reason := locked.unavailable_reason():
+            raise ActionRefused(reason)
         left = locked.refundable()
         if given["amount"] > left:
             raise ActionRefused(f"No more than {self._shown(left)} is left.")

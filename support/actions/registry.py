@@ -17,6 +17,7 @@ from support.actions.events import ReplayEvent
 from support.actions.grants import ResumeGrant, StopGrant
 from support.actions.keys import ResendReveal, RestoreKey, RevokeKey, SuspendKey
 from support.actions.mark_handled import MarkEventHandled, MarkOrderHandled
+from support.actions.orders import ClearReview
 from support.actions.reconcile import ReconcileConversation, ReconcileOrder
 from support.actions.refunds import RefundOrder
 from support.models import EXPORT, SupportAction
@@ -25,6 +26,7 @@ STAFF_ACTIONS: list[type[StaffAction[Any]]] = [
     RefundOrder,
     ReconcileOrder,
     MarkOrderHandled,
+    ClearReview,
     ReconcileConversation,
     ReplayEvent,
     MarkEventHandled,

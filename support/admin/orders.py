@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.db.models import Q
 from django.http import HttpRequest
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from billing.models import OPEN_DISPUTE, Order, OrderStatus
+from billing.models import OPEN_DISPUTE, CheckoutLink, Order, OrderStatus
 from support import money, stripe_links, timeline
 from support.actions import registry
 from support.admin.base import Columns, SupportModelAdmin
@@ -18,6 +19,7 @@ from support.models import SupportAction
 from support.open_work import DUPLICATES_TO_REFUND
 from support.templatetags.support_format import badge
 
+REVIEW = "needs review"
 IN_DISPUTE = ~Q(dispute_status="") & Q(dispute_status__in=OPEN_DISPUTE)
 
 
@@ -30,6 +32,7 @@ class StateFilter(ChoiceFilter):
         Choice("failed", "Failed", Q(status=OrderStatus.FAILED)),
         Choice("duplicate", "Duplicates", Q(is_duplicate=True)),
         Choice("to_refund", "Duplicates to refund", DUPLICATES_TO_REFUND),
+        Choice("needs_review", "Needs review", Q(needs_review=True)),
         Choice("refunded", "Refunded, also in part", Q(refunded_cents__gt=0)),
         Choice("disputed", "Disputed", ~Q(dispute_status="")),
         # Repeats the condition of its partial index, or PostgreSQL would not use the index.
@@ -57,6 +60,7 @@ class OrderAdmin(SupportModelAdmin[Order]):
         ("status", lambda order: order.status),
         ("dispute", lambda order: order.dispute_status),
         ("duplicate", lambda order: "yes" if order.is_duplicate else "no"),
+        ("needs_review", lambda order: "yes" if order.needs_review else "no"),
         ("tier", lambda order: order.tier),
         ("created_at", lambda order: order.created_at.isoformat()),
     )
@@ -75,13 +79,17 @@ class OrderAdmin(SupportModelAdmin[Order]):
 
     @admin.display(description="state")
     def shown_state(self, order: Order) -> SafeString:
-        return badge(order.state.label)
+        state = badge(order.state.label)
+        return format_html("{} {}", state, badge(REVIEW)) if order.needs_review else state
 
     def page_context(self, request: HttpRequest, subject: Order) -> dict[str, Any]:
         key = subject.grant.issued_key if subject.grant else None
         actions = _actions(subject)
         return {
             "state": subject.state.label,
+            "link": CheckoutLink.objects.filter(
+                stripe_session_id=subject.stripe_session_id
+            ).first(),
             "key": key,
             "buttons": registry.buttons(request, actions, subject, key, subject.grant),
             "timeline": timeline.of_order(subject, actions),

@@ -191,6 +191,14 @@ def _attention_cards(now: datetime, days: Days) -> Iterable[Card]:
         "bad" if duplicates else "good",
         "billing/order/?state=to_refund",
     )
+    reviews = found["review"][0]
+    yield Card(
+        "Orders to review",
+        f"{reviews:,}",
+        "not as their links say" if reviews else "none",
+        "bad" if reviews else "good",
+        "billing/order/?state=needs_review",
+    )
     yield _events_card(found)
     if CheckoutSettings.objects.is_closed_to_new_customers():
         note, url = "staff have closed it to new customers", "billing/checkoutsettings/"
@@ -239,6 +247,7 @@ def _counts(now: datetime) -> Mapping[str, tuple[int, datetime | None]]:
     ]
     parts += [_count_row(waiting.stuck(), "stuck"), _count_row(declined, "declined")]
     parts += [_count_row(duplicates, "duplicate"), _count_row(disputes, "dispute")]
+    parts += [_count_row(Order.objects.filter(needs_review=True), "review")]
     rows = parts[0].union(*parts[1:], all=True)
     counted = {row["name"]: (row["number"], row["since"]) for row in rows}
     return defaultdict(lambda: (0, None), counted)

@@ -19,7 +19,16 @@ register = template.Library()
 
 TONES = {
     "good": ("open", "completed", "paid", "processed", "active", "done", "succeeded", "won"),
-    "wait": ("pending", "received", "unmatched", "suspended", "duplicate", "unknown", "partly"),
+    "wait": (
+        "pending",
+        "received",
+        "unmatched",
+        "suspended",
+        "duplicate",
+        "unknown",
+        "partly",
+        "needs",
+    ),
     "bad": (
         "failed",
         "revoked",

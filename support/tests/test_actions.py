@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.db import DatabaseError
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -294,7 +295,7 @@ def test_an_action_on_a_key_revoked_meanwhile_is_refused(support: Client, order:
     token = page.context["form"]["token"].value()
     services.revoke(key.pk, reason="Deleted by its owner.")
     answer = support.post(url_of(key, "revoke_key"), {"token": token, "reason": REASON})
-    assert "revoked meanwhile" in message_after(support, answer)
+    assert "It is revoked." in message_after(support, answer)
     action = SupportAction.objects.get()
     assert action.succeeded is False
     assert ApiKey.objects.get().revoked_reason == "Deleted by its owner."
@@ -369,7 +370,31 @@ def test_an_event_marked_as_handled_leaves_the_list_of_waiting_events(
     assert event.status == EventStatus.UNMATCHED
 
 
+def test_an_order_that_is_no_duplicate_is_not_marked_as_handled(
+    support: Client, order: Order
+) -> None:
+    assert "Nothing to do." in message_after(support, confirm(support, order, "mark_handled"))
+    assert not SupportAction.objects.done().exists()
+    Order.objects.update(is_duplicate=True)  # it becomes one later
+    assert list(support.get("/admin/billing/order/?state=to_refund").context["cl"].result_list)
+
+
 # --- Money ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "change", [{"status": "failed", "grant": None}, {"stripe_payment_intent_id": None}]
+)
+def test_an_order_that_no_money_was_received_for_is_not_refunded(
+    finance: Client, order: Order, refunds: Refunds, change: dict[str, Any]
+) -> None:
+    """Also by a form that was opened before."""
+    form = {"token": str(uuid.uuid4()), "reason": REASON, "amount": "20", "expected_refunded": "0"}
+    Order.objects.update(**change)
+    answer = finance.post(url_of(order, "refund"), form)
+    assert "No money was received for it." in message_after(finance, answer)
+    assert refunds.calls == 0
+    assert not SupportAction.objects.exists()
 
 
 def test_a_full_refund_is_requested_and_its_result_arrives_by_webhook(
@@ -533,6 +558,28 @@ def test_who_sends_a_refund_again_is_recorded(
     action = SupportAction.objects.get()
     assert action.actor.email == "finance@staff.example.com"
     assert action.changes["sent again by"] == ["", "root@staff.example.com: She is on leave."]
+
+
+def test_a_refund_whose_answer_could_not_be_stored_is_not_sent_under_another_key(
+    finance: Client, order: Order, refunds: Refunds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = SupportAction.save
+
+    def full(self: SupportAction, **options: Any) -> None:
+        if options.get("update_fields"):
+            raise DatabaseError("the disk is full")
+        save(self, **options)
+
+    form = {"token": str(uuid.uuid4()), "reason": REASON, "amount": "20", "expected_refunded": "0"}
+    with monkeypatch.context() as patched:
+        patched.setattr(SupportAction, "save", full)
+        with pytest.raises(DatabaseError):
+            finance.post(url_of(order, "refund"), form)
+    assert len(refunds.requested) == 1
+    assert SupportAction.objects.get().succeeded is None
+    confirm(finance, order, "refund")
+    assert len(refunds.requested) == 1
+    assert SupportAction.objects.get().stripe_refund_id == "re_1"
 
 
 def test_a_refusal_by_stripe_is_shown_and_can_be_tried_again(

@@ -37,6 +37,7 @@ MAY = {
     "replay_event": {"support", "root"},
     "reconcile": {"support", "finance", "root"},
     "mark_handled": {"support", "finance", "root"},
+    "clear_review": {"support", "finance", "root"},
     "refund": {"finance", "root"},
     "close_checkout": {"support", "finance", "root"},
     "open_checkout": {"support", "finance", "root"},
@@ -174,7 +175,7 @@ def test_create_roles_restores_missing_permissions() -> None:
     support.permissions.clear()
     call_command("create_roles", stdout=out)
     assert set(Group.objects.values_list("name", flat=True)) == {"support", "finance", "auditor"}
-    assert support.permissions.count() == 8 + 11  # models to read, staff actions
+    assert support.permissions.count() == 8 + 12  # models to read, staff actions
     assert "finance: " in out.getvalue()
 
 
