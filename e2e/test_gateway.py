@@ -8,7 +8,7 @@ import re
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -135,7 +135,7 @@ def documented(language: str) -> str:
     return text.split(f"```{language}\n")[1].split("```")[0]
 
 
-CONFIGURATIONS = {
+CONFIGURATIONS: dict[str, Callable[[], str]] = {
     "nginx": lambda: documented("nginx"),
     "edge": (ROOT / "deploy" / "nginx" / "edge.conf").read_text,
     "caddy": lambda: documented("caddyfile"),
