@@ -86,7 +86,7 @@ def refuse_connections(boundaries: Boundaries) -> None:
 
     kill(boundaries)
     patch = pytest.MonkeyPatch()
-    patch.setattr(type(connection), "get_new_connection", refused)
+    patch.setattr(connection, "get_new_connection", refused)
     boundaries.cleanups.append(patch.undo)
 
 
