@@ -57,10 +57,12 @@ def refusals(get_response: GetResponse) -> GetResponse:
 
 
 def _header_refusal(request: HttpRequest) -> HttpResponse | None:
-    if any(
-        name.startswith("HTTP_") and name not in _CHECKED_ELSEWHERE and _CONTROL.search(value)
+    headers = [
+        value
         for name, value in request.META.items()
-    ):
+        if name.startswith("HTTP_") and name not in _CHECKED_ELSEWHERE
+    ]
+    if _CONTROL.search("".join(headers)):
         return problems.refuse(request, 400, "bad_request", "A header has a control character.")
     try:
         request.get_host()

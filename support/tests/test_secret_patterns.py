@@ -19,6 +19,7 @@ from apikeys import tokens
 from apikeys.models import ApiKey
 from apikeys.secret_patterns import REDACTED, contains_secret, redact, redact_json
 from billing.models import Order, StripeEvent
+from conversations.models import Conversation
 from support.actions.grants import StopGrant
 from testing.secrets import JWT_LOOKS, LOOKS, STRIPE_LOOKS
 
@@ -152,6 +153,25 @@ def test_a_secret_is_no_name_for_a_key(
     assert response.status_code == 400
     assert [error["code"] for error in response.json()["errors"]] == ["secret"]
     assert ApiKey.objects.count() == 1
+
+
+@looks
+@pytest.mark.django_db
+def test_a_secret_is_no_title_for_a_conversation(
+    stranger: User, api_of: Callable[[User], APIClient], secret: str
+) -> None:
+    title = {"title": f"my {secret}"}
+    response = api_of(stranger).post("/api/conversations", title, format="json")
+    assert response.status_code == 400
+    assert [error["code"] for error in response.json()["errors"]] == ["secret"]
+    page = Client()
+    page.force_login(stranger, "django.contrib.auth.backends.ModelBackend")
+    answer = page.post("/", title).content.decode()
+    assert "This looks like a key or a token" in answer
+    assert tail(secret) not in response.content.decode() + answer
+    assert not Conversation.objects.exists()
+    page.post("/", {"title": "Harmless: the task_0123456789"})
+    assert Conversation.objects.count() == 1
 
 
 @looks
