@@ -10,7 +10,7 @@ E2E := $(call stamp,e2e)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install run demo test soak revocations bench-webhook bench-keys bench-admin bench-replay conformance programs e2e screenshots check fmt lint types migrations deploy-check production-install lock clean
+.PHONY: help install run demo test soak revocations bench-webhook bench-keys bench-admin bench-edge bench-replay conformance programs e2e screenshots check fmt lint types migrations deploy-check production-install lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ screenshots: $(E2E) ## take screenshots of every page of the admin, wide and nar
 
 conformance: install ## compare the local Stripe with Stripe's own description (needs Node 20)
 	@$(BIN)/python -m sandbox.conformance
+
+bench-edge: install programs ## compare key checks by nginx at the edge with payflow's own (needs wrk)
+	@$(BIN)/python -m benchmarks.edge
 
 bench-admin: install ## time the admin at 1,000,000 orders (takes minutes)
 	$(BIN)/python -m benchmarks.admin

@@ -38,6 +38,7 @@ pytestmark = [
 WITHIN = 60.0
 SLOW_CONNECTIONS = 64
 WORKERS = 2
+TOKEN = "metrics-token-of-the-tests"
 
 
 class App:
@@ -55,6 +56,14 @@ class App:
         try:
             connection.request("GET", path, headers=headers)
             return connection.getresponse().status
+        finally:
+            connection.close()
+
+    def metrics(self) -> str:
+        connection = self.connect()
+        try:
+            connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
+            return connection.getresponse().read().decode()
         finally:
             connection.close()
 
@@ -104,7 +113,7 @@ def serving(*options: str, **changes: str | None) -> Iterator[App]:
 
 @pytest.fixture(scope="module")
 def app(django_db_setup: None) -> Iterator[App]:
-    with serving(f"--workers={WORKERS}") as app:
+    with serving(f"--workers={WORKERS}", METRICS_TOKEN=TOKEN) as app:
         yield app
 
 
@@ -180,6 +189,20 @@ def test_a_process_opens_as_many_connections_as_it_has_slots_and_keeps_them(
     for _ in range(20):
         assert app.deliver(stripe.completed(conversation)) == 200
     assert len(server_processes() | before) <= WORKERS * int(SETTINGS["WEB_THREADS"])
+
+
+def test_the_workers_count_together_and_keep_the_count_of_one_that_died(app: App) -> None:
+    counted = re.compile(
+        r'^payflow_http_requests_total{.*route="/api/schema".*} (\S+)$', re.MULTILINE
+    )
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(app.get, ["/api/schema"] * 16)) == {200}
+    for _ in range(8):  # whichever worker is asked
+        assert [float(value) for value in counted.findall(app.metrics())] == [16]
+    victim = app.workers[0]
+    os.kill(victim, signal.SIGKILL)
+    until(lambda: victim not in app.workers and len(app.workers) == WORKERS)
+    assert [float(value) for value in counted.findall(app.metrics())] == [16]
 
 
 def test_sigterm_lets_a_running_request_end(
