@@ -81,6 +81,7 @@ NOT_REDIS = [
         ("JWT_SECRET", "x" * 31),
         ("JWT_SECRET_FALLBACKS", f"{'x' * 32},{'y' * 31}"),
         ("LOG_FORMAT", "xml"),
+        ("STAFF_SECOND_FACTOR", "on"),
         ("SENTRY_DSN", "no-url"),
         ("STRIPE_SECRET_KEY", "whatever"),
         ("STRIPE_SECRET_KEY", "pk_test_1"),

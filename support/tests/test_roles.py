@@ -23,8 +23,8 @@ from support.tests.conftest import StaffClient
 from support.tests.test_pages import LISTS, act, pages_of
 from testing.keys import issued_key
 
-STAFF = ("support", "finance", "auditor", "root", "none")
-READERS = ("support", "finance", "auditor", "root")
+STAFF = ("support", "refunds", "finance", "auditor", "root", "none")
+READERS = ("support", "refunds", "finance", "auditor", "root")
 
 # Written out, not read from the classes: the test would not notice a wrong role otherwise.
 MAY = {
@@ -37,7 +37,7 @@ MAY = {
     "replay_event": {"support", "root"},
     "reconcile": {"support", "finance", "root"},
     "mark_handled": {"support", "finance", "root"},
-    "refund": {"finance", "root"},
+    "refund": {"refunds", "finance", "root"},
     "close_checkout": {"support", "finance", "root"},
     "open_checkout": {"support", "finance", "root"},
 }
@@ -173,7 +173,8 @@ def test_create_roles_restores_missing_permissions() -> None:
     support = Group.objects.get(name="support")
     support.permissions.clear()
     call_command("create_roles", stdout=out)
-    assert set(Group.objects.values_list("name", flat=True)) == {"support", "finance", "auditor"}
+    names = {"support", "refunds", "finance", "auditor"}
+    assert set(Group.objects.values_list("name", flat=True)) == names
     assert support.permissions.count() == 8 + 11  # models to read, staff actions
     assert "finance: " in out.getvalue()
 
@@ -184,7 +185,7 @@ def test_not_even_a_superuser_sees_the_beginning_of_a_password_hash() -> None:
     client = Client()
     client.force_login(superuser)
     page = client.get(f"/admin/accounts/user/{superuser.pk}/edit/").content.decode()
-    _, _, salt, hashed = superuser.password.split("$")
+    *_, salt, hashed = superuser.password.split("$")
     assert salt[:6] not in page
     assert hashed[:6] not in page
     assert "../password/" in page
