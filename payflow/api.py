@@ -7,6 +7,7 @@ payment, and failed refreshes count as failed authentications.
 from __future__ import annotations
 
 import hashlib
+import threading
 from typing import Any, ClassVar
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -62,12 +63,15 @@ class SchemaView(SpectacularAPIView):
     """The OpenAPI document, made once in a process for each format: that takes 34 ms."""
 
     documents: ClassVar[dict[str, tuple[bytes, dict[str, str]]]] = {}  # by media type
+    # drf-spectacular can't make two at once: requests of a fresh process failed.
+    making: ClassVar[threading.Lock] = threading.Lock()
 
     @extend_schema(exclude=True)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase | None:
         media_type = request.accepted_renderer.media_type
-        if media_type not in self.documents:
-            self.documents[media_type] = self._document(request)
+        with self.making:
+            if media_type not in self.documents:
+                self.documents[media_type] = self._document(request)
         content, headers = self.documents[media_type]
         response = HttpResponse(content, headers=headers)
         asked = request._request
