@@ -8,7 +8,7 @@ from typing import Any
 from django.contrib.auth import authenticate, user_logged_in
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,6 +16,7 @@ from rest_framework.views import APIView
 
 from accounts import tokens
 from accounts.models import User
+from accounts.second_factor import has_second_factor
 
 
 class CredentialsSerializer(serializers.Serializer[Any]):
@@ -36,6 +37,13 @@ class TokenSerializer(serializers.Serializer[Any]):
 
 def _ignore(request: Request) -> None:
     pass
+
+
+class SecondFactorRequired(PermissionDenied):
+    """A password alone is no token for who has a second factor."""
+
+    default_code = "second_factor_required"
+    default_detail = "This account has a second factor: sign in on the page."
 
 
 class _TokenView(APIView):
@@ -61,6 +69,8 @@ class TokenView(_TokenView):
         )
         if not isinstance(user, User):
             raise AuthenticationFailed("Email or password is wrong.")
+        if has_second_factor(user):
+            raise SecondFactorRequired
         # Resets the count of wrong passwords, as signing in on a page does.
         user_logged_in.send(User, request=request._request, user=user)
         return _pair(user, tokens.issue_refresh(user))

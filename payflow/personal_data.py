@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
-from django.contrib.sessions.models import Session
 from django.db.models import Model, QuerySet
 from django.utils import timezone
 
@@ -25,6 +24,7 @@ from support.models import SupportAction
 
 REVOKED_BY_ERASURE = "The account was erased."
 SIGN_IN_MODELS: tuple[type[Model], ...] = (AccessAttempt, AccessFailureLog, AccessLog)
+KEEP_SIGN_INS_DAYS = 30
 Json = dict[str, Any]
 
 
@@ -60,12 +60,12 @@ def erase_later_events() -> int:
 
 
 def delete_sign_ins(*, older_than: timedelta) -> int:
-    """Delete failed sign-ins that are older, and sessions that have ended; return how many."""
+    """Delete failed sign-ins that are older; return how many."""
     before = timezone.now() - older_than
     deleted = 0
     for model in SIGN_IN_MODELS:
         deleted += model._default_manager.filter(attempt_time__lt=before).delete()[0]
-    return deleted + Session.objects.filter(expire_date__lt=timezone.now()).delete()[0]
+    return deleted
 
 
 def export(user: User) -> Json:

@@ -96,6 +96,9 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "axes",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
     "accounts",
     "conversations",
     "apikeys",
@@ -118,6 +121,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
@@ -167,6 +171,24 @@ AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_DISABLE_ACCESS_LOG = True
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
+
+# --- Second factor (django-allauth) and staff -------------------------------------------------
+STAFF_SECOND_FACTOR = _config.choice("STAFF_SECOND_FACTOR", "optional", "required")
+# Staff sign in anew after so long, whatever they do.
+STAFF_SESSION_MINUTES = _config.integer("STAFF_SESSION_MINUTES", 480)
+# In the smallest unit of the order's currency: what the role "refunds" may refund of one order,
+# and above what a refund asks for the password or the second factor again.
+REFUND_LIMIT = _config.integer("REFUND_LIMIT", 5000)
+REAUTHENTICATE_ABOVE = _config.integer("REAUTHENTICATE_ABOVE", 10_000)
+ACCOUNT_ADAPTER = "accounts.sign_in.AccountAdapter"
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 300
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+MFA_ADAPTER = "accounts.second_factor.MFAAdapter"
+MFA_ALLOW_UNVERIFIED_EMAIL = True  # staff have no other address to confirm
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 
 # --- Database ---------------------------------------------------------------------------------
 # Processes of `manage.py serve`, and threads of each.

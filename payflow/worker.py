@@ -16,10 +16,11 @@ from importlib import import_module
 from django.conf import settings
 from django.db import OperationalError
 
+from accounts import second_factor
 from billing import checkout
 from billing.events import backfill, replay
 from billing.stripe import client
-from payflow import db
+from payflow import db, personal_data
 
 logger = logging.getLogger(__name__)
 
@@ -56,11 +57,25 @@ def delete_expired_sessions() -> Iterator[str]:
     return iter(())
 
 
+def prune() -> Iterator[str]:
+    """Personal data that is kept for a time only: `prune_personal_data`."""
+    older_than = timedelta(days=personal_data.KEEP_SIGN_INS_DAYS)
+    yield from ["deleted"] * personal_data.delete_sign_ins(older_than=older_than)
+    yield from ["erased"] * personal_data.erase_later_events()
+
+
+def reencrypt_second_factors() -> Iterator[str]:
+    """After SECRET_KEY was replaced; its fallback may be removed later."""
+    yield from ["encrypted anew"] * second_factor.reencrypt()
+
+
 JOBS: Sequence[Job] = (
     Job("failed events", timedelta(seconds=15), retry_events),
     Job("unsettled payments", timedelta(minutes=15), reconcile_payments),
     Job("undelivered events", timedelta(hours=1), backfill.fetch),
     Job("expired sessions", timedelta(days=1), delete_expired_sessions),
+    Job("personal data", timedelta(days=1), prune),
+    Job("second factors", timedelta(days=1), reencrypt_second_factors),
 )
 
 

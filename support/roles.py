@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from django.contrib.auth.models import Group, Permission
@@ -12,7 +13,7 @@ from support.actions import registry
 from support.actions.base import StaffAction
 from support.models import SupportAction
 
-ROLES = ("auditor", "support", "finance")
+ROLES = ("auditor", "support", "refunds", "finance")
 
 # What every role may read.
 READ_PERMISSIONS = (
@@ -33,11 +34,15 @@ def create_roles() -> dict[str, Group]:
     Raises LookupError when `migrate` has not run.
     """
     readable = _existing_permissions()
-    allowed = {each: _permission(each) for each in registry.STAFF_ACTIONS}
+    allowed = [
+        (permission, roles)
+        for each in registry.STAFF_ACTIONS
+        for permission, roles in _permissions(each)
+    ]
     groups = {}
     for role in ROLES:
         group, _ = Group.objects.get_or_create(name=role)
-        own = [permission for each, permission in allowed.items() if role in each.roles]
+        own = [permission for permission, roles in allowed if role in roles]
         group.permissions.set([*readable, *own])
         groups[role] = group
     return groups
@@ -54,10 +59,21 @@ def _existing_permissions() -> list[Permission]:
     return found
 
 
-def _permission(staff_action: type[StaffAction[Any]]) -> Permission:
+def _permissions(
+    staff_action: type[StaffAction[Any]],
+) -> Iterator[tuple[Permission, Collection[str]]]:
+    """The action's permission, the one up to its limit, and the roles that have them."""
+    label = staff_action.permission_label
+    yield _permission(staff_action.permission(), label), staff_action.roles
+    if staff_action.limited_roles:
+        limited = _permission(staff_action.limited_permission(), f"{label} up to the limit")
+        yield limited, staff_action.limited_roles
+
+
+def _permission(name: str, label: str) -> Permission:
     permission, _ = Permission.objects.update_or_create(
         content_type=ContentType.objects.get_for_model(SupportAction),
-        codename=staff_action.kind,
-        defaults={"name": staff_action.permission_label},
+        codename=name.partition(".")[2],
+        defaults={"name": label},
     )
     return permission

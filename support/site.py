@@ -6,6 +6,8 @@ from typing import Any, ClassVar, cast
 
 from django.conf import settings
 from django.contrib import admin
+from django.contrib.admin.forms import AdminAuthenticationForm
+from django.contrib.auth import logout
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -13,6 +15,9 @@ from django.urls import URLPattern, URLResolver, path, reverse
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_POST
 
+from accounts.models import User
+from accounts.second_factor import has_second_factor, used_second_factor
+from accounts.sign_in import SignInView, is_recent
 from accounts.views import PasswordChangeView
 from support import search
 from support.dashboard import cards
@@ -38,6 +43,38 @@ class SupportSite(admin.AdminSite):
     def get_urls(self) -> list[URLPattern | URLResolver]:
         search_view = require_POST(sensitive_post_parameters("q")(self.search_view))
         return [path("search/", self.admin_view(search_view), name="search"), *super().get_urls()]
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        """Active staff in a recent session, with a second factor where one is required."""
+        return super().has_permission(request) and is_recent(request) and not _lacks_factor(request)
+
+    def login(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Sign in. Staff who have no second factor and need one are sent to set it up."""
+        if request.method == "GET" and self.has_permission(request):
+            return HttpResponseRedirect(reverse("admin:index"))
+        if super().has_permission(request):
+            if is_recent(request) and not has_second_factor(cast("User", request.user)):
+                return HttpResponseRedirect(reverse("mfa_activate_totp"))
+            if request.method == "POST":
+                logout(request)  # the session has ended for the admin: another one begins
+        context = {
+            **self.each_context(request),
+            "title": "Sign in",
+            "subtitle": None,
+            "app_path": request.get_full_path(),
+            "username": request.user.get_username(),
+            **({} if "next" in request.GET else {"next": reverse("admin:index")}),
+            **(extra_context or {}),
+        }
+        request.current_app = self.name
+        view = SignInView.as_view(
+            authentication_form=AdminAuthenticationForm,
+            template_name="admin/login.html",
+            extra_context=context,
+        )
+        return cast("HttpResponse", view(request))
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         return {**super().each_context(request), "is_live": settings.STRIPE_LIVEMODE}
@@ -97,3 +134,9 @@ class SupportSite(admin.AdminSite):
     def _page_of(self, row: Model) -> str:
         opts = row._meta
         return reverse(f"admin:{opts.app_label}_{opts.model_name}_change", args=[row.pk])
+
+
+def _lacks_factor(request: HttpRequest) -> bool:
+    if settings.STAFF_SECOND_FACTOR != "required":
+        return False
+    return not (used_second_factor(request) and has_second_factor(cast("User", request.user)))

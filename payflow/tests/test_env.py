@@ -127,6 +127,7 @@ NOT_HOSTS = [
         ("JWT_SECRET", "x" * 31),
         ("JWT_SECRET_FALLBACKS", f"{'x' * 32},{'y' * 31}"),
         ("LOG_FORMAT", "xml"),
+        ("STAFF_SECOND_FACTOR", "on"),
         ("SENTRY_DSN", "no-url"),
         ("JWT_SECRET", SETTINGS["SECRET_KEY"]),
         ("JWT_SECRET", f'"{LONG}"'),

@@ -6,12 +6,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
+from django.contrib.auth.models import AnonymousUser
 from django.db.models import Model
 
+from accounts.models import User
 from support.actions.forms import ReasonForm
 from support.models import SupportAction
 
 Row = TypeVar("Row", bound=Model)
+Actor = User | AnonymousUser
 
 
 class ActionRefused(Exception):
@@ -36,6 +39,7 @@ class StaffAction(ABC, Generic[Row]):
     permission_label: ClassVar[str]
     explanation: ClassVar[str]  # on the confirmation page
     roles: ClassVar[Collection[str]]  # whose staff have the permission
+    limited_roles: ClassVar[Collection[str]] = ()  # who have it up to a limit
     recorded: ClassVar[Sequence[str]] = ()  # columns whose changes the audit log keeps
     owner_reads_reason: ClassVar[bool] = False
     # An action without an outcome may be sent again, with the same token.
@@ -49,6 +53,19 @@ class StaffAction(ABC, Generic[Row]):
     @classmethod
     def permission(cls) -> str:
         return f"support.{cls.kind}"
+
+    @classmethod
+    def limited_permission(cls) -> str:
+        return f"{cls.permission()}_limited"
+
+    @classmethod
+    def is_permitted(cls, actor: Actor) -> bool:
+        limited = bool(cls.limited_roles) and actor.has_perm(cls.limited_permission())
+        return limited or actor.has_perm(cls.permission())
+
+    def needs_reauthentication(self, given: Mapping[str, Any]) -> bool:
+        """Whether staff are asked for their password again; `given` is empty before the form."""
+        return False
 
     def unavailable_reason(self) -> str:
         """Why it can't be done now, "" when it can."""
@@ -70,15 +87,17 @@ class StaffAction(ABC, Generic[Row]):
     def form(self, data: Mapping[str, Any] | None, initial: dict[str, Any]) -> ReasonForm:
         return ReasonForm(data, initial=initial)
 
-    def reserve(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Check the form's values where the row is written; return more columns of the row.
+    def reserve(self, given: Mapping[str, Any], actor: Actor) -> dict[str, Any]:
+        """Check the form's values and what the actor may do; return more columns of the row.
 
         Runs in the transaction that writes the row. Raises ActionRefused.
         """
         return {}
 
-    def check_resumption(self, action: SupportAction, given: Mapping[str, Any]) -> None:
-        """Raise ActionRefused unless it is safe to resume this action with the form's values."""
+    def check_resumption(
+        self, action: SupportAction, given: Mapping[str, Any], actor: Actor
+    ) -> None:
+        """Raise ActionRefused unless this actor may safely resume it with the form's values."""
 
     def resume(self, action: SupportAction) -> str:
         """Finish an action whose outcome is not known, as `run` does."""

@@ -7,13 +7,12 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.utils import timezone
 
 from apikeys.secret_patterns import redact, redact_json
 from support import audit_log
-from support.actions.base import ActionRefused, OutcomeUnknown, StaffAction
+from support.actions.base import ActionRefused, Actor, OutcomeUnknown, StaffAction
 from support.models import SupportAction, about_columns
 
 logger = logging.getLogger(__name__)
@@ -22,7 +21,7 @@ logger = logging.getLogger(__name__)
 def perform(
     staff_action: StaffAction[Any],
     *,
-    actor_id: int,
+    actor: Actor,
     reason: str,
     token: uuid.UUID,
     given: Mapping[str, Any],
@@ -32,19 +31,19 @@ def perform(
     `given` holds the form's values. Raises ActionRefused when the action can't be done, and
     OutcomeUnknown when Stripe's answer is not known: the same token may then be sent again.
     """
-    action, is_new = _record(staff_action, actor_id, reason, token, given)
+    action, is_new = _record(staff_action, actor, reason, token, given)
     if is_new:
         _run(staff_action, staff_action.run_if_available, action)
     elif _may_resume(staff_action, action):
-        staff_action.check_resumption(action, given)
-        _record_resumption(action, actor_id, reason)
+        staff_action.check_resumption(action, given, actor)
+        _record_resumption(action, actor, reason)
         _run(staff_action, staff_action.resume, action)
     return action
 
 
 def _record(
     staff_action: StaffAction[Any],
-    actor_id: int,
+    actor: Actor,
     reason: str,
     token: uuid.UUID,
     given: Mapping[str, Any],
@@ -55,12 +54,12 @@ def _record(
         return used, False
     columns = {
         "kind": staff_action.kind,
-        "actor_id": actor_id,
+        "actor_id": actor.pk,
         "reason": reason,
         **about_columns(staff_action.subject),
     }
     with transaction.atomic():
-        columns |= staff_action.reserve(given)
+        columns |= staff_action.reserve(given, actor)
         return audit_log.get_or_record(token, columns)
 
 
@@ -92,10 +91,9 @@ def _may_resume(staff_action: StaffAction[Any], action: SupportAction) -> bool:
     return staff_action.is_resumable and action.succeeded is None
 
 
-def _record_resumption(action: SupportAction, actor_id: int, reason: str) -> None:
+def _record_resumption(action: SupportAction, actor: Actor, reason: str) -> None:
     """Record who resumes the action and why, before it is sent again."""
     earlier = action.changes.get("sent again by", ["", ""])[1]
-    actor = get_user_model()._default_manager.get(pk=actor_id)
     now = f"{actor}: {reason}"
     action.changes["sent again by"] = ["", f"{earlier}; {now}" if earlier else now]
     audit_log.save(action, ["changes"])

@@ -12,13 +12,14 @@ from functools import cached_property
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.utils import timezone
 
 from billing.models import Order, OrderStatus, Refund
 from billing.reversals import COUNTED_REFUNDS
 from billing.stripe import client
 from support import audit_log, money
-from support.actions.base import ActionRefused, OutcomeUnknown, StaffAction
+from support.actions.base import ActionRefused, Actor, OutcomeUnknown, StaffAction
 from support.actions.forms import ReasonForm
 from support.models import SupportAction
 
@@ -61,8 +62,13 @@ class RefundOrder(StaffAction[Order]):
         "arrives, usually within seconds."
     )
     roles = ("finance",)
+    limited_roles = ("refunds",)
     recorded = ("status",)
     is_resumable = True
+
+    def needs_reauthentication(self, given: Mapping[str, Any]) -> bool:
+        amount: int = given.get("amount", self.refundable())
+        return amount > int(settings.REAUTHENTICATE_ABOVE)
 
     def unavailable_reason(self) -> str:
         order = self.subject
@@ -84,8 +90,8 @@ class RefundOrder(StaffAction[Order]):
         note = PENDING_NOTE if pending else ""
         return RefundForm(data, initial=initial, currency=self.subject.currency, help_text=note)
 
-    def reserve(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Check under the order's lock that it is paid and the amount is left.
+    def reserve(self, given: Mapping[str, Any], actor: Actor) -> dict[str, Any]:
+        """Check under the order's lock that it is paid, and the amount left and allowed.
 
         The row of the audit log, written in the same transaction, is the reservation.
         """
@@ -99,6 +105,7 @@ class RefundOrder(StaffAction[Order]):
         left = locked.refundable()
         if given["amount"] > left:
             raise ActionRefused(f"No more than {self._shown(left)} is left.")
+        self._check_limit(actor, locked.refunded_or_requested() + given["amount"])
         return {"amount_cents": given["amount"]}
 
     def run(self, action: SupportAction) -> str:
@@ -117,8 +124,11 @@ class RefundOrder(StaffAction[Order]):
         amount = self._shown(action.amount_cents)
         return f"Refund of {amount} requested from Stripe ({action.stripe_refund_id})."
 
-    def check_resumption(self, action: SupportAction, given: Mapping[str, Any]) -> None:
+    def check_resumption(
+        self, action: SupportAction, given: Mapping[str, Any], actor: Actor
+    ) -> None:
         """A refusal here does not complete the row: its amount stays reserved."""
+        self._check_limit(actor, self._fresh().refunded_or_requested())
         if given.get("amount") != action.amount_cents:
             raise ActionRefused(self._to_be_finished(action))
         if too_late := self._fresh()._too_late(action):
@@ -182,6 +192,12 @@ class RefundOrder(StaffAction[Order]):
                 if answer := min(ids - set(answers.values()), default=""):
                     answers[action.pk] = answer
         return answers
+
+    def _check_limit(self, actor: Actor, refunded: int) -> None:
+        """Refuse more than REFUND_LIMIT of one order, to whoever may refund no more."""
+        limit = settings.REFUND_LIMIT
+        if refunded > limit and not actor.has_perm(self.permission()):
+            raise ActionRefused(f"You may refund up to {self._shown(limit)} of an order.")
 
     def _too_late(self, pending: SupportAction) -> str:
         """Why a refund without an answer can't be sent again, "" when it can."""

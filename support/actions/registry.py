@@ -65,7 +65,7 @@ def buttons(
         for subject in subjects
         if subject is not None
         for each in STAFF_ACTIONS
-        if isinstance(subject, each.model) and request.user.has_perm(each.permission())
+        if isinstance(subject, each.model) and each.is_permitted(request.user)
     ]
     return [Button(each, _url(each, request.path), each.unavailable_reason()) for each in allowed]
 

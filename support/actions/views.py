@@ -12,6 +12,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
+from accounts.sign_in import require_reauthentication
 from apikeys.secret_patterns import redact
 from support.actions.base import ActionRefused, OutcomeUnknown, StaffAction
 from support.actions.forms import ReasonForm
@@ -29,13 +30,17 @@ def confirm(
     is_post = request.method == "POST"
     initial = {"token": uuid.uuid4(), "next": request.GET.get("next", "")}
     form = staff_action.form(request.POST if is_post else None, initial)
+    reason = "" if is_post else staff_action.unavailable_reason()
+    given = form.cleaned_data if is_post and form.is_valid() else {}
+    if not reason and staff_action.needs_reauthentication(given):
+        require_reauthentication(request)
     if is_post and form.is_valid() and _performed(request, staff_action, form):
         return HttpResponseRedirect(_next(request, form.cleaned_data["next"], subject))
     context |= {
         "title": f"{staff_action.label.removesuffix('…')}: {subject}",
         "staff_action": staff_action,
         "subject": subject,
-        "unavailable_reason": "" if is_post else staff_action.unavailable_reason(),
+        "unavailable_reason": reason,
         "form": form,
         "back": _next(request, str(form["next"].value() or ""), subject),
     }
@@ -50,7 +55,7 @@ def _performed(request: HttpRequest, staff_action: StaffAction[Any], form: Reaso
     try:
         action = perform(
             staff_action,
-            actor_id=request.user.pk or 0,
+            actor=request.user,
             reason=form.cleaned_data["reason"],
             token=form.cleaned_data["token"],
             given=form.cleaned_data,

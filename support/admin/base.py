@@ -122,7 +122,7 @@ class SupportModelAdmin(admin.ModelAdmin[M]):
         action_class = registry.find(self.model, kind)
         if action_class is None:
             raise Http404
-        if not request.user.has_perm(action_class.permission()):
+        if not action_class.is_permitted(request.user):
             raise PermissionDenied
         context = {**self.admin_site.each_context(request), "opts": self.opts}
         return views.confirm(request, action_class, self.subject(request, object_id), context)

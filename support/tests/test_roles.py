@@ -23,8 +23,8 @@ from support.tests.conftest import StaffClient
 from support.tests.test_pages import LISTS, act, pages_of
 from testing.keys import issued_key
 
-STAFF = ("support", "finance", "auditor", "root", "none")
-READERS = ("support", "finance", "auditor", "root")
+STAFF = ("support", "refunds", "finance", "auditor", "root", "none")
+READERS = ("support", "refunds", "finance", "auditor", "root")
 
 # Written out, not read from the classes: the test would not notice a wrong role otherwise.
 MAY = {
@@ -38,7 +38,7 @@ MAY = {
     "reconcile": {"support", "finance", "root"},
     "mark_handled": {"support", "finance", "root"},
     "clear_review": {"support", "finance", "root"},
-    "refund": {"finance", "root"},
+    "refund": {"refunds", "finance", "root"},
     "close_checkout": {"support", "finance", "root"},
     "open_checkout": {"support", "finance", "root"},
 }
@@ -174,7 +174,8 @@ def test_create_roles_restores_missing_permissions() -> None:
     support = Group.objects.get(name="support")
     support.permissions.clear()
     call_command("create_roles", stdout=out)
-    assert set(Group.objects.values_list("name", flat=True)) == {"support", "finance", "auditor"}
+    names = {"support", "refunds", "finance", "auditor"}
+    assert set(Group.objects.values_list("name", flat=True)) == names
     assert support.permissions.count() == 8 + 12  # models to read, staff actions
     assert "finance: " in out.getvalue()
 

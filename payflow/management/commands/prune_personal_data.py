@@ -9,19 +9,22 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from payflow import personal_data
 
-DEFAULT_DAYS = 30
 MAX_DAYS = 36_500
 
 
 class Command(BaseCommand):
     help = (
-        "Deletes failed sign-ins older than this many days and sessions that have ended, and "
-        "removes personal data from the events about erased users that arrived since."
+        "Deletes failed sign-ins older than this many days, and removes personal data from the "
+        "events about erased users that arrived since. run_worker does the same daily."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--older-than", type=int, default=DEFAULT_DAYS, metavar="DAYS", help="(30)"
+            "--older-than",
+            type=int,
+            default=personal_data.KEEP_SIGN_INS_DAYS,
+            metavar="DAYS",
+            help="(30)",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
