@@ -22,6 +22,7 @@ def close(user: User) -> None:
     user.is_active = user.is_staff = user.is_superuser = False
     user.set_unusable_password()
     user.save(update_fields=["is_active", "is_staff", "is_superuser", "password"])
+    user.refresh_tokens.all().delete()
     user.groups.clear()
     user.user_permissions.clear()
 
