@@ -10,7 +10,7 @@ E2E := $(call stamp,e2e)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install run demo test soak revocations bench-webhook bench-keys bench-admin bench-edge bench-replay conformance programs e2e screenshots check fmt lint types migrations deploy-check production-install lock clean
+.PHONY: help install run demo test soak revocations bench-webhook bench-keys bench-admin bench-edge bench-replay conformance programs e2e screenshots check fmt lint types migrations deploy-check production-install lock sbom advisories clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -107,13 +107,31 @@ production-install: $(PRODUCTION)/.installed ## serve, pay and verify where only
 	env -i PATH="$$PATH" ENV_FILE=devtools/production-example.env \
 		$(PRODUCTION)/bin/python -m devtools.production_install
 
+# Their own environment: they need many packages, and nothing of payflow.
+AUDIT := .run/audit-$(shell cksum < requirements/audit.txt | cut -d' ' -f1)
+
+sbom: $(AUDIT)/.installed ## write .run/sbom.cdx.json: what production installs, as CycloneDX
+	@$(AUDIT)/bin/cyclonedx-py requirements requirements/prod.txt --output-reproducible \
+		--output-file .run/sbom.cdx.json
+	@echo "It is in .run/sbom.cdx.json."
+
+advisories: $(AUDIT)/.installed ## look for known faults of what production installs
+	@$(AUDIT)/bin/python devtools/advisories.py
+
+$(AUDIT)/.installed:
+	@rm -rf .run/audit-*
+	@$(PYTHON) -m venv $(AUDIT)
+	@$(AUDIT)/bin/pip --disable-pip-version-check --quiet install --require-hashes \
+		-r requirements/audit.txt
+	@touch $@
+
 # The largest set is resolved first and constrains the others.
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --custom-compile-command 'make lock'
 
 lock: install ## compile requirements/*.in to hash-locked *.txt (UPGRADE=1 for newer versions)
 	$(LOCK) $(if $(UPGRADE),--upgrade) requirements/e2e.in -o requirements/e2e.txt
-	for set in base prod test dev uv; do \
+	for set in base prod test dev uv audit; do \
 		$(LOCK) -c requirements/e2e.txt requirements/$$set.in -o requirements/$$set.txt || exit; \
 	done
 

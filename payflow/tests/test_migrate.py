@@ -9,8 +9,10 @@ import psycopg
 import pytest
 from django.core.management import call_command
 from django.db import connection
+from pytest_django.fixtures import Settings
 
 from devtools.pytest_postgres import database_url
+from payflow import db
 from payflow.management.commands.migrate import LOCK
 
 pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
@@ -40,3 +42,20 @@ def test_a_second_migrate_waits_for_the_first() -> None:
         assert out.getvalue() == ""
     second.join()
     assert "No migrations to apply." in out.getvalue()
+
+
+def test_it_waits_for_longer_than_the_role_s_lock_timeout(settings: Settings) -> None:
+    usual = settings.DATABASE_LOCK_TIMEOUT
+    settings.DATABASE_LOCK_TIMEOUT = 100
+    db.limit_lock_waits()  # as the first migrate does at its end
+    try:
+        with psycopg.connect(database_url()) as other:
+            other.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+            row = other.execute("SHOW lock_timeout").fetchone()
+            assert row == ("100ms",)
+            threading.Timer(0.5, other.rollback).start()
+            call_command("migrate", stdout=StringIO())
+    finally:
+        settings.DATABASE_LOCK_TIMEOUT = usual
+        db.limit_lock_waits()
+        connection.close()

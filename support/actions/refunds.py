@@ -91,7 +91,7 @@ class RefundOrder(StaffAction[Order]):
         return RefundForm(data, initial=initial, currency=self.subject.currency, help_text=note)
 
     def reserve(self, given: Mapping[str, Any], actor: Actor) -> dict[str, Any]:
-        """Check under the order's lock: it is paid, the amount is left and within the limit.
+        """Check under the order's lock that it is paid, and the amount left and allowed.
 
         The row of the audit log, written in the same transaction, is the reservation.
         """
