@@ -22,8 +22,10 @@ CONFIGURATION = (
     "payflow/settings.py",
     "devtools/postgres.py",
 )
-# Plugins of pytest are used by their options.
+# Plugins of pytest are used by their options, and tools by their commands.
 OPTIONS = {
+    "cyclonedx-bom": "bin/cyclonedx-py",
+    "pip-audit": "devtools/advisories.py",
     "pytest-randomly": "-p no:randomly",
     "pytest-socket": "--disable-socket",
     "pytest-timeout": "timeout =",
