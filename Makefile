@@ -10,7 +10,7 @@ E2E := $(call stamp,e2e)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install run demo test soak revocations bench-webhook bench-keys bench-admin bench-edge bench-replay conformance programs e2e screenshots check fmt lint types migrations deploy-check production-install lock sbom advisories clean
+.PHONY: help install run demo test soak revocations bench-webhook bench-keys bench-admin bench-edge bench-replay conformance programs e2e screenshots check fmt lint types migrations reference deploy-check production-install lock sbom advisories clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,10 +36,11 @@ revocations: install ## revoke a thousand keys while several servers run, and ti
 bench-keys: install ## compare key authentication with other libraries, on a million keys (some minutes)
 	@$(BIN)/python -m benchmarks.keys
 
-soak: install ## run the stress tests for half an hour: all events at once, while servers crash
+soak: install ## run the stress tests for half an hour, and 3,000 generated requests
 	STRESS_SEEDS=3 STRESS_CONVERSATIONS=450 STRESS_EXAMPLES=300 STRESS_BOUNDARIES=1 \
 		$(BIN)/pytest -v -s billing/tests/test_stress.py billing/tests/test_any_order.py \
 		billing/tests/test_statement_boundaries.py
+	FUZZ_EXAMPLES=3000 $(BIN)/pytest payflow/tests/test_fuzz.py
 
 # dj-stripe has an environment of its own: nothing of it is installed into .venv.
 DJSTRIPE = .run/bench-djstripe
@@ -86,15 +87,18 @@ lint: install ## check format and style
 	$(BIN)/ruff check .
 
 # Development settings (DEBUG) need no secrets; the database in memory is never written to.
-types migrations: export DEBUG = on
-types migrations: export DATABASE_URL = sqlite://:memory:
-types migrations: export ENV_FILE =
+types migrations reference: export DEBUG = on
+types migrations reference: export DATABASE_URL = sqlite://:memory:
+types migrations reference: export ENV_FILE =
 
 types: $(E2E) ## check the types, those of the browser tests too
 	$(BIN)/mypy .
 
 migrations: install ## check that the migrations match the models
 	$(BIN)/python manage.py makemigrations --check --dry-run
+
+reference: install ## write docs/openapi.json, errors.md and configuration.md from the code
+	DJANGO_SETTINGS_MODULE=payflow.settings $(BIN)/python -m devtools.reference
 
 deploy-check: install ## check the settings as in production
 	env -i PATH="$$PATH" ENV_FILE=devtools/production-example.env \

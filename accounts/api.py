@@ -6,32 +6,34 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib.auth import authenticate, user_logged_in
-from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from accounts import tokens
 from accounts.models import User
+from accounts.passwords import MAX_PASSWORD_LENGTH
 from accounts.second_factor import has_second_factor
+from restapi.bodies import RequestBody
+from restapi.schema import operation
+from restapi.views import ApiView
 
 
-class CredentialsSerializer(serializers.Serializer[Any]):
+class Credentials(RequestBody):
     email = serializers.CharField(max_length=254)
-    password = serializers.CharField(max_length=128, trim_whitespace=False, write_only=True)
+    password = serializers.CharField(max_length=MAX_PASSWORD_LENGTH, trim_whitespace=False)
 
 
-class RefreshSerializer(serializers.Serializer[Any]):
-    refresh = serializers.CharField(max_length=2048, write_only=True)
+class RefreshToken(RequestBody):
+    refresh = serializers.CharField(max_length=2048, help_text="Of an earlier answer.")
 
 
-class TokenSerializer(serializers.Serializer[Any]):
-    access = serializers.CharField()
-    refresh = serializers.CharField()
-    tokenType = serializers.CharField()  # noqa: N815 - the API speaks camelCase
+class TokenPairSerializer(serializers.Serializer[Any]):
+    access = serializers.CharField(help_text="The JSON Web Token to send as bearer.")
+    refresh = serializers.CharField(help_text="Gets the next pair; it is no bearer.")
+    tokenType = serializers.ChoiceField(choices=["Bearer"])  # noqa: N815 - the API speaks camelCase
     expiresIn = serializers.IntegerField(help_text="Seconds until `access` expires.")  # noqa: N815
 
 
@@ -46,7 +48,7 @@ class SecondFactorRequired(PermissionDenied):
     default_detail = "This account has a second factor: sign in on the page."
 
 
-class _TokenView(APIView):
+class _TokenView(ApiView):
     permission_classes = (AllowAny,)
     authentication_classes = ()
 
@@ -55,18 +57,19 @@ class _TokenView(APIView):
 
 
 class TokenView(_TokenView):
-    @extend_schema(
-        request=CredentialsSerializer, responses=TokenSerializer, operation_id="token_create"
+    @operation(
+        "token_create",
+        request=Credentials,
+        response=TokenPairSerializer,
+        problems=("authentication_failed", "second_factor_required", "too_many_failures"),
     )
     def post(self, request: Request) -> Response:
-        """Exchange an email address and a password for an access and a refresh token."""
-        body = CredentialsSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        user = authenticate(
-            request._request,
-            username=body.validated_data["email"],
-            password=body.validated_data["password"],
-        )
+        """Sign in.
+
+        Exchanges an email address and a password for an access and a refresh token.
+        """
+        body = Credentials.read(request)
+        user = authenticate(request._request, username=body["email"], password=body["password"])
         if not isinstance(user, User):
             raise AuthenticationFailed("Email or password is wrong.")
         if has_second_factor(user):
@@ -80,18 +83,20 @@ class TokenRefreshView(_TokenView):
     # Called before a 401; may raise another exception instead.
     on_failure: Callable[[Request], None] = staticmethod(_ignore)
 
-    @extend_schema(
-        request=RefreshSerializer, responses=TokenSerializer, operation_id="token_refresh"
+    @operation(
+        "token_refresh",
+        request=RefreshToken,
+        response=TokenPairSerializer,
+        problems=("authentication_failed",),
     )
     def post(self, request: Request) -> Response:
-        """Exchange a refresh token for a new pair. It can be used once.
+        """Refresh a token.
 
-        A second use is refused and ends the sign-in: its newer tokens can't be refreshed either.
+        Exchanges a refresh token for a new pair. It can be used once: a second use is refused and
+        ends the sign-in, whose newer tokens can't be refreshed either.
         """
-        body = RefreshSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
         try:
-            user, refresh = tokens.use_refresh(body.validated_data["refresh"])
+            user, refresh = tokens.use_refresh(RefreshToken.read(request)["refresh"])
         except tokens.InvalidToken as error:
             self.on_failure(request)
             raise AuthenticationFailed(str(error)) from None

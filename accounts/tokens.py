@@ -28,6 +28,11 @@ ACCESS_LIFETIME = timedelta(hours=1)
 REFRESH_LIFETIME = timedelta(days=14)
 
 _ALGORITHM = "HS256"
+# How far the clock of another issuer may be ahead: for `nbf` only.
+CLOCK_SKEW = 30
+# The end of the year 9999. A later `exp` is in milliseconds, and would never expire.
+MAX_EXP = 253_402_300_799
+
 _USER_ID = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
 _REFRESH = "refresh"
 _PASSWORD = "payflow_pwd"  # noqa: S105 - the name of a claim that no other issuer uses
@@ -100,7 +105,10 @@ def _decode(token: str) -> dict[str, Any]:
             return _decode_with(secret, token)
         except jwt.InvalidSignatureError:
             continue
-        except (jwt.InvalidTokenError, UnicodeError, ValueError, OverflowError, RecursionError):
+        except (
+            *(jwt.InvalidTokenError, UnicodeError, ValueError, TypeError),
+            *(OverflowError, RecursionError),
+        ):
             break
     raise InvalidToken("The token is invalid or has expired.")
 
@@ -116,8 +124,13 @@ def _decode_with(secret: str, token: str) -> dict[str, Any]:
             "verify_aud": False,
             "verify_iat": False,
             "verify_jti": False,
+            "verify_nbf": False,
         },
     )
+    if int(claims["exp"]) > MAX_EXP:
+        raise jwt.InvalidTokenError
+    if int(claims.get("nbf", 0)) > time.time() + CLOCK_SKEW:
+        raise jwt.ImmatureSignatureError
     return claims
 
 

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
-from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_serializer
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers, status, viewsets
 from rest_framework.decorators import action
-from rest_framework.exceptions import APIException, NotFound, PermissionDenied
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -21,21 +21,13 @@ from rest_framework.views import APIView
 from apikeys import errors, services
 from apikeys.cache.store import CachedKey
 from apikeys.models import ApiKey, ApiKeyQuerySet, KeyState
-from apikeys.validators import MAX_NAME_LENGTH, validate_name
+from apikeys.validators import MAX_NAME_LENGTH, NAME_PATTERN, validate_name
+from restapi.bodies import RequestBody
+from restapi.exceptions import Refused
+from restapi.schema import operation
+from restapi.views import ApiView
 
 SECRET_ACTIONS = ("create", "reveal", "rotate")
-
-
-IDEMPOTENCY_KEY = OpenApiParameter(
-    "Idempotency-Key",
-    location=OpenApiParameter.HEADER,
-    description="A repeat with the same key and body within a minute is answered with the same "
-    "secret. 1 to 255 visible ASCII characters.",
-)
-
-
-class Conflict(APIException):
-    status_code = status.HTTP_409_CONFLICT
 
 
 class DenyApiKeyAuth(BasePermission):
@@ -43,36 +35,31 @@ class DenyApiKeyAuth(BasePermission):
 
     message = "An API key cannot create, reveal or rotate keys: sign in, or use a JWT."
     code = "api_key_not_allowed"
+    # The security scheme that payflow.openapi leaves out.
+    refused_scheme = "apiKey"
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         return not isinstance(request.auth, CachedKey)
 
 
-class ApiKeySerializer(serializers.ModelSerializer[ApiKey]):
-    prefix = serializers.CharField(source="key_prefix")
-    tier = serializers.CharField(source="grant.tier")
-    state = serializers.ChoiceField(choices=KeyState.choices)
-    createdAt = serializers.DateTimeField(source="created_at")  # noqa: N815 - camelCase API
-    lastUsedAt = serializers.DateTimeField(source="last_used_at", allow_null=True)  # noqa: N815
-    expiresAt = serializers.DateTimeField(source="expires_at", allow_null=True)  # noqa: N815
-    revealed = serializers.BooleanField(
-        source="is_revealed", help_text="False while the secret can still be revealed."
-    )
+class ApiKeySerializer(serializers.Serializer[Any]):
+    """Describes what `key_answer` makes of a key."""
 
-    class Meta:
-        model = ApiKey
-        fields = (
-            "id",
-            "prefix",
-            "name",
-            "tier",
-            "state",
-            "createdAt",
-            "lastUsedAt",
-            "expiresAt",
-            "revealed",
-        )
-        read_only_fields = fields
+    id = serializers.IntegerField()
+    prefix = serializers.CharField(help_text="The first 20 characters, to recognise the key by.")
+    name = serializers.CharField()
+    tier = serializers.CharField(help_text="What was paid for; empty if unknown.")
+    state = serializers.ChoiceField(
+        choices=KeyState.choices, help_text="`active` and `rotated` keys work."
+    )
+    createdAt = serializers.DateTimeField()  # noqa: N815 - the API speaks camelCase
+    lastUsedAt = serializers.DateTimeField(  # noqa: N815
+        allow_null=True, help_text="To the minute; null before the first use."
+    )
+    expiresAt = serializers.DateTimeField(  # noqa: N815
+        allow_null=True, help_text="Null: the key does not expire."
+    )
+    revealed = serializers.BooleanField(help_text="False while the secret can still be revealed.")
 
 
 @extend_schema_serializer(many=False)
@@ -83,18 +70,23 @@ class ApiKeyListSerializer(serializers.Serializer[Any]):
 class RevealedKeySerializer(ApiKeySerializer):
     key = serializers.CharField(help_text="The API key. It is never shown again.")
 
-    class Meta:
-        model = ApiKey
-        fields = (*ApiKeySerializer.Meta.fields, "key")
-        read_only_fields = fields
+
+@extend_schema_field(
+    {"type": "string", "minLength": 1, "maxLength": MAX_NAME_LENGTH, "pattern": NAME_PATTERN}
+)
+class NameField(serializers.CharField):
+    def __init__(self) -> None:
+        super().__init__(max_length=MAX_NAME_LENGTH, validators=[validate_name])
 
 
-class KeyNameSerializer(serializers.Serializer[Any]):
-    name = serializers.CharField(max_length=MAX_NAME_LENGTH, validators=[validate_name])
+class KeyName(RequestBody):
+    name = NameField()
 
 
-class NewKeySerializer(KeyNameSerializer):
-    expiresAt = serializers.DateTimeField(required=False, allow_null=True)  # noqa: N815
+class NewKey(KeyName):
+    expiresAt = serializers.DateTimeField(  # noqa: N815
+        required=False, allow_null=True, help_text="In the future. Null or left out: never."
+    )
 
     def validate_expiresAt(self, value: Any) -> Any:  # noqa: N802 - named after its field
         if value is not None and value <= timezone.now():
@@ -102,7 +94,7 @@ class NewKeySerializer(KeyNameSerializer):
         return value
 
 
-class RotationSerializer(serializers.Serializer[Any]):
+class Rotation(RequestBody):
     graceSeconds = serializers.IntegerField(  # noqa: N815
         min_value=0,
         max_value=int(services.MAX_GRACE.total_seconds()),
@@ -115,12 +107,27 @@ class DeletedSerializer(serializers.Serializer[Any]):
     success = serializers.BooleanField()
 
 
-class ApiKeyViewSet(viewsets.GenericViewSet[ApiKey]):
+def key_answer(key: ApiKey) -> dict[str, Any]:
+    """A key as the API sends it."""
+    return {
+        "id": key.pk,
+        "prefix": key.key_prefix,
+        "name": key.name,
+        "tier": key.grant.tier,
+        "state": key.state.value,
+        "createdAt": key.created_at,
+        "lastUsedAt": key.last_used_at,
+        "expiresAt": key.expires_at,
+        "revealed": key.is_revealed,
+    }
+
+
+class ApiKeyViewSet(ApiView, viewsets.GenericViewSet[ApiKey]):
     """`payflow.api` adds the permissions."""
 
     queryset = ApiKey.objects.all()
     serializer_class = ApiKeySerializer
-    lookup_value_regex = "[0-9]{1,19}"
+    lookup_value_converter = "int"
     requested_at: datetime
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
@@ -134,77 +141,119 @@ class ApiKeyViewSet(viewsets.GenericViewSet[ApiKey]):
         permissions = super().get_permissions()
         return [*permissions, DenyApiKeyAuth()] if self.action in SECRET_ACTIONS else [*permissions]
 
-    @extend_schema(responses=ApiKeyListSerializer, operation_id="api_keys_list")
+    @operation("api_keys_list", response=ApiKeyListSerializer)
     def list(self, request: Request) -> Response:
-        """The caller's keys, newest first, without deleted ones."""
-        keys = self.get_queryset().order_by("-id")
-        return Response({"keys": ApiKeySerializer(keys, many=True).data})
+        """List API keys.
 
-    @extend_schema(
-        request=NewKeySerializer,
-        responses={201: RevealedKeySerializer},
-        parameters=[IDEMPOTENCY_KEY],
+        All of the caller's, newest first, without deleted ones.
+        """
+        keys = self.get_queryset().order_by("-id")
+        return Response({"keys": [key_answer(key) for key in keys]})
+
+    @operation("api_keys_retrieve", response=ApiKeySerializer)
+    def retrieve(self, request: Request, pk: int) -> Response:
+        """Read an API key.
+
+        Its secret is not part of it.
+        """
+        return Response(key_answer(self.get_object()))
+
+    @operation(
+        "api_keys_create",
+        request=NewKey,
+        response=RevealedKeySerializer,
+        status=201,
+        problems=(
+            "payment_required",
+            "idempotency_key_reused",
+            "key_not_usable",
+            "already_created",
+            "too_many_keys",
+        ),
+        idempotent=True,
     )
     @sensitive_variables("secret")
     def create(self, request: Request) -> Response:
-        """Create a key and return it, the only time it is shown."""
-        body = NewKeySerializer(data=request.data)
-        body.is_valid(raise_exception=True)
+        """Create an API key.
+
+        The answer holds the key, the only time it is shown. A repeat with the same
+        `Idempotency-Key` within a minute gets the same answer.
+        """
+        body = NewKey.read(request)
         with _service_errors():
             key, secret = services.create(
                 user_id=request.user.pk or 0,
-                name=body.validated_data["name"],
-                expires_at=body.validated_data.get("expiresAt"),
+                name=body["name"],
+                expires_at=body.get("expiresAt"),
                 token=_token(request),
             )
         return _with_secret(key, secret, status.HTTP_201_CREATED)
 
-    @extend_schema(request=KeyNameSerializer, responses={200: ApiKeySerializer})
-    def partial_update(self, request: Request, pk: str) -> Response:
-        """Rename a key."""
-        body = KeyNameSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        with _service_errors():
-            key = services.rename(
-                user_id=request.user.pk, key_id=int(pk), name=body.validated_data["name"]
-            )
-        return Response(ApiKeySerializer(key).data)
+    @operation("api_keys_rename", request=KeyName, response=ApiKeySerializer)
+    def partial_update(self, request: Request, pk: int) -> Response:
+        """Rename an API key.
 
-    @extend_schema(responses={200: DeletedSerializer})
-    def destroy(self, request: Request, pk: str) -> Response:
-        """Revoke a key permanently."""
+        Nothing else of a key can be changed.
+        """
+        body = KeyName.read(request)
         with _service_errors():
-            services.delete(user_id=request.user.pk, key_id=int(pk), requested_at=self.requested_at)
+            key = services.rename(user_id=request.user.pk, key_id=pk, name=body["name"])
+        return Response(key_answer(key))
+
+    @operation("api_keys_delete", response=DeletedSerializer, problems=("revealed_meanwhile",))
+    def destroy(self, request: Request, pk: int) -> Response:
+        """Delete an API key.
+
+        It is refused from then on, for good.
+        """
+        with _service_errors():
+            services.delete(user_id=request.user.pk, key_id=pk, requested_at=self.requested_at)
         return Response({"success": True})
 
-    @extend_schema(
-        request=None, responses={200: RevealedKeySerializer}, parameters=[IDEMPOTENCY_KEY]
+    @operation(
+        "api_keys_reveal",
+        response=RevealedKeySerializer,
+        problems=("already_revealed", "already_rotated", "key_not_usable"),
+        idempotent=True,
     )
     @action(detail=True, methods=["post"])
     @sensitive_variables("secret")
-    def reveal(self, request: Request, pk: str) -> Response:
-        """Return the key, the only time it is shown."""
+    def reveal(self, request: Request, pk: int) -> Response:
+        """Reveal an API key.
+
+        A payment makes a key whose secret nobody has seen. This makes the secret and shows it, the
+        only time. A repeat with the same `Idempotency-Key` within a minute gets the same answer.
+        """
         with _service_errors():
-            key, secret = services.reveal(
-                user_id=request.user.pk, key_id=int(pk), token=_token(request)
-            )
+            key, secret = services.reveal(user_id=request.user.pk, key_id=pk, token=_token(request))
         return _with_secret(key, secret, status.HTTP_200_OK)
 
-    @extend_schema(
-        request=RotationSerializer,
-        responses={201: RevealedKeySerializer},
-        parameters=[IDEMPOTENCY_KEY],
+    @operation(
+        "api_keys_rotate",
+        request=Rotation,
+        response=RevealedKeySerializer,
+        status=201,
+        problems=(
+            "idempotency_key_reused",
+            "key_not_usable",
+            "already_created",
+            "already_rotated",
+            "too_many_keys",
+        ),
+        idempotent=True,
     )
     @action(detail=True, methods=["post"])
     @sensitive_variables("secret")
-    def rotate(self, request: Request, pk: str) -> Response:
-        """Create a successor and return it once; the old key works until its grace period ends."""
-        body = RotationSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        grace = timedelta(seconds=body.validated_data["graceSeconds"])
+    def rotate(self, request: Request, pk: int) -> Response:
+        """Rotate an API key.
+
+        Creates a successor and shows it once; the old key works until its grace period ends. A
+        repeat with the same `Idempotency-Key` within a minute gets the same answer.
+        """
+        grace = timedelta(seconds=Rotation.read(request)["graceSeconds"])
         with _service_errors():
             key, secret = services.rotate(
-                user_id=request.user.pk, key_id=int(pk), grace=grace, token=_token(request)
+                user_id=request.user.pk, key_id=pk, grace=grace, token=_token(request)
             )
         return _with_secret(key, secret, status.HTTP_201_CREATED)
 
@@ -220,15 +269,14 @@ def _service_errors() -> Iterator[None]:
     """Map errors of the services to API exceptions."""
     try:
         yield
-    except errors.KeyNotFound:
-        raise NotFound from None
-    except errors.NotEntitled as error:
-        raise PermissionDenied(error.detail, error.code) from None
     except errors.ApiKeyError as error:
-        raise Conflict(error.detail, error.code) from None
+        raise Refused(error.code, error.detail) from None
 
 
 @sensitive_variables("secret", "body")
 def _with_secret(key: ApiKey, secret: str, status_code: int) -> Response:
-    body = {**ApiKeySerializer(key).data, "key": secret}
-    return Response(body, status=status_code, headers={"Cache-Control": "no-store"})
+    body = {**key_answer(key), "key": secret}
+    headers = {"Cache-Control": "no-store"}
+    if status_code == status.HTTP_201_CREATED:
+        headers["Location"] = reverse("apikey-detail", args=[key.pk])
+    return Response(body, status=status_code, headers=headers)

@@ -30,7 +30,7 @@ def verify(request: HttpRequest, below: str | None = None) -> HttpResponse:
         key = authenticate_key(request)
         if key is None:
             raise NotAuthenticated
-        throttling.count_request(key)
+        throttling.count_request(request, key)
     except (AuthenticationFailed, NotAuthenticated) as error:
         metrics.REFUSED.inc()
         error.auth_header = "Bearer"  # type: ignore[union-attr]  # where DRF itself puts it

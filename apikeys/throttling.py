@@ -10,10 +10,12 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import logging
+import math
 import re
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -123,17 +125,41 @@ class Counter:
 COUNTER = Counter()
 
 
-def count_request(key: CachedKey) -> None:
+# Where a request's limit is kept for its response: in `META`, which DRF's request shares.
+RATE_LIMIT = "payflow.rate_limit"
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """A limit as a response tells it: draft-ietf-httpapi-ratelimit-headers-10."""
+
+    name: str
+    limit: int
+    used: int
+
+    def headers(self) -> dict[str, str]:
+        left, seconds = max(0, self.limit - self.used), math.ceil(rest_of_window())
+        return {
+            "RateLimit-Policy": f'"{self.name}";q={self.limit};w={WINDOW}',
+            "RateLimit": f'"{self.name}";r={left};t={seconds}',
+        }
+
+
+def count_request(request: HttpRequest | Request, key: CachedKey) -> None:
     """Count a request with this key. Raises Throttled if there were too many."""
-    limit = settings.API_KEY_REQUESTS_PER_MINUTE
-    if limit and COUNTER.add(f"key:{key.pk}") > limit:
-        raise Throttled(rest_of_window())
+    if limit := settings.API_KEY_REQUESTS_PER_MINUTE:
+        _count(request, RateLimit("key", limit, COUNTER.add(f"key:{key.pk}")))
 
 
 def count_failure(request: HttpRequest | Request, kind: FailureKind = FailureKind.TOKEN) -> None:
     """Count a failed authentication. Raises Throttled if the address had too many."""
-    limit = settings.FAILED_AUTHENTICATIONS_PER_MINUTE
-    if limit and COUNTER.add(_counter_name(request, kind)) > limit:
+    if limit := settings.FAILED_AUTHENTICATIONS_PER_MINUTE:
+        _count(request, RateLimit("address", limit, COUNTER.add(_counter_name(request, kind))))
+
+
+def _count(request: HttpRequest | Request, rate_limit: RateLimit) -> None:
+    request.META[RATE_LIMIT] = rate_limit
+    if rate_limit.used > rate_limit.limit:
         raise Throttled(rest_of_window())
 
 
@@ -157,10 +183,10 @@ class CallerThrottle(BaseThrottle):
 
     def allow_request(self, request: Request, view: Any) -> bool:
         if isinstance(request.auth, CachedKey):
-            count_request(request.auth)
-        elif request.user.pk:
-            limit = settings.API_KEY_REQUESTS_PER_MINUTE
-            count_for_account("account", request.user.pk, limit)
+            count_request(request, request.auth)
+        elif request.user.pk and (limit := settings.API_KEY_REQUESTS_PER_MINUTE):
+            count = COUNTER.add(f"account:{request.user.pk}")
+            _count(request, RateLimit("account", limit, count))
         return True
 
 

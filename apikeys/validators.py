@@ -10,9 +10,13 @@ from apikeys.secret_patterns import contains_secret
 
 MAX_NAME_LENGTH = 200
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_CONTROL_CHARACTERS = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 # Unicode's Bidi_Control: they make a name, and the text beside it, read as something else.
-_BIDI = re.compile(r"[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_BIDI_CHARACTERS = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+_CONTROL = re.compile(rf"[{_CONTROL_CHARACTERS}\ud800-\udfff]")
+_BIDI = re.compile(rf"[{_BIDI_CHARACTERS}]")
+# What `validate_name` accepts, for the API's description: no secret is recognised by it.
+NAME_PATTERN = rf"^(?=.*\S)[^{_CONTROL_CHARACTERS}{_BIDI_CHARACTERS}]*$"
 
 
 def validate_name(name: str) -> None:

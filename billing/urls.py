@@ -8,8 +8,8 @@ from rest_framework.routers import SimpleRouter
 from billing import views
 from billing.api import OrderViewSet, PaymentLinkView
 
-router = SimpleRouter(trailing_slash=False)
-router.register("orders", OrderViewSet)
+router = SimpleRouter(trailing_slash=False, use_regex_path=False)
+router.register("orders", OrderViewSet, basename="order")
 
 api_urlpatterns = [
     path("payments/link", PaymentLinkView.as_view(), name="payment-link"),

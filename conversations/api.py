@@ -2,37 +2,111 @@
 
 from __future__ import annotations
 
-from rest_framework import mixins, serializers, viewsets
+from typing import Any
 
-from conversations.models import Conversation, ConversationQuerySet
+from django.urls import reverse
+from drf_spectacular.utils import extend_schema_serializer
+from rest_framework import serializers, viewsets
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from conversations.models import Conversation, DifferentRequest, PaymentStatus
+from restapi.bodies import RequestBody
+from restapi.exceptions import Refused
+from restapi.lists import Filters, Page, Rows
+from restapi.schema import operation
+from restapi.views import ApiView
 
 
-class ConversationSerializer(serializers.ModelSerializer[Conversation]):
+class NewConversation(RequestBody):
+    title = serializers.CharField(max_length=200)
+
+
+class ConversationSerializer(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    title = serializers.CharField()
     paymentStatus = serializers.ChoiceField(  # noqa: N815 - the API speaks camelCase
-        choices=Conversation._meta.get_field("payment_status").choices or [],
-        source="payment_status",
-        read_only=True,
+        choices=PaymentStatus.choices, help_text="Follow a payment by it."
     )
-    createdAt = serializers.DateTimeField(source="created_at", read_only=True)  # noqa: N815
-    updatedAt = serializers.DateTimeField(source="updated_at", read_only=True)  # noqa: N815
-
-    class Meta:
-        model = Conversation
-        fields = ("id", "title", "paymentStatus", "createdAt", "updatedAt")
+    createdAt = serializers.DateTimeField()  # noqa: N815
+    updatedAt = serializers.DateTimeField()  # noqa: N815
 
 
-class ConversationViewSet(
-    mixins.ListModelMixin,
-    mixins.CreateModelMixin,
-    mixins.RetrieveModelMixin,
-    viewsets.GenericViewSet[Conversation],
-):
-    queryset = Conversation.objects.all()
-    serializer_class = ConversationSerializer
-    lookup_value_regex = "[0-9]{1,19}"
+@extend_schema_serializer(many=False)
+class ConversationListSerializer(Page):
+    conversations = ConversationSerializer(many=True)
 
-    def get_queryset(self) -> ConversationQuerySet:
-        return Conversation.objects.owned_by(self.request.user.pk)
 
-    def perform_create(self, serializer: serializers.BaseSerializer[Conversation]) -> None:
-        serializer.save(user=self.request.user)
+class ConversationFilters(Filters):
+    paymentStatus = serializers.ChoiceField(  # noqa: N815
+        choices=PaymentStatus.choices, source="payment_status = %s", required=False
+    )
+
+
+ROWS = Rows(
+    "conversations",
+    table="conversations",
+    columns={
+        "id": "id",
+        "title": "title",
+        "paymentStatus": "payment_status",
+        "createdAt": "created_at",
+        "updatedAt": "updated_at",
+    },
+    filters=ConversationFilters,
+)
+
+
+class ConversationViewSet(ApiView, viewsets.ViewSet):
+    rows = ROWS
+    new_conversation = NewConversation
+    lookup_value_converter = "int"
+
+    @operation(
+        "conversations_list", response=ConversationListSerializer, filters=ConversationFilters
+    )
+    def list(self, request: Request) -> Response:
+        """List conversations.
+
+        The caller's own, newest first, in pages. Filters combine.
+        """
+        return ROWS.page(request)
+
+    @operation("conversations_retrieve", response=ConversationSerializer)
+    def retrieve(self, request: Request, pk: int) -> Response:
+        """Read a conversation.
+
+        Its `paymentStatus` is how a client follows a payment.
+        """
+        return Response(ROWS.one(request.user.pk, pk))
+
+    @operation(
+        "conversations_create",
+        request=NewConversation,
+        response=ConversationSerializer,
+        status=201,
+        problems=("idempotency_key_reused",),
+        idempotent=True,
+    )
+    def create(self, request: Request) -> Response:
+        """Start a conversation.
+
+        It is unpaid: create a payment link for it next. A repeat with the same `Idempotency-Key`
+        is answered with the conversation that the first request made, as it is now.
+        """
+        body = self.new_conversation.read(request)
+        self.count_start(request.user.pk or 0)
+        try:
+            conversation = Conversation.objects.create_once(
+                user_id=request.user.pk or 0,
+                title=body["title"],
+                token=request.headers.get("Idempotency-Key"),
+            )
+        except DifferentRequest as error:
+            raise Refused(error.code, error.detail) from None
+        location = reverse("conversation-detail", args=[conversation.pk])
+        answer = ROWS.one(request.user.pk, conversation.pk)
+        return Response(answer, status=201, headers={"Location": location})
+
+    def count_start(self, user_id: int) -> None:
+        """Called before a conversation is created; may raise an exception."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
+from django.utils import timezone
 
 
 class PaymentStatus(models.TextChoices):
@@ -19,10 +22,33 @@ class PaymentStatus(models.TextChoices):
     FAILED = "failed"
 
 
+class DifferentRequest(Exception):
+    """The Idempotency-Key was used before, for another title. `code` and `detail` are public."""
+
+    code = "idempotency_key_reused"
+    detail = "This Idempotency-Key was used before, for a conversation with another title."
+
+
 class ConversationQuerySet(models.QuerySet["Conversation"]):
     def owned_by(self, user_id: int | None) -> ConversationQuerySet:
         """The rows of this user; none for an anonymous user (who has no id)."""
         return self.filter(user_id=user_id) if user_id else self.none()
+
+    def create_once(self, *, user_id: int, title: str, token: str | None) -> Conversation:
+        """Create a conversation, or return the one of an earlier call with the same token.
+
+        Raises DifferentRequest if that one has another title.
+        """
+        if token is None:
+            return self.create(user_id=user_id, title=title)
+        conversation, _ = self.get_or_create(
+            user_id=user_id,
+            idempotency_digest=hashlib.sha256(token.encode()).hexdigest(),
+            defaults={"title": title},
+        )
+        if conversation.title != title:
+            raise DifferentRequest
+        return conversation
 
     def locked(self) -> ConversationQuerySet:
         """Lock the rows until the transaction ends. For the lock order see docs/architecture.md.
@@ -44,7 +70,12 @@ class Conversation(models.Model):
     stripe_session_id = models.CharField(  # noqa: DJ001
         max_length=255, null=True, blank=True, editable=False
     )
-    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    # SHA-256 of the Idempotency-Key of the request that created it.
+    idempotency_digest = models.CharField(  # noqa: DJ001
+        max_length=64, null=True, blank=True, editable=False
+    )
+    # By the clock that `updated_at` is by: otherwise a new row may be older than its update.
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now(), editable=False)
     updated_at = models.DateTimeField(auto_now=True, db_default=Now())
 
     objects = ConversationQuerySet.as_manager()
@@ -55,6 +86,11 @@ class Conversation(models.Model):
             models.CheckConstraint(
                 condition=models.Q(payment_status__in=PaymentStatus.values),
                 name="conversations_payment_status_known",
+            ),
+            models.UniqueConstraint(
+                fields=["user", "idempotency_digest"],
+                condition=models.Q(idempotency_digest__isnull=False),
+                name="conversations_of_request",
             ),
         )
         # None contains payment_status: every payment would have to update that index.

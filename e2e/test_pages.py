@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -10,6 +12,7 @@ from playwright.sync_api import Page, ViewportSize, expect
 
 from e2e.conftest import DESKTOP, PHONE
 from e2e.customer import DECLINED_CARD, GOOD_CARD, SCREENSHOTS, Customer
+from e2e.stack import Stack
 
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 SMALLEST_TARGET = 24  # CSS pixels: WCAG 2.2, 2.5.8
@@ -72,3 +75,34 @@ def test_the_api_documentation_loads_nothing_from_other_hosts(page: Page) -> Non
     page.goto("/api/docs")
     expect(page.get_by_text("/api/payments/link")).to_be_visible()
     page.screenshot(path=SCREENSHOTS / "api-docs.png")
+
+
+def test_the_api_is_tried_out_from_its_documentation(customer: Customer, stack: Stack) -> None:
+    """A payment link of the local Stripe, by the session and CSRF token of the signed-in user."""
+    customer.sign_in()
+    page = customer.page
+    page.emulate_media(color_scheme="dark")
+    page.goto("/api/docs")
+    expect(page.locator("html")).to_have_class("dark-mode")
+    expect(page.get_by_text("From a payment to a working API key.")).to_be_visible()
+    started = try_out(customer, "conversations_create", 201)
+    assert started["title"] == "Support plan"
+    body = json.dumps({"conversationId": started["id"]})
+    link = try_out(customer, "payment_link_create", 200, body=body)
+    assert stack.stripe in link["url"]
+    page.screenshot(path=SCREENSHOTS / "api-docs-tried.png")
+
+
+def try_out(customer: Customer, operation: str, status: int, body: str | None = None) -> Any:
+    """Press Execute in an operation of Swagger UI. Returns the answer."""
+    block = customer.page.locator(f"[id$='{operation}']")
+    block.locator(".opblock-summary-control").click()
+    if body is not None:
+        block.locator("textarea.body-param__text").fill(body)
+    with customer.page.expect_response(lambda answer: answer.request.method == "POST") as answered:
+        block.get_by_role("button", name="Execute").click()
+    assert answered.value.status == status, answered.value.text()
+    expect(block.locator(".live-responses-table .response-col_status").last).to_contain_text(
+        str(status)
+    )
+    return answered.value.json()

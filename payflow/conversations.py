@@ -9,15 +9,13 @@ import math
 
 from django.conf import settings
 from django.http import HttpResponse
-from drf_spectacular.utils import extend_schema_serializer
+from rest_framework import serializers
 from rest_framework.exceptions import Throttled
-from rest_framework.serializers import BaseSerializer
 
 from apikeys import throttling
 from apikeys.validators import validate_no_secret
 from billing.models import Order
 from conversations import api, views
-from conversations.models import Conversation
 
 
 def count_start(user_id: int) -> None:
@@ -30,18 +28,15 @@ def count_start(user_id: int) -> None:
     )
 
 
-@extend_schema_serializer(component_name="Conversation")
-class ConversationSerializer(api.ConversationSerializer):
-    class Meta(api.ConversationSerializer.Meta):
-        extra_kwargs = {"title": {"validators": [validate_no_secret]}}  # noqa: RUF012 - as in DRF
+class NewConversation(api.NewConversation):
+    title = serializers.CharField(max_length=200, validators=[validate_no_secret])
 
 
 class ConversationViewSet(api.ConversationViewSet):
-    serializer_class = ConversationSerializer
+    new_conversation = NewConversation
 
-    def perform_create(self, serializer: BaseSerializer[Conversation]) -> None:
-        count_start(self.request.user.pk or 0)
-        super().perform_create(serializer)
+    def count_start(self, user_id: int) -> None:
+        count_start(user_id)
 
 
 class ConversationForm(views.ConversationForm):

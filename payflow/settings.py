@@ -18,6 +18,7 @@ from payflow.env import (
     read_environment,
     refuse,
 )
+from payflow.http import versions
 from payflow.http.routes import API_ROOT
 
 # Makes Django's generic classes subscriptable at run time: `ModelAdmin[Order]`.
@@ -46,13 +47,13 @@ JWT_SECRET_FALLBACKS = _config.former_secrets("JWT_SECRET_FALLBACKS")
 ALLOWED_HOSTS = _config.hosts("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CORS_ALLOWED_ORIGINS = _config.origins("CORS_ALLOWED_ORIGINS")
 CORS_URLS_REGEX = rf"^{API_ROOT}/"
-CORS_ALLOW_HEADERS = ("accept", "authorization", "content-type", "idempotency-key")
+CORS_ALLOW_HEADERS = (
+    *("accept", "authorization", "content-type", "idempotency-key"),
+    *("if-none-match", "payflow-version"),
+)
 CORS_EXPOSE_HEADERS = (
-    "allow",
-    "etag",
-    "retry-after",
-    "www-authenticate",
-    "x-request-id",
+    *("allow", "etag", "location", "payflow-version", "ratelimit", "ratelimit-policy"),
+    *("retry-after", "www-authenticate", "x-request-id"),
     *(f"x-{name}" for name in ("key-id", "key-name", "tier", "user-id")),  # of `verify`
 )
 FRONTEND_URL = _config.url("FRONTEND_URL", f"http://localhost:{PORT}")
@@ -112,10 +113,12 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "payflow.http.middleware.content_security_policy",
     "corsheaders.middleware.CorsMiddleware",  # a browser can read refusals and errors too
+    "payflow.http.middleware.api_headers",
     "payflow.http.middleware.refusals",
     "payflow.http.middleware.api_problems",
     "payflow.http.middleware.webhook_fast_path",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "payflow.http.middleware.bearer_fast_path",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -149,7 +152,7 @@ AUTH_PASSWORD_VALIDATORS = [
         "CommonPasswordValidator",
         "NumericPasswordValidator",
     )
-]
+] + [{"NAME": "accounts.passwords.MaximumLengthValidator"}]
 
 # --- Failed sign-ins (django-axes) ------------------------------------------------------------
 AUTHENTICATION_BACKENDS = [
@@ -256,27 +259,57 @@ REST_FRAMEWORK = {
     # The number of our own proxies, and so of trusted addresses at the end of X-Forwarded-For. A
     # client can write the others itself.
     "NUM_PROXIES": _config.integer("TRUSTED_PROXIES", 0),
-    "DEFAULT_PAGINATION_CLASS": "payflow.http.pagination.NewestFirstPagination",
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_PARSER_CLASSES": ["payflow.http.parsers.BoundedJSONParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "payflow.http.negotiation.JSONOnlyNegotiation",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_SCHEMA_CLASS": "payflow.http.schema.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "payflow.openapi.autoschema.AutoSchema",
     "EXCEPTION_HANDLER": "payflow.http.problems.exception_handler",
     "COERCE_DECIMAL_TO_STRING": False,
     "UPLOADED_FILES_USE_URL": False,
 }
 
 SPECTACULAR_SETTINGS = {
+    "OAS_VERSION": "3.1.1",
     "TITLE": "payflow",
-    "DESCRIPTION": "From a payment to a working API key.",
-    "VERSION": "1.0.0",
+    "DESCRIPTION": (BASE_DIR / "payflow" / "openapi" / "introduction.md").read_text(),
+    "VERSION": versions.CURRENT,
+    "LICENSE": {"name": "Proprietary", "identifier": "LicenseRef-Proprietary"},
+    "SERVERS": [{"url": "/", "description": "The server that this document comes from."}],
+    "TAGS": [
+        {"name": "auth", "description": "JSON Web Tokens for an email address and a password."},
+        {"name": "conversations", "description": "What is paid for."},
+        {"name": "payments", "description": "Links to Stripe's payment page."},
+        {"name": "orders", "description": "What became of each payment."},
+        {"name": "api-keys", "description": "What a payment gives: keys, shown once."},
+        {"name": "webhooks", "description": "What Stripe sends."},
+        {"name": "health", "description": "For load balancers and monitoring."},
+    ],
     "SERVE_INCLUDE_SCHEMA": False,
+    "COMPONENT_SPLIT_PATCH": False,
+    "ENUM_SUFFIX": "",
+    "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    # payflow.openapi.autoschema reads those of views; others are for developers.
+    "DISABLE_DOCSTRING_DESCRIPTIONS": True,
+    "ENUM_NAME_OVERRIDES": {
+        "PaymentStatus": "conversations.models.PaymentStatus",
+        "OrderStatus": "billing.models.OrderStatus",
+        "DisputeStatus": "billing.models.DisputeStatus",
+        "KeyState": "apikeys.models.KeyState",
+    },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "payflow.http.schema.add_verify",
-        "payflow.http.schema.add_problems",
+        "payflow.openapi.plain_views.add_plain_views",
+        "payflow.openapi.answers.add_answers",
+        "payflow.openapi.examples.add_examples",
     ],
+    "SWAGGER_UI_SETTINGS": {
+        "deepLinking": True,
+        "displayRequestDuration": True,
+        "filter": True,
+        "tryItOutEnabled": True,
+    },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVE_AUTHENTICATION": [],

@@ -19,9 +19,9 @@ urlpatterns = [
     path("", include("apikeys.urls")),
     path("", include("accounts.urls")),
     path("admin/", admin.site.urls),
-    path("healthz", health.healthz),
-    path("readyz", health.readyz),
-    path("metrics", metrics.metrics),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("metrics", metrics.metrics, name="metrics"),
 ]
 
 handler400 = "payflow.http.problems.bad_request"

@@ -31,7 +31,8 @@ def assert_refused(client: APIClient) -> None:
 
 def test_a_key_authenticates_its_user(stranger: User) -> None:
     _, secret = revealed_key(stranger)
-    assert bearer(secret).get(URL).json() == {"conversations": [], "next": None}
+    listed = bearer(secret).get(URL).json()
+    assert listed == {"conversations": [], "next": None, "previous": None}
 
 
 @pytest.mark.parametrize("header", ["bearer {}", "BEARER {}", "Bearer   {}", " Bearer {} "])

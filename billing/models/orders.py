@@ -46,10 +46,6 @@ class OrderQuerySet(models.QuerySet["Order"]):
         """Completed, not refunded and not lost in a dispute: `Order.is_good` as a query."""
         return self.completed().filter(refunded_at=None).exclude(dispute_status=DisputeStatus.LOST)
 
-    def with_issued_key(self) -> OrderQuerySet:
-        """Annotate `issued_key_id`: `Grant.issued_key` as a query."""
-        return self.annotate(issued_key_id=models.Min("grant__keys"))
-
     def locked(self) -> OrderQuerySet:
         """Lock the rows until the transaction ends. For the lock order see docs/architecture.md."""
         return self.select_for_update(no_key=True)

@@ -2,6 +2,7 @@
 
 import django.db.models.deletion
 import django.db.models.functions.datetime
+import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
 
@@ -42,9 +43,15 @@ class Migration(migrations.Migration):
                     models.CharField(blank=True, editable=False, max_length=255, null=True),
                 ),
                 (
+                    "idempotency_digest",
+                    models.CharField(blank=True, editable=False, max_length=64, null=True),
+                ),
+                (
                     "created_at",
                     models.DateTimeField(
-                        db_default=django.db.models.functions.datetime.Now(), editable=False
+                        db_default=django.db.models.functions.datetime.Now(),
+                        default=django.utils.timezone.now,
+                        editable=False,
                     ),
                 ),
                 (
@@ -75,7 +82,12 @@ class Migration(migrations.Migration):
                             ("payment_status__in", ["unpaid", "pending", "paid", "failed"])
                         ),
                         name="conversations_payment_status_known",
-                    )
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("idempotency_digest__isnull", False)),
+                        fields=("user", "idempotency_digest"),
+                        name="conversations_of_request",
+                    ),
                 ],
             },
         ),

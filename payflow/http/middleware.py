@@ -10,10 +10,15 @@ from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.http.response import HttpResponseBase
+from django.template.response import SimpleTemplateResponse
 from django.urls import resolve, reverse
+from django.utils.cache import set_response_etag
+from django.utils.http import parse_etags
 
-from payflow.http import problems
+from apikeys.throttling import RATE_LIMIT
+from payflow.http import problems, versions
 from payflow.http import request_id as request_ids
+from payflow.http.problems import is_api
 
 logger = logging.getLogger(__name__)
 
@@ -78,11 +83,7 @@ def _body_refusal(request: HttpRequest) -> HttpResponse | None:
         return problems.refuse(request, 411, "length_required", detail)
     if _declared_length(request) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
         return problems.refuse(request, 413, "body_too_large", "The body is larger than 1 MiB.")
-    idempotency_key = request.headers.get("Idempotency-Key")
-    if idempotency_key is not None and not _IDEMPOTENCY_KEY.fullmatch(idempotency_key):
-        detail = "An Idempotency-Key is 1 to 255 visible ASCII characters."
-        return problems.refuse(request, 400, "idempotency_key_refused", detail)
-    return None
+    return _wrong_header(request)
 
 
 def _drop_unusable_cookies(request: HttpRequest) -> None:
@@ -92,6 +93,24 @@ def _drop_unusable_cookies(request: HttpRequest) -> None:
             name: value for name, value in request.COOKIES.items() if not _CONTROL.search(value)
         }
         request.COOKIES = usable
+
+
+def api_headers(get_response: GetResponse) -> GetResponse:
+    """Add what all answers of the API have, and answer 304 to a conditional GET."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        if not is_api(request):
+            return response
+        if request.method == "GET" and response.status_code == 200:
+            _answer_conditionally(request, response)
+        response.headers[versions.HEADER] = versions.CURRENT
+        if rate_limit := request.META.get(RATE_LIMIT):
+            for name, value in rate_limit.headers().items():
+                response.headers[name] = value
+        return response
+
+    return middleware
 
 
 class api_problems:  # noqa: N801 - Django's middleware setting reads like a list of functions
@@ -147,6 +166,59 @@ def webhook_fast_path(get_response: GetResponse) -> GetResponse:
         return response
 
     return middleware
+
+
+def bearer_fast_path(get_response: GetResponse) -> GetResponse:
+    """Answer the API's reads with a bearer here: sessions and cookies below are not theirs.
+
+    That halves what surrounds a list. Writes go the ordinary way: a sign-in is counted below.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        header = request.META.get("HTTP_AUTHORIZATION", "")
+        if request.method != "GET" or not header.startswith("Bearer ") or not is_api(request):
+            return get_response(request)
+        try:
+            match = request.resolver_match = resolve(request.path_info)
+            response: HttpResponse = match.func(request, *match.args, **match.kwargs)
+            if isinstance(response, SimpleTemplateResponse):
+                response.render()
+        except Exception as error:
+            response = problems.for_exception(error)
+        response.headers["Content-Length"] = str(len(response.content))
+        return response
+
+    return middleware
+
+
+def _wrong_header(request: HttpRequest) -> HttpResponse | None:
+    idempotency_key = request.headers.get("Idempotency-Key")
+    if idempotency_key is not None and not _IDEMPOTENCY_KEY.fullmatch(idempotency_key):
+        detail = "An Idempotency-Key is 1 to 255 visible ASCII characters."
+        return problems.refuse(request, 400, "idempotency_key_refused", detail)
+    if request.headers.get(versions.HEADER, versions.CURRENT) not in versions.KNOWN:
+        detail = f"There is no such version of the API. The newest is {versions.CURRENT}."
+        return problems.refuse(request, 400, "unknown_version", detail)
+    return None
+
+
+def _answer_conditionally(request: HttpRequest, response: HttpResponseBase) -> None:
+    """Add an ETag, and make the answer a 304 if the client has this one.
+
+    In place, and not by Django's ConditionalGetMiddleware: its 304 has lost the headers of CORS.
+    """
+    response.headers.setdefault("Cache-Control", "private, no-cache")
+    if not isinstance(response, HttpResponse) or "no-store" in response.headers["Cache-Control"]:
+        return
+    if not response.has_header("ETag"):
+        set_response_etag(response)
+    known = [
+        etag.removeprefix("W/") for etag in parse_etags(request.headers.get("If-None-Match", ""))
+    ]
+    if response.headers["ETag"] in known or known == ["*"]:
+        response.status_code, response.content = 304, b""
+        for name in ("Content-Type", "Content-Length"):
+            response.headers.pop(name, None)
 
 
 def _as_problem(response: HttpResponseBase) -> HttpResponseBase:

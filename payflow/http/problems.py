@@ -1,7 +1,8 @@
 """Errors of the API in one shape: RFC 9457 `application/problem+json`.
 
 The body is `{type, title, status, detail, code}`, with `errors: [{pointer, code, detail}]` when
-the request's body is at fault (RFC 6901 pointers into it) and `requestId` when we are.
+the request's body is at fault (RFC 6901 pointers into it), `errors: [{parameter, code, detail}]`
+when its query is, and `requestId` when we are.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from psycopg.errors import ReadOnlySqlTransaction
 from rest_framework import exceptions
 
 from payflow.http import request_id, routes
+from restapi.exceptions import InvalidParameters
 
 logger = logging.getLogger(__name__)
 
@@ -107,6 +109,11 @@ def _for_api_exception(error: exceptions.APIException) -> HttpResponse:
         headers["WWW-Authenticate"] = challenge
     if wait := getattr(error, "wait", None):
         headers["Retry-After"] = str(math.ceil(wait))
+    if isinstance(error, InvalidParameters):
+        rows = _pointers(error.detail, "")
+        faults = [{"parameter": row.pop("pointer")[1:], **row} for row in rows]
+        detail = "A query parameter is not valid."
+        return problem(error.status_code, "invalid_parameter", detail, errors=faults)
     if isinstance(error, exceptions.ValidationError):
         return problem(
             error.status_code,

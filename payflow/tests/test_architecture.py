@@ -9,7 +9,7 @@ from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = {
-    *("payflow", "support", "billing", "accounts", "conversations", "apikeys"),
+    *("payflow", "support", "billing", "accounts", "conversations", "apikeys", "restapi"),
     *("sandbox", "testing", "devtools", "benchmarks", "e2e"),
 }
 

@@ -83,7 +83,8 @@ def test_make_targets_commands_and_variables_in_the_docs_exist(page: Path) -> No
     code = "\n".join(re.findall(r"`+[^`]+`+", text))
     assert set(MAKE_TARGET.findall(code)) <= targets
     assert set(COMMAND.findall(text)) <= set(get_commands())
-    settings = (ROOT / ".env.example").read_text() + (ROOT / "payflow" / "settings.py").read_text()
+    sources = (".env.example", "payflow/settings.py", "payflow/env.py")
+    settings = "".join((ROOT / source).read_text() for source in sources)
     variables = set(VARIABLE.findall(text)) - OTHER_PROGRAMS
     assert {name for name in variables if name not in settings} == set()
 

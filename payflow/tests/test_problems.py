@@ -110,19 +110,20 @@ def test_a_body_nested_too_deep_is_a_400_problem() -> None:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("cursor", ["cD1hYmM=", "cD0xZTk5", "x", "%00", "cj0xJnA9LTE="])
+@pytest.mark.parametrize("cursor", ["cD1hYmM=", "cD0xZTk5", "x", "%00"])
 @pytest.mark.parametrize("path", ["/api/conversations", "/api/orders"])
-def test_a_malformed_cursor_is_a_404_problem(stranger: User, path: str, cursor: str) -> None:
+def test_a_malformed_cursor_is_a_400_problem(stranger: User, path: str, cursor: str) -> None:
     headers = {"Authorization": f"Bearer {issue_access(stranger)}"}
     response = Client().get(path, {"cursor": cursor}, headers=headers)
-    assert response.status_code in (200, 404)
+    body = assert_problem(response, 400)
+    assert (body["code"], body["errors"][0]["parameter"]) == ("invalid_parameter", "cursor")
 
 
 @pytest.mark.parametrize("version", ["\x00", "a\nb", "1"])
 def test_the_schema_takes_no_version_from_the_query(version: str) -> None:
     response = Client().get("/api/schema", {"version": version})
     assert response.status_code == 200
-    assert "1.0.0" in response.headers["Content-Disposition"]
+    assert response.json()["info"]["version"] == "2026-11-26"
 
 
 @pytest.mark.parametrize("accept", ["application/problem+json", "text/html", "image/png"])

@@ -1,10 +1,11 @@
-"""Installs the npm packages that hold Stripe's description of its API, and its command line."""
+"""Installs npm packages: by default Stripe's description of its API, and its command line."""
 
 from __future__ import annotations
 
 import json
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 PACKAGES = {"stripe": "23.1.0", "typescript": "5.9.3", "@stripe/cli": "1.52.0"}
@@ -16,21 +17,21 @@ class NotInstalledError(Exception):
     """Node or a package is missing; the text says which."""
 
 
-def install(folder: Path) -> None:
+def install(folder: Path, packages: Mapping[str, str] = PACKAGES) -> None:
     """Install the packages into a folder, unless it has them. Raises NotInstalledError."""
     for program in ("node", "npm"):
         if shutil.which(program) is None:
             raise NotInstalledError(
                 f"{program} is not in PATH (Node 20 or newer; on Debian: apt-get install npm)"
             )
-    if _missing(folder):
+    if _missing(folder, packages):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "package.json").write_text('{"private": true}\n')
-        _install(folder)
+        _install(folder, packages)
 
 
-def _install(folder: Path) -> None:
-    names = [f"{name}@{version}" for name, version in PACKAGES.items()]
+def _install(folder: Path, packages: Mapping[str, str]) -> None:
+    names = [f"{name}@{version}" for name, version in packages.items()]
     command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--save-exact"]
     done = subprocess.run(  # noqa: S603 (pinned packages)
         [*command, *names],
@@ -40,15 +41,15 @@ def _install(folder: Path) -> None:
         timeout=_TIMEOUT,
         check=False,
     )
-    if missing := _missing(folder):
+    if missing := _missing(folder, packages):
         raise NotInstalledError(
             f"npm could not install {', '.join(missing)}: {done.stderr.strip()[-500:]}"
         )
 
 
-def _missing(folder: Path) -> list[str]:
+def _missing(folder: Path, packages: Mapping[str, str]) -> list[str]:
     return [
-        f"{name}@{wanted}" for name, wanted in PACKAGES.items() if _version(folder, name) != wanted
+        f"{name}@{wanted}" for name, wanted in packages.items() if _version(folder, name) != wanted
     ]
 
 
