@@ -90,8 +90,8 @@ PROBLEM_CODES = {
     ),
     "second_factor_required": ProblemCode(
         403,
-        "The account has a second factor: a password alone is exchanged for no token.",
-        "Sign in on the page, or ask for a token by `manage.py issue_token`.",
+        "The account has a second factor: a password alone is no token.",
+        "Sign in on the page, or use a token that a backend of yours signs.",
     ),
     "not_found": ProblemCode(
         404,

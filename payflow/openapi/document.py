@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 from functools import cache
+from threading import RLock
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 from drf_spectacular.generators import SchemaGenerator
 
-# drf-spectacular can't make two at once: requests of a fresh process would fail.
-_making = threading.Lock()
+# drf-spectacular can't make two at once: requests of a fresh process failed.
+_making = RLock()
 
 
 def document() -> dict[str, Any]:
