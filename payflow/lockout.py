@@ -71,7 +71,8 @@ def account(request: HttpRequest, credentials: dict[str, Any] | None) -> str:
 
     Of an account that does not exist it is a keyed digest of what was typed.
     """
-    typed = str((credentials or {}).get("username") or "")
+    given = credentials or {}
+    typed = str(given.get("username") or given.get("email") or "")
     known: tuple[str, str] | None = getattr(request, "axes_account", None)
     if known is None or known[0] != typed:
         known = typed, _account(typed)

@@ -7,6 +7,7 @@
 --
 --     CREATE ROLE payflow_app NOLOGIN;
 --     CREATE ROLE payflow_web LOGIN PASSWORD '…' IN ROLE payflow_app;
+--     ALTER ROLE payflow_web IN DATABASE payflow SET lock_timeout = '1s';
 --
 -- The role changes rows. It can't change tables, triggers or functions, empty a table, delete an
 -- order, a grant, a key or a conversation, or rewrite who did what in the audit log.

@@ -11,8 +11,9 @@ from urllib.parse import quote
 import pytest
 import time_machine
 from axes.models import AccessAttempt
+from django.contrib.auth import authenticate
 from django.core.management import call_command
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
@@ -217,6 +218,14 @@ def test_every_spelling_of_an_address_counts_for_its_account(door: str, spelling
     assert AccessAttempt.objects.get().username == "victüm@example.com"
     for known in (spelling, "victüm@example.com"):
         assert enter(known, PASSWORD) == 429
+
+
+def test_a_door_that_names_the_account_by_email_counts_for_it_too() -> None:
+    for _ in range(LIMIT):
+        request = RequestFactory().post("/accounts/login/")
+        assert authenticate(request, email=EMAIL, password=WRONG) is None
+    assert AccessAttempt.objects.get().username == EMAIL
+    assert token(PASSWORD).status_code == 429
 
 
 # --- The network -------------------------------------------------------------------------------
