@@ -27,8 +27,8 @@ demo: install ## pay and use a key from the terminal, against a running `make ru
 APPS = payflow accounts conversations apikeys billing support
 
 test: install ## run the whole suite on PostgreSQL, then the applications' on SQLite
-	$(BIN)/pytest
-	$(BIN)/pytest --database=sqlite $(APPS)
+	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --database=sqlite $(APPS)
 
 revocations: install ## revoke a thousand keys while several servers run, and time the refusals
 	REVOCATION_TRIALS=1000 $(BIN)/pytest apikeys/tests/test_fleet.py -k revoked

@@ -207,7 +207,7 @@ def test_every_payment_ends_as_scripted_while_the_database_crashes(
 
     def explained(failure: Failure) -> bool:
         """The database was down."""
-        return failure.status == 500 and any(map(failure.during.overlaps, cluster.outages))
+        return failure.status in (500, 503) and any(map(failure.during.overlaps, cluster.outages))
 
     stress(
         servers,

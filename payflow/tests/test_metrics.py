@@ -145,7 +145,9 @@ def test_methods_and_routes_are_bounded() -> None:
     client.get("/no/such/page")
     client.get("/static/payflow/style.css").close()
     found = scrape()
-    assert found["payflow_http_requests_total{method=other,route=/api/orders/<pk>,status=401}"] > 0
+    assert (
+        found["payflow_http_requests_total{method=other,route=/api/orders/<int:pk>,status=401}"] > 0
+    )
     assert found["payflow_http_requests_total{method=GET,route=-,status=404}"] > 0
     assert found["payflow_http_requests_total{method=GET,route=/static/,status=200}"] > 0
     assert not [name for name in found if "/7" in name or "/no/such" in name]

@@ -523,6 +523,9 @@ def test_a_refund_is_not_sent_again_once_stripe_forgets_its_idempotency_key(
     page = finance.get(url_of(order, "refund"))
     form = {name: page.context["form"][name].value() for name in page.context["form"].fields}
     with time_machine.travel(timezone.now() + timedelta(hours=23, minutes=1)):
+        agent = User.objects.get(pk=finance.session["_auth_user_id"])
+        finance.logout()  # the session of the day before has ended
+        finance.force_login(agent)
         assert "Stripe&#x27;s dashboard" in finance.get(url_of(order, "refund")).content.decode()
         answer = finance.post(url_of(order, "refund"), form)
         assert "Stripe&#x27;s dashboard" in message_after(finance, answer)

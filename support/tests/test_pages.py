@@ -28,7 +28,7 @@ LISTS = (
     "accounts/user",
     "support/supportaction",
 )
-MAX_QUERIES = 11
+MAX_QUERIES = 12
 
 
 @pytest.fixture
@@ -91,6 +91,7 @@ def test_queries_are_few_and_as_many_for_50_rows_as_for_one(
     support: Client, conversation: Conversation, queries: Callable[[Client, str], int]
 ) -> None:
     actor_id = int(support.session["_auth_user_id"])
+    support.get("/admin/")  # a session's first page notes when the session began
     order = paid(conversation)
     fill(conversation, actor_id, 1)
     urls = list(pages_of(order))
@@ -105,6 +106,7 @@ def test_queries_are_few_and_as_many_for_50_rows_as_for_one(
 def test_the_page_of_a_disputed_duplicate_takes_no_more_queries(
     support: Client, order: Order, queries: Callable[[Client, str], int]
 ) -> None:
+    support.get("/admin/")
     second = paid(order.conversation)
     Order.objects.filter(pk=second.pk).update(dispute_status="needs_response", refunded_cents=5)
     urls = [f"/admin/billing/order/{pk}/" for pk in (order.pk, second.pk)]
