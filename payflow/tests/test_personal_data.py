@@ -54,7 +54,7 @@ def dump() -> list[str]:
     with connection.cursor() as cursor:
         for table in connection.introspection.table_names(cursor):
             cursor.execute(f'SELECT * FROM "{table}"')  # noqa: S608 - the tables' own names
-            columns = [column.name for column in cursor.description or ()]
+            columns = [column[0] for column in cursor.description or ()]
             for row in cursor.fetchall():
                 values += [
                     f"{table}.{name}: {value}" for name, value in zip(columns, row, strict=True)
