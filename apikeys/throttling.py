@@ -104,6 +104,7 @@ class Counter:
 
     def clear(self) -> None:
         self._process.clear()
+        self._retry_redis_at = 0.0
 
     def add(self, name: str) -> int:
         """Count one more. Returns the new count."""
