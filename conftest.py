@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -30,6 +31,8 @@ def reset_process_state() -> Iterator[None]:
     yield
     LISTENER.stop()
     COUNTER.clear()
+    # Tests that look for secrets in the logs would find none.
+    assert not logging.getLogger("payflow.http.access_log").disabled
 
 
 @pytest.fixture(autouse=True)
