@@ -40,6 +40,9 @@ def make_environment() -> bool:
     if not all(map(importlib.util.find_spec, ("venv", "ensurepip"))):
         print(NO_VENV, file=sys.stderr)
         return False
+    if VENV.is_symlink():  # what it points to is another's
+        print(f"payflow: {VENV.name} is a symbolic link: remove it", file=sys.stderr)
+        return False
     print(f"payflow: making {VENV.name} with Python {sys.version.split()[0]}", flush=True)
     # Without pip, which takes eight seconds to install: the lock has it, and uv is quicker.
     make = [sys.executable, "-m", "venv", "--clear", "--without-pip", str(VENV)]
