@@ -1,4 +1,4 @@
-"""Middleware: request id, refusals, problem documents, security policy, webhook fast path."""
+"""Middleware: request id, refusals, problem documents, security policy, shortcuts."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def content_security_policy(get_response: GetResponse) -> GetResponse:
     return middleware
 
 
-def webhook_fast_path(get_response: GetResponse) -> GetResponse:
+def webhook_shortcut(get_response: GetResponse) -> GetResponse:
     """Answer Stripe's webhook here: the middleware below is for browsers (sessions, cookies).
 
     That saves a seventh of an event's processor time. Other methods, and the route with a slash
@@ -168,7 +168,7 @@ def webhook_fast_path(get_response: GetResponse) -> GetResponse:
     return middleware
 
 
-def bearer_fast_path(get_response: GetResponse) -> GetResponse:
+def bearer_shortcut(get_response: GetResponse) -> GetResponse:
     """Answer the API's reads with a bearer here: sessions and cookies below are not theirs.
 
     That halves what surrounds a list. Writes go the ordinary way: a sign-in is counted below.

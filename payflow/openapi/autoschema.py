@@ -98,18 +98,21 @@ class AutoSchema(openapi.AutoSchema):
         return found
 
 
+def _bearer(form: str, description: str) -> dict[str, Any]:
+    return {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": form,
+        "description": description,
+    }
+
+
 class JWTScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # not typed
     target_class = "payflow.http.authentication.JWTAuthentication"
     name = "jwt"
 
     def get_security_definition(self, auto_schema: openapi.AutoSchema) -> dict[str, Any]:
-        description = "A JSON Web Token of `POST /api/auth/token`, or of a backend of yours."
-        return {
-            "type": "http",
-            "scheme": "bearer",
-            "bearerFormat": "JWT",
-            "description": description,
-        }
+        return _bearer("JWT", "A JSON Web Token of `POST /api/auth/token`, or of your own backend.")
 
 
 class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # not typed
@@ -118,12 +121,7 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
 
     def get_security_definition(self, auto_schema: openapi.AutoSchema) -> dict[str, Any]:
         description = "An API key: `sk_` and 64 hexadecimal digits. Never part of a URL."
-        return {
-            "type": "http",
-            "scheme": "bearer",
-            "bearerFormat": "sk_ and 64 hex digits",
-            "description": description,
-        }
+        return _bearer("sk_ and 64 hex digits", description)
 
 
 class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # not typed

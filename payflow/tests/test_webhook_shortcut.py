@@ -1,4 +1,4 @@
-"""The webhook's fast path through the middleware answers as the ordinary path does."""
+"""The webhook's shortcut past the middleware answers as the whole stack does."""
 
 from __future__ import annotations
 
