@@ -15,7 +15,7 @@ PACKAGES = {
 
 def test_imports_follow_the_table() -> None:
     # In a process of its own: it disables every logger that exists.
-    command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
     checked = subprocess.run(  # noqa: S603
         command, cwd=ROOT, capture_output=True, text=True, check=False
     )
