@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, LiteralString
 
 import psycopg
+from django.conf import settings
 from django.db import connections
 from psycopg import errors
 
@@ -27,7 +28,7 @@ _NOT_PREPARED = (
 class _Preparing:
     """Whether this process prepares statements."""
 
-    enabled = True
+    enabled = settings.DATABASE_PREPARE
 
 
 def execute(statement: LiteralString, parameters: Parameters) -> int:

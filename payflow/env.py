@@ -174,6 +174,9 @@ class Configuration:
         except (ValueError, KeyError):  # the error's text may contain the password
             refuse(f"{name} is not a database URL that dj-database-url can read.")
 
+    def optional_database(self, name: str) -> dj_database_url.DBConfig | None:
+        return self.database(name, "") if self.text(name) else None
+
     def redis(self, name: str) -> str:
         """One Redis URL, or several separated as Django's cache expects; empty if unset."""
         value = self.text(name)

@@ -204,6 +204,10 @@ STRIPE_CONCURRENCY = _config.integer("STRIPE_CONCURRENCY", max(WEB_THREADS // 2,
 DATABASE_LOCK_TIMEOUT = _config.integer("DATABASE_LOCK_TIMEOUT", 1000)
 DATABASE_STATEMENT_TIMEOUT = _config.integer("DATABASE_STATEMENT_TIMEOUT", 10_000)
 DATABASES = {"default": _config.database("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}")}
+# Where DATABASE_URL leads to a pooler: the way past it, for the connections that listen.
+DATABASE_DIRECT = _config.optional_database("DATABASE_DIRECT_URL")
+# Off behind PgBouncer older than 1.21, which forgets prepared statements.
+DATABASE_PREPARE = _config.choice("DATABASE_PREPARE", "on", "off") == "on"
 _database = DATABASES["default"]
 _options = _database.setdefault("OPTIONS", {})
 if _database["ENGINE"] == "django.db.backends.postgresql":

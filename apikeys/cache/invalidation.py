@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, LiteralString
 
 import psycopg
+from django.conf import settings
 from django.db import connections
 from psycopg import errors
 
@@ -202,16 +203,26 @@ def connect(options: str = "") -> psycopg.Connection[Any]:
 def connection_parameters() -> dict[str, Any]:
     """Django's connection parameters, and time limits to detect a dead server.
 
-    All of Django's: a search_path among the OPTIONS selects the tables.
+    All of Django's: a search_path among the OPTIONS selects the tables. DATABASE_DIRECT_URL says
+    where the server is if Django's connections go through a pooler.
     """
     parameters = connections["default"].get_connection_params()
     return {
         **{name: value for name, value in parameters.items() if name not in _EXCLUDED_PARAMETERS},
+        **_direct_parameters(),
         "application_name": "payflow key listener",
         "connect_timeout": 3,
         "tcp_user_timeout": 3000,
         "keepalives_idle": 3,
     }
+
+
+def _direct_parameters() -> dict[str, Any]:
+    direct: Mapping[str, Any] | None = settings.DATABASE_DIRECT
+    if direct is None:
+        return {}
+    names = {"HOST": "host", "PORT": "port", "USER": "user", "PASSWORD": "password"}
+    return {names[name]: direct[name] or None for name in names} | {"dbname": direct["NAME"]}
 
 
 LISTENER = Listener(CACHE)

@@ -24,6 +24,9 @@ from pytest_django.fixtures import Settings
 from accounts.models import User
 from accounts.tokens import issue_access
 from apikeys.cache.invalidation import LISTENER, connection_parameters
+from apikeys.cache.store import CACHE
+from apikeys.models import ApiKey
+from billing import prepared_sql
 from billing.models import StripeEvent
 from billing.stripe import client
 from conversations.models import Conversation, PaymentStatus
@@ -94,6 +97,21 @@ def pooler(django_db_setup: None, settings: Settings) -> Iterator[dict[str, Any]
         yield parameters
 
 
+@pytest.fixture
+def direct_url(django_db_setup: None, settings: Settings) -> Iterator[None]:
+    """DATABASE_DIRECT_URL leads past the pooler, to the tests' database."""
+    direct = connection_parameters()
+    settings.DATABASE_DIRECT = {
+        "HOST": direct.get("host", ""),
+        "PORT": direct.get("port", ""),
+        "USER": direct["user"],
+        "PASSWORD": direct.get("password", ""),
+        "NAME": direct["dbname"],
+    }
+    yield
+    LISTENER.stop()
+
+
 def _as_another_user() -> list[str]:
     """PgBouncer refuses to run as root."""
     return ["unshare", "--user", "--map-user=1000", "--map-group=1000"] if os.geteuid() == 0 else []
@@ -162,3 +180,28 @@ def test_no_setting_is_carried_over_to_another_client(
     assert _use_every_server(pooler, SETTINGS) == before
     listening = _use_every_server(pooler, "SELECT count(*) FROM pg_listening_channels()")
     assert listening == [[(0,)]] * SERVERS
+
+
+def test_with_a_direct_url_keys_are_cached_and_a_suspended_one_is_refused(
+    direct_url: None, pooler: dict[str, Any], stranger: User
+) -> None:
+    key, secret = revealed_key(stranger)
+    ends = time.monotonic() + 20
+    while CACHE.get(key.key_hash) is None:
+        assert bearer(secret).get("/api/api-keys/verify").status_code == 204
+        assert time.monotonic() < ends, "the key is never cached"
+        time.sleep(0.01)
+    ApiKey.objects.filter(pk=key.pk).update(suspended_at=timezone.now())  # as psql would
+    while CACHE.get(key.key_hash) is not None:
+        assert time.monotonic() < ends, "the suspended key stays cached"
+        time.sleep(0.01)
+    assert bearer(secret).get("/api/api-keys/verify").status_code == 401
+
+
+def test_without_prepared_statements_no_event_fails_behind_an_old_pooler(
+    pooler: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepared_sql._Preparing, "enabled", False)
+    for each in ConversationFactory.create_batch(2 * SERVERS):
+        assert stripe.deliver(stripe.completed(each)).status_code == 200
+        _use_every_server(pooler)  # the next transaction gets another server
