@@ -10,7 +10,7 @@ E2E := $(call stamp,e2e)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install run demo test soak revocations bench-webhook bench-keys bench-admin bench-edge bench-replay conformance programs e2e screenshots check fmt lint types migrations reference deploy-check production-install lock sbom advisories clean
+.PHONY: help install run demo test soak revocations bench-webhook bench-keys bench-admin bench-edge bench-replay conformance programs e2e screenshots check fmt lint types migrations reference messages deploy-check production-install lock sbom advisories clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -98,6 +98,9 @@ migrations: install ## check that the migrations match the models
 
 reference: install ## write docs/openapi.json, errors.md and configuration.md from the code
 	DJANGO_SETTINGS_MODULE=payflow.settings $(BIN)/python -m devtools.reference
+
+messages: install ## bring the translations in step with the texts, and compile them
+	@$(BIN)/python -m devtools.messages
 
 deploy-check: install ## check the settings as in production
 	env -i PATH="$$PATH" ENV_FILE=devtools/production-example.env \

@@ -19,6 +19,7 @@ from django.contrib.auth.views import LoginView
 from django.http import HttpRequest, HttpResponse
 from django.utils.module_loading import import_string
 
+from accounts import language
 from accounts.models import User
 
 # In the session of a member of staff: when they signed in, or first came to the admin.
@@ -28,9 +29,11 @@ _STAFF_SINCE = "staff_since"
 class SignInView(LoginView):
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
         """Sign in, or ask for the second factor of who has one."""
+        user = form.get_user()
         answer: HttpResponse = perform_login(
-            self.request, form.get_user(), redirect_url=self.get_success_url()
+            self.request, user, redirect_url=self.get_success_url()
         )
+        language.apply(self.request, answer, user)
         return answer
 
 

@@ -77,11 +77,17 @@ AUTH_USER_MODEL = "accounts.User"
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "login"
-LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
-USE_I18N = False
-DATETIME_FORMAT = "j M Y, H:i"
 USE_TZ = True
+
+# --- Languages of pages and mails (payflow.http.language) -------------------------------------
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("de", "Deutsch")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+FORMAT_MODULE_PATH = ["payflow.formats"]
+LANGUAGE_COOKIE_AGE = 365 * 24 * 60 * 60
+LANGUAGE_COOKIE_HTTPONLY = True
+LANGUAGE_COOKIE_SAMESITE = "Lax"
 
 INSTALLED_APPS = [
     "support",  # before Django's admin: its templates replace the admin's
@@ -114,6 +120,7 @@ MIDDLEWARE = [
     "payflow.http.middleware.content_security_policy",
     "corsheaders.middleware.CorsMiddleware",  # a browser can read refusals and errors too
     "payflow.http.middleware.api_headers",
+    "payflow.http.language.language",  # refusals and errors are pages too
     "payflow.http.middleware.refusals",
     "payflow.http.middleware.api_problems",
     "payflow.http.middleware.webhook_shortcut",
@@ -335,7 +342,7 @@ if STATIC_ROOT:
 # --- Security ---------------------------------------------------------------------------------
 # Cookies need TLS, unless FRONTEND_URL is plain http.
 _plain_http = DEBUG or _config.text("FRONTEND_URL").startswith("http://")
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not _plain_http
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = not _plain_http
 SESSION_COOKIE_HTTPONLY = True
 CSRF_FAILURE_VIEW = "payflow.http.problems.csrf_failed"
 CSRF_TRUSTED_ORIGINS = [origin_of(FRONTEND_URL)]

@@ -47,6 +47,10 @@ class Migration(migrations.Migration):
                 ),
                 ("email", models.EmailField(max_length=254, unique=True)),
                 ("name", models.CharField(blank=True, db_default="", max_length=200)),
+                (
+                    "language",
+                    models.CharField(blank=True, db_default="", editable=False, max_length=16),
+                ),
                 ("password", models.CharField(db_default="!", max_length=128)),
                 ("is_superuser", models.BooleanField(db_default=False, verbose_name="superuser")),
                 (

@@ -54,7 +54,7 @@ def test_the_image_copies_every_package_that_the_application_imports() -> None:
     assert all((ROOT / name).exists() for name in copied)
     packages = {Path(config.path) for config in apps.get_app_configs()}
     ours = {path.name for path in packages if path.parent == ROOT}
-    assert {"manage.py", "templates", "static", "requirements/prod.txt", *ours} == copied
+    assert {"manage.py", "templates", "locale", "static", "requirements/prod.txt", *ours} == copied
     # What is not named in .containerignore is not sent to the builder.
     sent = (ROOT / ".containerignore").read_text().splitlines()
     assert {f"!{name}" for name in copied} <= set(sent)

@@ -1,0 +1,1 @@
+"""Formats of times, one module for each language: Django's own have no zone."""
