@@ -70,7 +70,7 @@ class AutoSchema(openapi.AutoSchema):
             found |= OF_A_BODY
         if any(each["in"] == "path" for each in operation.get("parameters", ())):
             found.add("not_found")
-        if self.method not in ("GET", "HEAD") and operation["security"]:
+        if self.method not in ("GET", "HEAD") and {"session": []} in operation["security"]:
             found.add("permission_denied")  # a session without its CSRF token
         codes = {getattr(each, "code", None) for each in self.view.get_permissions()}
         return found | {code for code in codes if code}
@@ -82,8 +82,10 @@ class AutoSchema(openapi.AutoSchema):
         if not isinstance(field.root, RequestBody):
             return schema
         if isinstance(field, serializers.CharField) and "pattern" not in schema:
-            schema["pattern"] = TEXT_NOT_BLANK if field.trim_whitespace else TEXT
-            schema.setdefault("minLength", 1)
+            blank = field.allow_blank or not field.trim_whitespace
+            schema["pattern"] = TEXT if blank else TEXT_NOT_BLANK
+            if not field.allow_blank:
+                schema.setdefault("minLength", 1)
         if "default" in schema:  # openapi-typescript would make the member required
             description = f"{schema.get('description', '')} Default: {schema.pop('default')}."
             schema["description"] = description.strip()
@@ -122,6 +124,18 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
     def get_security_definition(self, auto_schema: openapi.AutoSchema) -> dict[str, Any]:
         description = "An API key: `sk_` and 64 hexadecimal digits. Never part of a URL."
         return _bearer("sk_ and 64 hex digits", description)
+
+
+class ServiceTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # not typed
+    target_class = "payflow.service.views.ServiceTokenAuthentication"
+    name = "serviceToken"
+
+    def get_security_definition(self, auto_schema: openapi.AutoSchema) -> dict[str, Any]:
+        description = (
+            "A token of `manage.py issue_service_token`, for your own backend. It opens "
+            "`/api/service/` and nothing else, and nothing else opens that."
+        )
+        return _bearer("svc_ and 64 hex digits", description)
 
 
 class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # not typed
