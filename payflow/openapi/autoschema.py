@@ -82,10 +82,8 @@ class AutoSchema(openapi.AutoSchema):
         if not isinstance(field.root, RequestBody):
             return schema
         if isinstance(field, serializers.CharField) and "pattern" not in schema:
-            blank = field.allow_blank or not field.trim_whitespace
-            schema["pattern"] = TEXT if blank else TEXT_NOT_BLANK
-            if not field.allow_blank:
-                schema.setdefault("minLength", 1)
+            schema["pattern"] = TEXT_NOT_BLANK if field.trim_whitespace else TEXT
+            schema.setdefault("minLength", 1)
         if "default" in schema:  # openapi-typescript would make the member required
             description = f"{schema.get('description', '')} Default: {schema.pop('default')}."
             schema["description"] = description.strip()

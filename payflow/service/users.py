@@ -7,7 +7,7 @@ from typing import Any
 
 from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,6 +16,7 @@ from accounts import provisioning, tokens
 from accounts.models import User
 from apikeys.validators import validate_no_secret
 from payflow import personal_data
+from payflow.openapi.autoschema import TEXT
 from payflow.service.views import ServiceView
 from restapi.bodies import RequestBody
 from restapi.exceptions import Refused
@@ -37,19 +38,34 @@ _EXTERNAL_ID = OpenApiParameter(
 )
 
 
+# Whether an address exists is for the other backend to know.
+_EMAIL = r"^[^@\s\u0000-\u001f\u007f-\u009f]{1,64}@[^@\s\u0000-\u001f\u007f-\u009f]{1,189}$"
+
+
+@extend_schema_field({"type": "string", "pattern": _EMAIL, "description": "In any case."})
+class EmailField(serializers.RegexField):
+    def __init__(self) -> None:
+        super().__init__(_EMAIL, trim_whitespace=False)
+
+
+@extend_schema_field({"type": "string", "maxLength": 200, "pattern": TEXT})
+class NameField(serializers.CharField):
+    def __init__(self) -> None:
+        super().__init__(
+            max_length=200,
+            required=False,
+            trim_whitespace=False,
+            validators=[validate_no_secret],
+        )
+
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        """Not by `allow_blank`, which would be described as one of two schemas."""
+        return data if data == "" else super().run_validation(data)
+
+
 class ServiceUserBody(RequestBody):
-    email = serializers.RegexField(
-        r"^[^@\s\u0000-\u001f\u007f-\u009f]{1,64}@[^@\s\u0000-\u001f\u007f-\u009f]{1,189}$",
-        trim_whitespace=False,
-        help_text="Stored in lower case; whether it is theirs is yours to know.",
-    )
-    name = serializers.CharField(
-        max_length=200,
-        required=False,
-        allow_blank=True,
-        default="",
-        validators=[validate_no_secret],
-    )
+    email = EmailField()
+    name = NameField()
 
     def validate_email(self, value: str) -> str:
         """As it is stored, which may be longer."""
@@ -117,7 +133,9 @@ class UserView(ServiceView):
         if not provisioning.is_external_id(externalId):
             raise Http404
         try:
-            found = provisioning.provision(externalId, email=body["email"], name=body["name"])
+            found = provisioning.provision(
+                externalId, email=body["email"], name=body.get("name", "")
+            )
         except provisioning.EmailTaken as error:
             raise Refused(error.code, error.detail) from None
         return Response(user_answer(found.user))
