@@ -38,10 +38,13 @@ def erase(user: User) -> None:
     )
     entries.update(object_repr=f"user {user.pk}", change_message="")
     user.email = _ADDRESS.format(user.pk)
+    user.external_id = None
     user.name = user.language = ""
     user.last_login = None
     user.erased_at = timezone.now()
-    user.save(update_fields=["email", "name", "language", "last_login", "erased_at"])
+    user.save(
+        update_fields=["email", "external_id", "name", "language", "last_login", "erased_at"]
+    )
 
 
 def _delete_sessions(user: User) -> None:

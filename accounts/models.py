@@ -1,4 +1,4 @@
-"""Users, identified by their email address in any case, and their refresh tokens."""
+"""Users, identified by their email address in any case, refresh tokens, and service tokens."""
 
 from __future__ import annotations
 
@@ -51,6 +51,10 @@ class User(AbstractBaseUser, PermissionsMixin):
     date_joined = models.DateTimeField(db_default=Now(), editable=False)
     # When the personal data was removed at the person's request; the account never works again.
     erased_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # The user's id in another backend, which made the account by the service API.
+    external_id = models.CharField(
+        max_length=255, unique=True, null=True, blank=True, editable=False
+    )
 
     objects: ClassVar[UserManager] = UserManager()
 
@@ -69,6 +73,13 @@ class User(AbstractBaseUser, PermissionsMixin):
             models.CheckConstraint(
                 condition=models.Q(erased_at__isnull=True) | models.Q(is_active=False),
                 name="users_erased_are_inactive",
+            ),
+            # The other backend changes these accounts, and issues tokens for them.
+            models.CheckConstraint(
+                condition=models.Q(external_id__isnull=True)
+                | models.Q(is_staff=False, is_superuser=False),
+                name="users_staff_have_no_external_id",
+                violation_error_message="An account with an external id can't be of the staff.",
             ),
         )
         indexes = (
@@ -119,3 +130,31 @@ class RefreshToken(models.Model):
 
     def __str__(self) -> str:
         return f"refresh token of user {self.user_id}"
+
+
+class ServiceToken(models.Model):
+    """The credential of another backend for `/api/service/`. Only a hash of it is stored.
+
+    `accounts.service_tokens` writes the rows.
+    """
+
+    name = models.CharField(max_length=64, editable=False)
+    token_hash = models.CharField(max_length=64, unique=True, editable=False)
+    prefix = models.CharField(max_length=12, editable=False)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        db_table = "service_tokens"
+        constraints = (
+            # The access log names the token: a name is never of two that work.
+            models.UniqueConstraint(
+                fields=["name"],
+                condition=models.Q(revoked_at__isnull=True),
+                name="service_tokens_one_of_a_name",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name

@@ -18,7 +18,7 @@ _KEY = re.compile(r"Bearer (sk_[0-9a-f]{64})", re.ASCII)
 # RFC 6750: b64token, which has the alphabets of base64 and of base64url.
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)
 # A header that was meant to be a bearer token: without a scheme, or with a wrong separator.
-_MEANT_AS_BEARER = re.compile(r"bearer|sk_|rk_|whsec_|eyj", re.IGNORECASE)
+_MEANT_AS_BEARER = re.compile(r"bearer|sk_|rk_|svc_|whsec_|eyj", re.IGNORECASE)
 
 
 class MalformedAuthorization(Exception):

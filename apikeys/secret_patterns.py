@@ -23,6 +23,8 @@ CLIENT_SECRET = re.compile(
 )
 # Our keys, whole or cut. The stored prefix (`sk_` and 17 digits) is no secret.
 API_KEY = re.compile(r"(sk_)[0-9a-f]{18,}", re.IGNORECASE | re.ASCII)
+# Service tokens, whole or cut. The stored prefix (`svc_` and 8 digits) is no secret.
+SERVICE_TOKEN = re.compile(r"(svc_)[0-9a-f]{12,}", re.IGNORECASE | re.ASCII)
 # JSON Web Tokens of any number of parts. "eyJ" is base64 of '{"'; the shortest header has 19
 # characters ({"alg":"none"}), so that many alone are a token that was cut.
 JWT = re.compile(
@@ -32,7 +34,7 @@ JWT = re.compile(
     """,
     re.VERBOSE | re.ASCII,
 )
-_PATTERNS = (JWT, STRIPE_KEY, API_KEY, CLIENT_SECRET)
+_PATTERNS = (JWT, STRIPE_KEY, API_KEY, SERVICE_TOKEN, CLIENT_SECRET)
 # Names of JSON members whose values are secrets, whatever they look like.
 _SECRET_NAME = re.compile(r"secret|password|api_?key$|^(number|cvc|cvv)$|token$", re.IGNORECASE)
 

@@ -152,6 +152,12 @@ def count_request(request: HttpRequest | Request, key: CachedKey) -> None:
         _count(request, RateLimit("key", limit, COUNTER.add(f"key:{key.pk}")))
 
 
+def count_service(request: HttpRequest | Request, token_id: int) -> None:
+    """Count a request with this service token. Raises Throttled if there were too many."""
+    if limit := settings.API_KEY_REQUESTS_PER_MINUTE:
+        _count(request, RateLimit("service", limit, COUNTER.add(f"service:{token_id}")))
+
+
 def count_failure(request: HttpRequest | Request, kind: FailureKind = FailureKind.TOKEN) -> None:
     """Count a failed authentication. Raises Throttled if the address had too many."""
     if limit := settings.FAILED_AUTHENTICATIONS_PER_MINUTE:

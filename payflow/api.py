@@ -23,6 +23,7 @@ from billing.urls import api_urlpatterns as billing
 from payflow.conversations import ConversationViewSet
 from payflow.http.authentication import count_failed_sign_in
 from payflow.openapi.document import schema
+from payflow.service.urls import urlpatterns as service
 
 
 class HasCompletedPayment(BasePermission):
@@ -61,6 +62,7 @@ router.register("conversations", ConversationViewSet, basename="conversation")
 urlpatterns = [
     *apikeys,  # before the router's: `verify` is no key's id
     *billing,
+    *service,
     *router.urls,
     path("auth/token", TokenView.as_view()),
     path("auth/token/refresh", TokenRefreshView.as_view(on_failure=count_failed_sign_in)),

@@ -293,6 +293,7 @@ SPECTACULAR_SETTINGS = {
         {"name": "payments", "description": "Links to Stripe's payment page."},
         {"name": "orders", "description": "What became of each payment."},
         {"name": "api-keys", "description": "What a payment gives: keys, shown once."},
+        {"name": "service", "description": "For your own backend: users by your ids."},
         {"name": "webhooks", "description": "What Stripe sends."},
         {"name": "health", "description": "For load balancers and monitoring."},
     ],

@@ -115,6 +115,11 @@ PROBLEM_CODES = {
     "already_rotated": ProblemCode(
         409, "The key has a successor.", "Reveal or rotate the successor."
     ),
+    "email_taken": ProblemCode(
+        409,
+        "Another account has this email address.",
+        "Change or erase that account first, or send another address.",
+    ),
     "idempotency_key_in_use": ProblemCode(
         409,
         "A request with this `Idempotency-Key` is in progress.",

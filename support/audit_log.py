@@ -38,6 +38,7 @@ _COLUMNS = (
     "order_id",
     "api_key_id",
     "grant_id",
+    "service_token_id",
     "event_id",
     "amount_cents",
     "stripe_refund_id",

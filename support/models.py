@@ -67,6 +67,9 @@ class SupportAction(models.Model):
     checkout = models.ForeignKey(
         "billing.CheckoutSettings", on_delete=models.PROTECT, null=True, related_name="+"
     )
+    service_token = models.ForeignKey(
+        "accounts.ServiceToken", on_delete=models.PROTECT, null=True, related_name="+"
+    )
     event_id = models.CharField(max_length=255, blank=True, db_default="", db_index=True)
     # Of a refund, in the smallest unit of the order's currency.
     amount_cents = models.BigIntegerField(null=True)
@@ -127,6 +130,7 @@ _FOREIGN_KEYS = {
     "Grant": "grant_id",
     "Conversation": "conversation_id",
     "CheckoutSettings": "checkout_id",
+    "ServiceToken": "service_token_id",
 }
 
 

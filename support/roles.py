@@ -18,6 +18,7 @@ ROLES = ("auditor", "support", "refunds", "finance")
 # What every role may read.
 READ_PERMISSIONS = (
     "accounts.view_user",
+    "accounts.view_servicetoken",
     "conversations.view_conversation",
     "apikeys.view_apikey",
     "apikeys.view_grant",

@@ -15,10 +15,11 @@ from django.contrib.auth import get_user_model
 from django.db.models import Model, Q, QuerySet
 from django.db.models.functions import Lower
 
-from accounts.models import User
+from accounts import service_tokens
+from accounts.models import ServiceToken, User
 from apikeys import tokens
 from apikeys.models import ApiKey
-from apikeys.secret_patterns import CLIENT_SECRET, JWT, STRIPE_KEY
+from apikeys.secret_patterns import CLIENT_SECRET, JWT, SERVICE_TOKEN, STRIPE_KEY
 from billing.models import Order, StripeEvent
 from billing.stripe import client
 from conversations.models import Conversation
@@ -69,6 +70,11 @@ def _stripe_secret(secret: str) -> SearchResult:
 
 def _token(token: str) -> SearchResult:
     return SearchResult(note=JWT_NOTE, subject="a token")
+
+
+def _service_token(token: str) -> SearchResult:
+    found = ServiceToken.objects.filter(token_hash=service_tokens.digest(token))
+    return SearchResult(list(found), subject="a service token")
 
 
 def _prefix(start: str) -> SearchResult:
@@ -160,6 +166,7 @@ FINDERS: Sequence[tuple[re.Pattern[str], Finder]] = (
     (re.compile(r"sk_[0-9a-f]{64}(?![0-9a-zA-Z_])"), _key),
     (STRIPE_KEY, _stripe_secret),
     (JWT, _token),
+    (SERVICE_TOKEN, _service_token),
     (re.compile(r"sk_[0-9a-f]+"), _prefix),
     (re.compile(r"[^\s<>\"',;:]+@[^\s<>\"',;:]+"), _email),
     (re.compile(r"evt_\w{1,250}"), _event),

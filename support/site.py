@@ -36,6 +36,7 @@ class SupportSite(admin.AdminSite):
         "ApiKey",
         "Grant",
         "User",
+        "ServiceToken",
         "CheckoutSettings",
         "SupportAction",
     )

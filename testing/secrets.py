@@ -26,4 +26,5 @@ JWT_LOOKS = {
     "JWT cut in its header": "eyJhbGciOiJIUzI1NiJ9",
 }
 KEY_LOOKS = {"API key": API_KEY, "API key, cut": API_KEY[:35]}
-LOOKS = {**STRIPE_LOOKS, **JWT_LOOKS, **KEY_LOOKS}
+SERVICE_LOOKS = {"service token": "svc_" + hashlib.sha256(b"a service token").hexdigest()}
+LOOKS = {**STRIPE_LOOKS, **JWT_LOOKS, **KEY_LOOKS, **SERVICE_LOOKS}

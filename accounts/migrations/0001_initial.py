@@ -75,6 +75,12 @@ class Migration(migrations.Migration):
                 ),
                 ("erased_at", models.DateTimeField(blank=True, editable=False, null=True)),
                 (
+                    "external_id",
+                    models.CharField(
+                        blank=True, editable=False, max_length=255, null=True, unique=True
+                    ),
+                ),
+                (
                     "groups",
                     models.ManyToManyField(
                         blank=True,
@@ -126,6 +132,16 @@ class Migration(migrations.Migration):
                         ),
                         name="users_erased_are_inactive",
                     ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("external_id__isnull", True),
+                            models.Q(("is_staff", False), ("is_superuser", False)),
+                            _connector="OR",
+                        ),
+                        name="users_staff_have_no_external_id",
+                        violation_error_message="An account with an external id can't be of the "
+                        "staff.",
+                    ),
                 ],
             },
         ),
@@ -150,6 +166,38 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={"db_table": "refresh_tokens"},
+        ),
+        migrations.CreateModel(
+            name="ServiceToken",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(editable=False, max_length=64)),
+                ("token_hash", models.CharField(editable=False, max_length=64, unique=True)),
+                ("prefix", models.CharField(editable=False, max_length=12)),
+                ("last_used_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("revoked_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "service_tokens",
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("revoked_at__isnull", True)),
+                        fields=("name",),
+                        name="service_tokens_one_of_a_name",
+                    ),
+                ],
+            },
         ),
         migrations.RunPython(require_composed_addresses, migrations.RunPython.noop),
     ]

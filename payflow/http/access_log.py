@@ -25,6 +25,9 @@ logger = logging.getLogger(__name__)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _OPTIONAL = re.compile(r"(\(\?P<\w+>[^()]*\)|/)\?")
 
+# Where the name of a request's service token is kept: in `META`, which DRF's request shares.
+SERVICE = "payflow.service"
+
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 
@@ -65,8 +68,12 @@ def _log(request: HttpRequest, route: str, status: int, seconds: float) -> None:
         "status": status,
         "duration_ms": round(seconds * 1000, 1),
     }
+    line = "%(client)s %(method)s %(path)s %(status)d %(duration_ms).1f ms %(route)s"
+    if SERVICE in request.META:
+        fields["service"] = request.META[SERVICE]
+        line += " by %(service)s"
     logger.info(
-        "%(client)s %(method)s %(path)s %(status)d %(duration_ms).1f ms %(route)s",
+        line,
         fields,
         extra={"fields": fields},
     )

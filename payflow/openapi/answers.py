@@ -136,7 +136,9 @@ def add_answers(result: Json, **_: Any) -> Json:
         operation["responses"] |= {
             str(status): _problem(status, codes) for status, codes in statuses.items()
         }
-        limited = any({"apiKey", "jwt"} & set(each) for each in operation["security"])
+        limited = any(
+            {"apiKey", "jwt", "serviceToken"} & set(each) for each in operation["security"]
+        )
         for status, response in operation["responses"].items():
             response["description"] = response["description"] or HTTPStatus(int(status)).phrase
             _add_headers(response, _headers_of(status, under_api=under_api, limited=limited))

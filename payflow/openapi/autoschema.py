@@ -70,7 +70,7 @@ class AutoSchema(openapi.AutoSchema):
             found |= OF_A_BODY
         if any(each["in"] == "path" for each in operation.get("parameters", ())):
             found.add("not_found")
-        if self.method not in ("GET", "HEAD") and operation["security"]:
+        if self.method not in ("GET", "HEAD") and {"session": []} in operation["security"]:
             found.add("permission_denied")  # a session without its CSRF token
         codes = {getattr(each, "code", None) for each in self.view.get_permissions()}
         return found | {code for code in codes if code}
@@ -122,6 +122,18 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
     def get_security_definition(self, auto_schema: openapi.AutoSchema) -> dict[str, Any]:
         description = "An API key: `sk_` and 64 hexadecimal digits. Never part of a URL."
         return _bearer("sk_ and 64 hex digits", description)
+
+
+class ServiceTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # not typed
+    target_class = "payflow.service.views.ServiceTokenAuthentication"
+    name = "serviceToken"
+
+    def get_security_definition(self, auto_schema: openapi.AutoSchema) -> dict[str, Any]:
+        description = (
+            "A token of `manage.py issue_service_token`, for your own backend. It opens "
+            "`/api/service/` and nothing else, and nothing else opens that."
+        )
+        return _bearer("svc_ and 64 hex digits", description)
 
 
 class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # not typed

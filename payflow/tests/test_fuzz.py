@@ -25,6 +25,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from accounts import service_tokens
 from accounts.models import User
 from accounts.tokens import issue_access, issue_refresh
 from apikeys.models import ApiKey
@@ -115,11 +116,21 @@ BEARERS: list[Callable[[User], str | None]] = [
     lambda user: "sk_" + 64 * "0",
     lambda user: "sk_live_" + 24 * "0",
 ]
+SERVICE_BEARERS: list[Callable[[User], str | None]] = [
+    *2 * [lambda user: service_tokens.issue(f"fuzz-{next(turns)}")],
+    issue_access,
+    *2 * [lambda user: service_tokens.issue(f"fuzz-{next(turns)}")],
+    lambda user: None,
+]
 
 
 def aimed(case: Any, user: User, turn: int) -> None:
     """Let every other request, if it is valid so far, name a row of the user."""
     if turn % 2 or not case.meta.generation.mode.is_positive:
+        return
+    if "externalId" in case.path_parameters:
+        case.path_parameters["externalId"] = user.external_id = "the user's"
+        user.save(update_fields=["external_id"])
         return
     model = {"orders": Order, "conversations": Conversation}.get(case.path.split("/")[2], ApiKey)
     row = model._default_manager.filter(user=user).order_by("?").first()
@@ -147,7 +158,8 @@ def test_generated_requests_are_answered_as_described(
     shown = ApiKey.objects.filter(user=conversation.user, revealed_at__isnull=False)
     shown.update(revoked_at=timezone.now())  # a user has at most 20 live keys
     aimed(case, conversation.user, turn)
-    bearer = BEARERS[turn % len(BEARERS)](conversation.user)
+    bearers = SERVICE_BEARERS if case.path.startswith("/api/service/") else BEARERS
+    bearer = bearers[turn % len(bearers)](conversation.user)
     headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
     response = case.call(headers=headers)
     case.validate_response(response, checks=CHECKS)

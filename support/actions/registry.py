@@ -20,6 +20,7 @@ from support.actions.mark_handled import MarkEventHandled, MarkOrderHandled
 from support.actions.orders import ClearReview
 from support.actions.reconcile import ReconcileConversation, ReconcileOrder
 from support.actions.refunds import RefundOrder
+from support.actions.service_tokens import RevokeServiceToken
 from support.models import EXPORT, SupportAction
 
 STAFF_ACTIONS: list[type[StaffAction[Any]]] = [
@@ -38,6 +39,7 @@ STAFF_ACTIONS: list[type[StaffAction[Any]]] = [
     ResendReveal,
     CloseCheckout,
     OpenCheckout,
+    RevokeServiceToken,
 ]
 
 

@@ -1,6 +1,16 @@
 """The models registered with Django's admin, one module each."""
 
-from support.admin import audit_log, checkout, conversations, events, grants, keys, orders, users
+from support.admin import (
+    audit_log,
+    checkout,
+    conversations,
+    events,
+    grants,
+    keys,
+    orders,
+    service_tokens,
+    users,
+)
 
 __all__ = [
     "audit_log",
@@ -10,5 +20,6 @@ __all__ = [
     "grants",
     "keys",
     "orders",
+    "service_tokens",
     "users",
 ]

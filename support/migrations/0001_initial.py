@@ -111,6 +111,15 @@ class Migration(migrations.Migration):
                         to="billing.order",
                     ),
                 ),
+                (
+                    "service_token",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="accounts.servicetoken",
+                    ),
+                ),
             ],
             options={
                 "verbose_name": "action",

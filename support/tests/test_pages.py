@@ -26,6 +26,7 @@ LISTS = (
     "conversations/conversation",
     "apikeys/apikey",
     "accounts/user",
+    "accounts/servicetoken",
     "support/supportaction",
 )
 MAX_QUERIES = 12

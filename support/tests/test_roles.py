@@ -12,7 +12,7 @@ from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 
-from accounts.models import User
+from accounts.models import ServiceToken, User
 from apikeys.models import ApiKey, Grant
 from billing.models import CheckoutSettings, Order, StripeEvent
 from support.actions import registry
@@ -41,6 +41,7 @@ MAY = {
     "refund": {"refunds", "finance", "root"},
     "close_checkout": {"support", "finance", "root"},
     "open_checkout": {"support", "finance", "root"},
+    "revoke_service_token": {"support", "root"},
 }
 
 
@@ -52,6 +53,7 @@ def subjects(order: Order) -> dict[type, int]:
         Grant: issued_key(order).grant_id,
         StripeEvent: event.pk,
         CheckoutSettings: CheckoutSettings.objects.current().pk,
+        ServiceToken: ServiceToken.objects.get_or_create(name="backend")[0].pk,
         type(order.conversation): order.conversation_id,
     }
 
@@ -176,7 +178,7 @@ def test_create_roles_restores_missing_permissions() -> None:
     call_command("create_roles", stdout=out)
     names = {"support", "refunds", "finance", "auditor"}
     assert set(Group.objects.values_list("name", flat=True)) == names
-    assert support.permissions.count() == 8 + 12  # models to read, staff actions
+    assert support.permissions.count() == 9 + 13  # models to read, staff actions
     assert "finance: " in out.getvalue()
 
 

@@ -1,0 +1,1 @@
+"""`/api/service/`: what another backend of the same company calls, with a service token."""
