@@ -42,9 +42,7 @@ def erase(user: User) -> None:
     user.name = user.language = ""
     user.last_login = None
     user.erased_at = timezone.now()
-    user.save(
-        update_fields=["email", "external_id", "name", "language", "last_login", "erased_at"]
-    )
+    user.save(update_fields=["email", "external_id", "name", "language", "last_login", "erased_at"])
 
 
 def _delete_sessions(user: User) -> None:
