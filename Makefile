@@ -10,7 +10,7 @@ E2E := $(call stamp,e2e)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install run demo test soak revocations bench-webhook bench-keys bench-admin bench-edge bench-replay conformance programs e2e screenshots check fmt lint types migrations reference messages deploy-check production-install lock sbom advisories clean
+.PHONY: help install run demo test soak revocations bench-webhook bench-keys bench-admin bench-edge bench-replay conformance programs e2e screenshots check fmt lint types migrations reference messages deploy-check production-install lock sbom advisories clean cluster cluster-down cluster-test
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,15 @@ screenshots: $(E2E) ## take screenshots of every page of the admin, wide and nar
 
 conformance: install ## compare the local Stripe with Stripe's own description (needs Node 20)
 	@$(BIN)/python -m sandbox.conformance
+
+cluster: install ## start the production topology on this machine, on CLUSTER_PORT (8080)
+	@$(BIN)/python -m devtools.cluster
+
+cluster-down: install ## stop it and remove its data
+	@$(BIN)/python -m devtools.cluster down
+
+cluster-test: install ## let parts of the cluster fail under load for TRIAL_SECONDS (600)
+	@$(BIN)/python -m devtools.cluster.trial
 
 bench-edge: install programs ## compare key checks by nginx at the edge with payflow's own (needs wrk)
 	@$(BIN)/python -m benchmarks.edge

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from devtools.browser import as_administrator
@@ -24,6 +25,14 @@ PACKAGES = {
     "systemd-analyze": "systemd",
     "openssl": "openssl",
 }
+# Of `make cluster`.
+CLUSTER_PACKAGES = {
+    **{name: PACKAGES[name] for name in ("nginx", NGINX_JS, "pgbouncer", "redis-server")},
+    "patroni": "patroni",
+    "etcd": "etcd-server",
+    "haproxy": "haproxy",
+    "pg_ctlcluster": "postgresql",
+}
 # Debian installs some of them where only root's PATH points.
 PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 
@@ -37,18 +46,22 @@ def find(program: str) -> str | None:
 
 def missing(program: str) -> str:
     """The message for a missing program."""
-    return f"{program} is not installed. On Debian: apt-get install {PACKAGES[program]}"
+    package = {**PACKAGES, **CLUSTER_PACKAGES}[program]
+    return f"{program} is not installed. On Debian: apt-get install {package}"
 
 
 def main() -> int:
-    """Install missing programs if apt needs no password; print what is still missing."""
-    wanted = [program for program in PACKAGES if find(program) is None]
-    if wanted:
-        install([PACKAGES[program] for program in wanted])
-    for program in wanted:
-        if find(program) is None:
-            print(f"payflow: {missing(program)}", file=sys.stderr)
+    for program in provide(PACKAGES):
+        print(f"payflow: {missing(program)}", file=sys.stderr)
     return 0
+
+
+def provide(packages: Mapping[str, str]) -> list[str]:
+    """Install missing programs if apt needs no password; return what is still missing."""
+    wanted = [program for program in packages if find(program) is None]
+    if wanted:
+        install([packages[program] for program in wanted])
+    return [program for program in wanted if find(program) is None]
 
 
 def install(packages: list[str]) -> None:

@@ -32,7 +32,8 @@ KEY_TIMES = (*GRANT_TIMES[:3], ("rotated_at",), ("rotated_at", "suspended_at"))
 EXPIRES_IN = (None, timedelta(hours=-1), timedelta(hours=1))
 
 # Variables that Stripe's command line and prometheus_client read.
-OTHER_PROGRAMS = {"HTTPS_PROXY", "PROMETHEUS_MULTIPROC_DIR"}
+# Of other programs, and of the tools in the Makefile.
+OTHER_PROGRAMS = {"HTTPS_PROXY", "PROMETHEUS_MULTIPROC_DIR", "CLUSTER_PORT"}
 
 WITH_COMMANDS = ("accounts", "billing", "payflow", "support")
 
