@@ -24,7 +24,7 @@ demo: install ## pay and use a key from the terminal, against a running `make ru
 	@$(BIN)/python -m devtools.demo
 
 # Apps whose tests use a database.
-APPS = payflow accounts conversations apikeys billing support
+APPS = payflow accounts conversations apikeys notifications billing support
 
 test: install ## run the whole suite on PostgreSQL, then the applications' on SQLite
 	$(BIN)/pytest -n auto

@@ -23,6 +23,8 @@ SETTINGS: Mapping[str, str] = {
     "STRIPE_PRICES": "basic=price_basic,pro=price_pro",
     "STRIPE_DEPLOYMENT": "",
     "STRIPE_API_BASE": "",
+    "EMAIL_URL": "",
+    "DEFAULT_FROM_EMAIL": "payflow@example.com",
     "REDIS_URL": "",
     "STAFF_SECOND_FACTOR": "",
     "STAFF_SESSION_MINUTES": "",

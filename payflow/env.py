@@ -10,12 +10,14 @@ import os
 import re
 import sys
 from collections.abc import Mapping
+from email.utils import parseaddr
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
 import dj_database_url
 import environ
+from django.core.exceptions import ImproperlyConfigured
 from redis.connection import ConnectionPool
 from redis.exceptions import RedisError
 
@@ -176,6 +178,29 @@ class Configuration:
 
     def optional_database(self, name: str) -> dj_database_url.DBConfig | None:
         return self.database(name, "") if self.text(name) else None
+
+    def email(self, name: str) -> dict[str, Any]:
+        """Django's EMAIL_… settings; those of the console if unset."""
+        value = self.text(name, "consolemail://")
+        try:
+            found = dict(environ.Env.email_url_config(value))
+        except (ValueError, KeyError, ImproperlyConfigured):  # the text may contain the password
+            refuse(f"{name} must read like smtp+tls://user:password@mail.example.com:587.")
+        is_smtp = value.startswith("smtp")
+        if is_smtp and not found["EMAIL_HOST"]:
+            refuse(f"{name} names no host.")
+        if is_smtp and not found["EMAIL_PORT"]:
+            secure = found.get("EMAIL_USE_TLS") and 587
+            found["EMAIL_PORT"] = 465 if found.get("EMAIL_USE_SSL") else secure or 25
+        return found
+
+    def address(self, name: str, default: str) -> str:
+        """An email address, with or without a name: `Payflow <payflow@example.com>`."""
+        value = self.text(name, default)
+        local, separator, domain = parseaddr(value)[1].rpartition("@")
+        if not (local and separator and domain) or not value.isprintable():
+            refuse(f"{name} must be an address like Payflow <payflow@example.com>.")
+        return value
 
     def redis(self, name: str) -> str:
         """One Redis URL, or several separated as Django's cache expects; empty if unset."""

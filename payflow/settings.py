@@ -109,6 +109,7 @@ INSTALLED_APPS = [
     "accounts",
     "conversations",
     "apikeys",
+    "notifications",
     "billing",
     "payflow",
 ]
@@ -240,6 +241,13 @@ elif _database["ENGINE"] == "django.db.backends.sqlite3":
     _options.setdefault("timeout", 20)
 else:
     refuse("DATABASE_URL must name a PostgreSQL or an SQLite database.")
+
+# --- Mail -------------------------------------------------------------------------------------
+# Without a server, mail is written to the console with DEBUG, and waits in the outbox without.
+vars().update(_config.email("EMAIL_URL"))
+MAIL_IS_SENT = DEBUG or bool(_config.text("EMAIL_URL"))
+DEFAULT_FROM_EMAIL = _config.address("DEFAULT_FROM_EMAIL", "payflow@localhost")
+EMAIL_TIMEOUT = 10  # seconds for each step of a dialogue
 
 # --- Caches and limits ------------------------------------------------------------------------
 REDIS_URL = _config.redis("REDIS_URL")

@@ -20,6 +20,7 @@ from accounts import second_factor
 from billing import checkout
 from billing.events import backfill, replay
 from billing.stripe import client
+from notifications import mail
 from payflow import db, personal_data
 
 logger = logging.getLogger(__name__)
@@ -70,6 +71,7 @@ def reencrypt_second_factors() -> Iterator[str]:
 
 
 JOBS: Sequence[Job] = (
+    Job("mail", timedelta(seconds=5), mail.send_due),
     Job("failed events", timedelta(seconds=15), retry_events),
     Job("unsettled payments", timedelta(minutes=15), reconcile_payments),
     Job("undelivered events", timedelta(hours=1), backfill.fetch),

@@ -9,6 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = {
     *("payflow", "support", "billing", "accounts", "conversations", "apikeys", "restapi"),
+    "notifications",
     *("sandbox", "testing", "devtools", "benchmarks", "e2e"),
 }
 

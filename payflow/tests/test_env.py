@@ -99,6 +99,12 @@ NOT_REDIS = [
 ]
 
 
+NOT_EMAIL = [
+    "mail.example.com",
+    "bogus://user:hunter2@mail.example.com",
+    "smtp://",
+    "smtp://user:hunter2@mail.example.com:99999",
+]
 LONG = "a-secret-of-the-tests-which-is-long-enough"
 NOT_SIGNING_SECRETS = [
     " , ,",
@@ -160,6 +166,10 @@ NOT_HOSTS = [
         ("DATABASE_URL", "nonsense://somewhere"),
         ("DATABASE_URL", "mysql://somewhere/db"),
         *[("REDIS_URL", value) for value in NOT_REDIS],
+        *[("EMAIL_URL", value) for value in NOT_EMAIL],
+        ("DEFAULT_FROM_EMAIL", "payflow"),
+        ("DEFAULT_FROM_EMAIL", "payflow@"),
+        ("DEFAULT_FROM_EMAIL", "a@example.com\nBcc: b@example.com"),
         ("PORT", "http"),
         ("WEB_CONCURRENCY", "two"),
         ("PORT", "0"),
@@ -196,6 +206,24 @@ def test_a_redis_url_that_redis_py_reads_is_accepted(value: str) -> None:
     code = "from payflow import settings; print(settings.REDIS_URL)"
     result = start(code, REDIS_URL=value)
     assert (result.stdout.strip(), result.stderr) == (value, "")
+
+
+@pytest.mark.parametrize(
+    ("url", "values"),
+    [
+        ("", "console None None False"),
+        ("smtp://mail", "smtp mail 25 True"),
+        ("smtp+tls://u:p%40@mail", "smtp mail 587 True"),
+        ("smtp+ssl://u:p@mail", "smtp mail 465 True"),
+        ("smtp+tls://u:p@mail:2525", "smtp mail 2525 True"),
+    ],
+)
+def test_a_mail_server_is_named_by_its_url(url: str, values: str) -> None:
+    code = (
+        "from payflow import settings as s; print(s.EMAIL_BACKEND.split('.')[-2], s.EMAIL_HOST,"
+        " s.EMAIL_PORT, s.MAIL_IS_SENT)"
+    )
+    assert start(code, EMAIL_URL=url).stdout.strip() == values
 
 
 def test_a_live_key_is_refused_with_another_api_base(refusal: Refusal) -> None:

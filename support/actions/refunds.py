@@ -18,7 +18,8 @@ from django.utils import timezone
 from billing.models import Order, OrderStatus, Refund
 from billing.reversals import COUNTED_REFUNDS
 from billing.stripe import client
-from support import audit_log, money
+from notifications import money
+from support import audit_log
 from support.actions.base import ActionRefused, Actor, OutcomeUnknown, StaffAction
 from support.actions.forms import ReasonForm
 from support.models import SupportAction

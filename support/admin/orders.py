@@ -11,7 +11,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from billing.models import OPEN_DISPUTE, CheckoutLink, Order, OrderStatus
-from support import money, stripe_links, timeline
+from notifications import money
+from support import stripe_links, timeline
 from support.actions import registry
 from support.admin.base import Columns, SupportModelAdmin
 from support.admin.changelist import Choice, ChoiceFilter

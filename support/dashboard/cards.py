@@ -28,7 +28,7 @@ from billing.models import (
 )
 from billing.stripe.objects import PAYMENT_FAILED
 from conversations.models import Conversation, PaymentStatus
-from support import money
+from notifications import money
 from support.dashboard import chart
 from support.models import SupportAction
 from support.open_work import DUPLICATES_TO_REFUND, WAITING_EVENTS

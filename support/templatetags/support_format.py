@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 
 from apikeys.models import ApiKey
 from apikeys.secret_patterns import redact, redact_json
-from support import money
+from notifications import money
 from support.actions import registry
 
 register = template.Library()

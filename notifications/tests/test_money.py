@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from support import money
+from notifications import money
 
 
 @pytest.mark.parametrize(

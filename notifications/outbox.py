@@ -1,0 +1,48 @@
+"""Write to the outbox, in the transaction that has the cause."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import connection
+from django.utils import timezone
+
+from notifications.kinds import KINDS
+from notifications.models import MailStatus, Notification
+
+MAX_CAUSE = 512
+
+
+class NotInTransaction(RuntimeError):
+    """The row could be lost, or told although its cause was rolled back."""
+
+
+def record(
+    kind: str,
+    cause: str,
+    *,
+    user_id: int,
+    conversation_id: int | None = None,
+    data: Mapping[str, Any] | None = None,
+    mail: bool = True,
+) -> None:
+    """Tell it once: nothing is written if the cause has a row of this kind.
+
+    `data` holds ids and amounts, no names, addresses, secrets or hashes. Without `mail` only other
+    systems are told. Raises KeyError for an unknown kind, and NotInTransaction.
+    """
+    described = KINDS[kind]
+    if not connection.in_atomic_block:
+        raise NotInTransaction(kind)
+    mailed = mail and bool(described.subject)
+    notification = Notification(
+        kind=kind,
+        cause=cause[:MAX_CAUSE],
+        user_id=user_id,
+        conversation_id=conversation_id,
+        data=dict(data or {}),
+        mail_status=MailStatus.WAITING if mailed else MailStatus.NONE,
+        mail_due_at=timezone.now() + described.delay if mailed else None,
+    )
+    Notification.objects.bulk_create([notification], ignore_conflicts=True)
