@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.utils.translation import gettext_lazy as _
 from django_stubs_ext import StrPromise
 
 from notifications.kinds import Kind, register
+
+# Who pays again at once needs no mail: see billing.mails.
+DECLINED_AFTER = timedelta(hours=1)
 
 
 def _of_keys(name: str, subject: StrPromise, *, is_event: bool = True) -> Kind:
@@ -45,6 +50,13 @@ register(
     Kind(
         "payment.pending",
         _("Your payment is on its way (order %(orderId)s)"),
+    ),
+    Kind(
+        "payment.declined",
+        _("Your payment did not go through"),
+        delay=DECLINED_AFTER,
+        link="/",
+        link_label=_("Pay again"),
     ),
     Kind("dispute.opened", _("Your payment is disputed (order %(orderId)s)"), is_event=True),
     Kind("dispute.closed", _("The dispute is decided (order %(orderId)s)"), is_event=True),

@@ -21,7 +21,7 @@ from notifications.models import Notification
 Context = Mapping[str, Any]
 
 
-def readable(notification: Notification) -> Context | None:
+def readable(notification: Notification) -> dict[str, Any]:
     """The stored data; amounts (`…Cents`) also as people write them, and times (`…At`) as times."""
     shown: dict[str, Any] = {}
     for name, value in notification.data.items():

@@ -108,8 +108,8 @@ INSTALLED_APPS = [
     "allauth.mfa",
     "accounts",
     "conversations",
-    "apikeys",
     "notifications",
+    "apikeys",
     "billing",
     "payflow",
 ]

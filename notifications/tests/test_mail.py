@@ -18,6 +18,7 @@ from notifications.kinds import Context
 from notifications.models import MailStatus, Notification
 from testing.concurrency import concurrently
 from testing.factories import UserFactory
+from testing.keys import revealed_key
 from testing.mail_server import MailServer, running
 
 pytestmark = [pytest.mark.http, pytest.mark.django_db]
@@ -189,15 +190,39 @@ def test_what_must_not_be_stored_is_made_when_the_mail_is_sent(
 
 
 def test_a_text_of_a_person_is_no_markup_and_no_header(stranger: User, server: MailServer) -> None:
+    key, _ = revealed_key(stranger, name="<b>mine</b>")
     with transaction.atomic():
-        data = {"keyIds": [1], "reason": '<a href="https://evil">x</a>\r\nBcc: all@example.com'}
+        reason = '<a href="https://evil">x</a>\r\nBcc: all@example.com'
+        data = {"keyIds": [key.pk], "reason": reason}
         outbox.record("key.suspended", "key/1", user_id=stranger.pk, data=data)
     assert list(mail.send_due()) == ["sent"]
     (message,) = server.received
     text, html = (part.get_content() for part in message.iter_parts())
     assert "https://evil" in text
     assert '<a href="https://evil' not in html
+    assert "“<b>mine</b>”" in text
+    assert "“&lt;b&gt;mine&lt;/b&gt;”" in html
     assert message["Bcc"] is None
+
+
+@pytest.mark.parametrize(
+    ("language", "greeting", "subject"),
+    [
+        ("de", "Guten Tag,", "Zahlung erhalten (Bestellung 7): Ihr API-Schlüssel ist bereit"),
+        ("", "Hello,", "Payment received (order 7): your API key is ready"),
+    ],
+)
+def test_a_mail_speaks_its_users_language(
+    stranger: User, server: MailServer, language: str, greeting: str, subject: str
+) -> None:
+    User.objects.filter(pk=stranger.pk).update(language=language)
+    told(stranger)
+    assert list(mail.send_due()) == ["sent"]
+    (message,) = server.received
+    text, html = (part.get_content() for part in message.iter_parts())
+    assert message["Subject"].strip() == subject  # a folded header begins with a space
+    assert greeting in text
+    assert f'<html lang="{language or "en"}">' in html
 
 
 @pytest.mark.postgres
