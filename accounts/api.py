@@ -74,9 +74,13 @@ class TokenView(_TokenView):
             raise AuthenticationFailed("Email or password is wrong.")
         if has_second_factor(user):
             raise SecondFactorRequired
+        try:
+            refresh = tokens.issue_refresh(user)
+        except tokens.NoSubject as error:
+            raise AuthenticationFailed(error.detail) from None
         # Resets the count of wrong passwords, as signing in on a page does.
         user_logged_in.send(User, request=request._request, user=user)
-        return _pair(user, tokens.issue_refresh(user))
+        return _pair(user, refresh)
 
 
 class TokenRefreshView(_TokenView):

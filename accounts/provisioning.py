@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
 from django.db import IntegrityError, transaction
 
 from accounts.models import User
-
-MAX_LENGTH = 255
-PATTERN = r"^[^\u0000-\u001f\u007f-\u009f]{1,255}$"
-# A lone surrogate, which JSON can hold, is no character.
-_EXTERNAL_ID = re.compile(r"[^\u0000-\u001f\u007f-\u009f\ud800-\udfff]{1,255}")
+from restapi.fields import is_external_id
 
 
 class EmailTaken(Exception):
@@ -25,10 +20,6 @@ class EmailTaken(Exception):
 class Provisioned(NamedTuple):
     user: User
     is_new: bool
-
-
-def is_external_id(text: str) -> bool:
-    return _EXTERNAL_ID.fullmatch(text) is not None
 
 
 def find(external_id: str) -> User | None:

@@ -1,9 +1,9 @@
 """JSON Web Tokens: their claims, and how they are issued and verified.
 
 An access token is HS256 over `JWT_SECRET` (or, during a rotation, a former one) with `sub` (the
-user's id, a string) and `exp`. Nothing else is required, so any backend that shares the secret can
-issue one. Tokens that we issue also have a fingerprint of the password, and become invalid when it
-changes.
+user's id, a string; or the external id, by JWT_SUBJECT) and `exp`. Nothing else is required but
+`aud` where JWT_AUDIENCE is set, so any backend that shares the secret can issue one. Tokens that we
+issue also have a fingerprint of the password, and become invalid when it changes.
 
 A refresh token has a claim for its use and is not accepted as a bearer token. It is used once: a
 use replaces it, and a second use ends the sign-in, since one of the two users is a thief.
@@ -22,6 +22,7 @@ import jwt
 from django.conf import settings
 from django.utils import timezone
 
+from accounts import provisioning
 from accounts.models import RefreshToken, User
 
 ACCESS_LIFETIME = timedelta(hours=1)
@@ -42,12 +43,20 @@ class InvalidToken(Exception):
     """The token is malformed, expired or for another use, or its user is missing or inactive."""
 
 
+class NoSubject(Exception):
+    """Tokens name users by their external id, and the user has none."""
+
+    detail = "The account has no external id, by which tokens name their users here."
+
+
 def issue_access(user: User, lifetime: timedelta = ACCESS_LIFETIME) -> str:
+    """Raises NoSubject."""
     return _encode(_claims(user), lifetime)
 
 
 def issue_refresh(user: User) -> str:
-    """The first refresh token of a sign-in."""
+    """The first refresh token of a sign-in. Raises NoSubject."""
+    _subject(user)
     now = timezone.now()
     user.refresh_tokens.filter(expires_at__lte=now).delete()
     row = user.refresh_tokens.create(expires_at=now + REFRESH_LIFETIME)
@@ -89,12 +98,23 @@ def _encode_refresh(user: User, sign_in: uuid.UUID, token_id: uuid.UUID) -> str:
 
 
 def _claims(user: User) -> dict[str, Any]:
-    return {"sub": str(user.pk), _PASSWORD: _password_fingerprints(user)[0]}
+    return {"sub": _subject(user), _PASSWORD: _password_fingerprints(user)[0]}
+
+
+def _subject(user: User) -> str:
+    """Raises NoSubject."""
+    if settings.JWT_SUBJECT == "id":
+        return str(user.pk)
+    if user.external_id is None:
+        raise NoSubject
+    return user.external_id
 
 
 def _encode(claims: dict[str, Any], lifetime: timedelta) -> str:
     now = int(time.time())
     claims = {**claims, "iat": now, "exp": now + int(lifetime.total_seconds())}
+    if settings.JWT_AUDIENCE:
+        claims["aud"] = settings.JWT_AUDIENCE
     return jwt.encode(claims, settings.JWT_SECRET, algorithm=_ALGORITHM)
 
 
@@ -118,10 +138,11 @@ def _decode_with(secret: str, token: str) -> dict[str, Any]:
         token,
         secret,
         algorithms=[_ALGORITHM],  # pinned: never the algorithm of the token's header
+        audience=settings.JWT_AUDIENCE or None,  # then required
         # Other claims are the issuer's own; an `iat` in the future is a clock that is ahead.
         options={
             "require": ["sub", "exp"],
-            "verify_aud": False,
+            "verify_aud": bool(settings.JWT_AUDIENCE),
             "verify_iat": False,
             "verify_jti": False,
             "verify_nbf": False,
@@ -136,10 +157,13 @@ def _decode_with(secret: str, token: str) -> dict[str, Any]:
 
 def _active_user(claims: dict[str, Any]) -> User:
     subject = str(claims["sub"])
-    if _USER_ID.fullmatch(subject):
-        user = User.objects.filter(pk=int(subject), is_active=True).first()
-        if user is not None:
-            return user
+    user = None
+    if settings.JWT_SUBJECT == "external_id":
+        user = provisioning.find(subject)  # never one of the staff, who have no external id
+    elif _USER_ID.fullmatch(subject):
+        user = User.objects.filter(pk=int(subject)).first()
+    if user is not None and user.is_active:
+        return user
     raise InvalidToken("The token's user does not exist or is not active.")
 
 

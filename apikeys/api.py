@@ -20,7 +20,7 @@ from rest_framework.views import APIView
 
 from apikeys import errors, services
 from apikeys.cache.store import CachedKey
-from apikeys.models import ApiKey, ApiKeyQuerySet, KeyState
+from apikeys.models import ApiKey, ApiKeyQuerySet, KeyState, StoppedBy
 from apikeys.validators import MAX_NAME_LENGTH, NAME_PATTERN, validate_name
 from restapi.bodies import RequestBody
 from restapi.exceptions import Refused
@@ -51,6 +51,14 @@ class ApiKeySerializer(serializers.Serializer[Any]):
     tier = serializers.CharField(help_text="What was paid for; empty if unknown.")
     state = serializers.ChoiceField(
         choices=KeyState.choices, help_text="`active` and `rotated` keys work."
+    )
+    stoppedBy = serializers.ChoiceField(  # noqa: N815 - the API speaks camelCase
+        choices=StoppedBy.choices,
+        allow_null=True,
+        help_text="Of a suspended key: `payment`, by a dispute, or `support`.",
+    )
+    stoppedReason = serializers.CharField(  # noqa: N815
+        allow_null=True, help_text="Of a suspended key, for people; null without one."
     )
     createdAt = serializers.DateTimeField()  # noqa: N815 - the API speaks camelCase
     lastUsedAt = serializers.DateTimeField(  # noqa: N815
@@ -109,12 +117,15 @@ class DeletedSerializer(serializers.Serializer[Any]):
 
 def key_answer(key: ApiKey) -> dict[str, Any]:
     """A key as the API sends it."""
+    by, reason = key.stopped or (None, "")
     return {
         "id": key.pk,
         "prefix": key.key_prefix,
         "name": key.name,
         "tier": key.grant.tier,
         "state": key.state.value,
+        "stoppedBy": by,
+        "stoppedReason": reason or None,
         "createdAt": key.created_at,
         "lastUsedAt": key.last_used_at,
         "expiresAt": key.expires_at,

@@ -1,6 +1,7 @@
 """Whether a key works: lookup of a secret in the cache, else by one statement.
 
-The model has the same rule as `ApiKey.may_authenticate`.
+The model has the same rule as `ApiKey.may_authenticate`; its user must be active, and with
+JWT_SUBJECT=external_id not of the staff.
 
 The statement uses the unique hash and reads the key's grant and its user's `is_active` by their
 primary keys. Copies of these columns on the key would save microseconds and could be wrong.
@@ -12,6 +13,7 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
+from django.conf import settings
 from django.db import DataError, connection, connections
 from django.utils import timezone
 
@@ -28,6 +30,8 @@ _FIND = """
     AND g.revoked_at IS NULL AND g.suspended_at IS NULL AND g.stopped_at IS NULL
     AND (SELECT is_active FROM users WHERE users.id = k.user_id)
 """
+# Where tokens can't reach staff, keys can't either.
+_FIND_OF_CUSTOMERS = _FIND.replace("is_active", "is_active AND NOT (is_staff OR is_superuser)")
 
 
 def find(secret: str) -> CachedKey | None:
@@ -55,7 +59,7 @@ def _select_and_cache(digest: str) -> CachedKey | None:
         LISTENER.ensure_running()
         return _select(digest)
     try:
-        key = _from_row(LISTENER.query(_FIND, (digest,)))
+        key = _from_row(LISTENER.query(_statement(), (digest,)))
     except Unavailable:
         key = _select(digest)
     if key is not None:
@@ -65,12 +69,16 @@ def _select_and_cache(digest: str) -> CachedKey | None:
 
 def _select(digest: str) -> CachedKey | None:
     with connection.cursor() as cursor:
-        cursor.execute(_FIND, (digest,))
+        cursor.execute(_statement(), (digest,))
         try:
             return _from_row(cursor.fetchone())
         except DataError as error:  # a time that Python can't represent
             logger.warning("The key with the hash %s is refused: %s", digest, error)
             return None
+
+
+def _statement() -> str:
+    return _FIND if settings.JWT_SUBJECT == "id" else _FIND_OF_CUSTOMERS
 
 
 def _from_row(row: tuple[Any, ...] | None) -> CachedKey | None:

@@ -28,6 +28,10 @@ def _finite_times(table: str, *names: str) -> tuple[models.CheckConstraint, ...]
     )
 
 
+# The reason of a suspension by a payment.
+DISPUTED = "The payment is disputed."
+
+
 class GrantState(models.TextChoices):
     ACTIVE = "active", "active"
     SUSPENDED = "suspended", "suspended"  # its payment is in dispute
@@ -145,6 +149,13 @@ class KeyState(models.TextChoices):
     REVOKED = "revoked", "revoked"
 
 
+class StoppedBy(models.TextChoices):
+    """Who suspended a key: its payment, by a dispute, or staff."""
+
+    PAYMENT = "payment", "payment"
+    SUPPORT = "support", "support"
+
+
 class ApiKey(models.Model):
     """Revocation is permanent; a suspension can be lifted.
 
@@ -236,6 +247,17 @@ class ApiKey(models.Model):
         if self.suspended_at or not self.grant.is_usable:
             return KeyState.SUSPENDED
         return KeyState.ROTATED if self.rotated_at else KeyState.ACTIVE
+
+    @property
+    def stopped(self) -> tuple[StoppedBy, str] | None:
+        """Who stopped a suspended key, and the reason that its owner may read ("" without one)."""
+        if self.state != KeyState.SUSPENDED:
+            return None
+        if self.grant.stopped_at:
+            return StoppedBy.SUPPORT, self.grant.stopped_reason
+        if self.suspended_at:
+            return StoppedBy.SUPPORT, ""
+        return StoppedBy.PAYMENT, DISPUTED
 
     def has_expired(self, at: datetime | None = None) -> bool:
         return self.expires_at is not None and self.expires_at <= (at or timezone.now())

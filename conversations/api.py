@@ -7,12 +7,19 @@ from typing import Any
 from django.urls import reverse
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers, viewsets
+from rest_framework.exceptions import ErrorDetail
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from conversations.models import Conversation, DifferentRequest, PaymentStatus
+from conversations.models import (
+    Conversation,
+    DifferentRequest,
+    ExternalIdTaken,
+    PaymentStatus,
+)
 from restapi.bodies import RequestBody
 from restapi.exceptions import Refused
+from restapi.fields import ExternalIdField, MetadataField
 from restapi.lists import Filters, Page, Rows
 from restapi.schema import operation
 from restapi.views import ApiView
@@ -20,6 +27,12 @@ from restapi.views import ApiView
 
 class NewConversation(RequestBody):
     title = serializers.CharField(max_length=200)
+    externalId = ExternalIdField(  # noqa: N815 - the API speaks camelCase
+        required=False,
+        help_text="Your id of the conversation: unique among the user's, returned in every answer.",
+    )
+    METADATA = "Texts of yours, returned in every answer; 50 at most."
+    metadata = MetadataField(required=False, help_text=METADATA)
 
 
 class ConversationSerializer(serializers.Serializer[Any]):
@@ -28,6 +41,8 @@ class ConversationSerializer(serializers.Serializer[Any]):
     paymentStatus = serializers.ChoiceField(  # noqa: N815 - the API speaks camelCase
         choices=PaymentStatus.choices, help_text="Follow a payment by it."
     )
+    externalId = serializers.CharField(allow_null=True)  # noqa: N815
+    metadata = serializers.DictField(child=serializers.CharField())
     createdAt = serializers.DateTimeField()  # noqa: N815
     updatedAt = serializers.DateTimeField()  # noqa: N815
 
@@ -41,6 +56,7 @@ class ConversationFilters(Filters):
     paymentStatus = serializers.ChoiceField(  # noqa: N815
         choices=PaymentStatus.choices, source="payment_status = %s", required=False
     )
+    externalId = ExternalIdField(source="external_id = %s", required=False)  # noqa: N815
 
 
 ROWS = Rows(
@@ -50,10 +66,13 @@ ROWS = Rows(
         "id": "id",
         "title": "title",
         "paymentStatus": "payment_status",
+        "externalId": "external_id",
+        "metadata": "metadata",
         "createdAt": "created_at",
         "updatedAt": "updated_at",
     },
     filters=ConversationFilters,
+    json=("metadata",),
 )
 
 
@@ -100,10 +119,15 @@ class ConversationViewSet(ApiView, viewsets.ViewSet):
             conversation = Conversation.objects.create_once(
                 user_id=request.user.pk or 0,
                 title=body["title"],
+                external_id=body.get("externalId"),
+                metadata=body.get("metadata"),
                 token=request.headers.get("Idempotency-Key"),
             )
         except DifferentRequest as error:
             raise Refused(error.code, error.detail) from None
+        except ExternalIdTaken:
+            fault = ErrorDetail("You have a conversation with this externalId.", "unique")
+            raise serializers.ValidationError({"externalId": [fault]}) from None
         location = reverse("conversation-detail", args=[conversation.pk])
         answer = ROWS.one(request.user.pk, conversation.pk)
         return Response(answer, status=201, headers={"Location": location})

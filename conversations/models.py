@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 
 from django.conf import settings
-from django.db import models
+from django.db import IntegrityError, models, transaction
+from django.db.models import Value
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -23,10 +25,14 @@ class PaymentStatus(models.TextChoices):
 
 
 class DifferentRequest(Exception):
-    """The Idempotency-Key was used before, for another title. `code` and `detail` are public."""
+    """The Idempotency-Key was used before, for another body. `code` and `detail` are public."""
 
     code = "idempotency_key_reused"
-    detail = "This Idempotency-Key was used before, for a conversation with another title."
+    detail = "This Idempotency-Key was used before, for a conversation with another body."
+
+
+class ExternalIdTaken(Exception):
+    """The user has a conversation with this external id."""
 
 
 class ConversationQuerySet(models.QuerySet["Conversation"]):
@@ -34,21 +40,33 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
         """The rows of this user; none for an anonymous user (who has no id)."""
         return self.filter(user_id=user_id) if user_id else self.none()
 
-    def create_once(self, *, user_id: int, title: str, token: str | None) -> Conversation:
+    def create_once(
+        self,
+        *,
+        user_id: int,
+        title: str,
+        token: str | None,
+        external_id: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Conversation:
         """Create a conversation, or return the one of an earlier call with the same token.
 
-        Raises DifferentRequest if that one has another title.
+        Raises DifferentRequest if that one is another, and ExternalIdTaken.
         """
-        if token is None:
-            return self.create(user_id=user_id, title=title)
-        conversation, _ = self.get_or_create(
-            user_id=user_id,
-            idempotency_digest=hashlib.sha256(token.encode()).hexdigest(),
-            defaults={"title": title},
-        )
-        if conversation.title != title:
+        digest = hashlib.sha256(token.encode()).hexdigest() if token else None
+        asked = {"title": title, "external_id": external_id, "metadata": dict(metadata or {})}
+        try:
+            with transaction.atomic():
+                return self.create(user_id=user_id, idempotency_digest=digest, **asked)
+        except IntegrityError:
+            earlier = self.filter(user_id=user_id, idempotency_digest=digest).first()
+            if digest is None or earlier is None:
+                if self.filter(user_id=user_id, external_id=external_id).exists():
+                    raise ExternalIdTaken from None
+                raise
+        if any(getattr(earlier, name) != value for name, value in asked.items()):
             raise DifferentRequest
-        return conversation
+        return earlier
 
     def locked(self) -> ConversationQuerySet:
         """Lock the rows until the transaction ends. For the lock order see docs/architecture.md.
@@ -69,6 +87,13 @@ class Conversation(models.Model):
     # The current Checkout Session; NULL until a link was created.
     stripe_session_id = models.CharField(  # noqa: DJ001
         max_length=255, null=True, blank=True, editable=False
+    )
+    # Another backend's id of the conversation, and what it wants to find in answers and events.
+    external_id = models.CharField(  # noqa: DJ001
+        max_length=255, null=True, blank=True, editable=False
+    )
+    metadata = models.JSONField(
+        default=dict, db_default=Value({}, models.JSONField()), editable=False
     )
     # SHA-256 of the Idempotency-Key of the request that created it.
     idempotency_digest = models.CharField(  # noqa: DJ001
@@ -91,6 +116,11 @@ class Conversation(models.Model):
                 fields=["user", "idempotency_digest"],
                 condition=models.Q(idempotency_digest__isnull=False),
                 name="conversations_of_request",
+            ),
+            models.UniqueConstraint(
+                fields=["user", "external_id"],
+                condition=models.Q(external_id__isnull=False),
+                name="conversations_one_of_an_external_id",
             ),
         )
         # None contains payment_status: every payment would have to update that index.

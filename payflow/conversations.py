@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.http import HttpResponse
 from rest_framework import serializers
 from rest_framework.exceptions import Throttled
@@ -16,6 +17,7 @@ from apikeys import throttling
 from apikeys.validators import validate_no_secret
 from billing.models import Order
 from conversations import api, views
+from restapi.fields import MetadataField
 
 
 def count_start(user_id: int) -> None:
@@ -28,8 +30,18 @@ def count_start(user_id: int) -> None:
     )
 
 
+def _validate_no_secret(text: str) -> None:
+    try:
+        validate_no_secret(text)
+    except ValidationError as error:  # Django's: DRF maps those of validators alone
+        raise serializers.ValidationError(error.messages, error.code) from None
+
+
 class NewConversation(api.NewConversation):
     title = serializers.CharField(max_length=200, validators=[validate_no_secret])
+    metadata = MetadataField(
+        _validate_no_secret, required=False, help_text=api.NewConversation.METADATA
+    )
 
 
 class ConversationViewSet(api.ConversationViewSet):

@@ -36,7 +36,9 @@ def erase(user: User) -> int:
     """
     accounts.erasure.close(user)
     apikeys.erase(user.pk, reason=REVOKED_BY_ERASURE)
-    Conversation.objects.owned_by(user.pk).update(title=apikeys.ERASED, updated_at=timezone.now())
+    Conversation.objects.owned_by(user.pk).update(
+        title=apikeys.ERASED, external_id=None, metadata={}, updated_at=timezone.now()
+    )
     names = {user.email, user.name}
     events = 0
     for event in billing.erasure.events_of(user.pk, user.email):

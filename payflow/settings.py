@@ -44,6 +44,9 @@ SECRET_KEY = _config.secret("SECRET_KEY")
 SECRET_KEY_FALLBACKS = _config.items("SECRET_KEY_FALLBACKS")
 JWT_SECRET = _config.secret("JWT_SECRET", other_than="SECRET_KEY")
 JWT_SECRET_FALLBACKS = _config.former_secrets("JWT_SECRET_FALLBACKS")
+# Whose id `sub` is, and the `aud` that a token must have.
+JWT_SUBJECT = _config.choice("JWT_SUBJECT", "id", "external_id")
+JWT_AUDIENCE = _config.text("JWT_AUDIENCE")
 ALLOWED_HOSTS = _config.hosts("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CORS_ALLOWED_ORIGINS = _config.origins("CORS_ALLOWED_ORIGINS")
 CORS_URLS_REGEX = rf"^{API_ROOT}/"
@@ -299,6 +302,7 @@ SPECTACULAR_SETTINGS = {
         {"name": "auth", "description": "JSON Web Tokens for an email address and a password."},
         {"name": "conversations", "description": "What is paid for."},
         {"name": "payments", "description": "Links to Stripe's payment page."},
+        {"name": "checkout-sessions", "description": "For the page that Checkout returns to."},
         {"name": "orders", "description": "What became of each payment."},
         {"name": "api-keys", "description": "What a payment gives: keys, shown once."},
         {"name": "service", "description": "For your own backend: users by your ids."},
@@ -314,7 +318,10 @@ SPECTACULAR_SETTINGS = {
     "DISABLE_DOCSTRING_DESCRIPTIONS": True,
     "ENUM_NAME_OVERRIDES": {
         "PaymentStatus": "conversations.models.PaymentStatus",
+        "OrderState": "billing.models.OrderState",
         "OrderStatus": "billing.models.OrderStatus",
+        "SessionState": "billing.models.SessionState",
+        "StoppedBy": "apikeys.models.StoppedBy",
         "DisputeStatus": "billing.models.DisputeStatus",
         "KeyState": "apikeys.models.KeyState",
     },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -62,6 +63,8 @@ class Rows:
     table: str
     columns: Mapping[str, str]
     filters: type[Filters]
+    # Members whose column is JSON: SQL answers text.
+    json: Sequence[str] = ()
 
     def one(self, user_id: int | None, row_id: int) -> Row:
         """The user's row. Raises Http404: another user's is like one that does not exist."""
@@ -128,7 +131,11 @@ class Rows:
             except OverflowError:  # SQLite: an id that no row has
                 return []
             names = tuple(self.columns)
-            return [dict(zip(names, map(_answered, row), strict=True)) for row in cursor.fetchall()]
+            found = [dict(zip(names, map(_answered, row), strict=True)) for row in cursor]
+        for name in self.json:
+            for row in found:
+                row[name] = json.loads(row[name])
+        return found
 
 
 def _asked(value: Any) -> Any:

@@ -11,7 +11,7 @@ from billing.models.events import (
     StripeEventQuerySet,
 )
 from billing.models.links import RECORDED_SINCE, CheckoutLink, recorded_since
-from billing.models.orders import Order, OrderQuerySet, OrderState, OrderStatus
+from billing.models.orders import Order, OrderQuerySet, OrderState, OrderStatus, SessionState
 from billing.models.reversals import OPEN_DISPUTE, Dispute, DisputeStatus, Refund
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "OrderState",
     "OrderStatus",
     "Refund",
+    "SessionState",
     "StripeEvent",
     "StripeEventQuerySet",
     "recorded_since",

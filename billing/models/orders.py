@@ -30,6 +30,16 @@ class OrderState(models.TextChoices):
     DISPUTED = "disputed", "disputed"
 
 
+class SessionState(models.TextChoices):
+    """What a payment page's customer waits for: see billing.api."""
+
+    OPEN = "open", "open"
+    PENDING = "pending", "pending"
+    COMPLETED = "completed", "completed"
+    FAILED = "failed", "failed"
+    EXPIRED = "expired", "expired"
+
+
 class OrderQuerySet(models.QuerySet["Order"]):
     def owned_by(self, user_id: int | None) -> OrderQuerySet:
         """The rows of this user; none for an anonymous user, who has no id."""

@@ -43,6 +43,18 @@ class Migration(migrations.Migration):
                     models.CharField(blank=True, editable=False, max_length=255, null=True),
                 ),
                 (
+                    "external_id",
+                    models.CharField(blank=True, editable=False, max_length=255, null=True),
+                ),
+                (
+                    "metadata",
+                    models.JSONField(
+                        db_default=models.Value({}, models.JSONField()),
+                        default=dict,
+                        editable=False,
+                    ),
+                ),
+                (
                     "idempotency_digest",
                     models.CharField(blank=True, editable=False, max_length=64, null=True),
                 ),
@@ -87,6 +99,11 @@ class Migration(migrations.Migration):
                         condition=models.Q(("idempotency_digest__isnull", False)),
                         fields=("user", "idempotency_digest"),
                         name="conversations_of_request",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("external_id__isnull", False)),
+                        fields=("user", "external_id"),
+                        name="conversations_one_of_an_external_id",
                     ),
                 ],
             },

@@ -20,6 +20,7 @@ from payflow.openapi.autoschema import TEXT
 from payflow.service.views import ServiceView
 from restapi.bodies import RequestBody
 from restapi.exceptions import Refused
+from restapi.fields import EXTERNAL_ID_SCHEMA, is_external_id
 from restapi.schema import operation
 
 MAX_EMAIL_LENGTH = 254
@@ -27,12 +28,7 @@ TOKEN_LIFETIME = timedelta(minutes=15)
 
 _EXTERNAL_ID = OpenApiParameter(
     "externalId",
-    {
-        "type": "string",
-        "minLength": 1,
-        "maxLength": provisioning.MAX_LENGTH,
-        "pattern": provisioning.PATTERN,
-    },
+    EXTERNAL_ID_SCHEMA,
     OpenApiParameter.PATH,
     description="Your id of the user: any text of up to 255 characters, percent-encoded, `/` too.",
 )
@@ -130,7 +126,7 @@ class UserView(ServiceView):
         and name become those of the body; a name that is left out becomes empty.
         """
         body = ServiceUserBody.read(request)
-        if not provisioning.is_external_id(externalId):
+        if not is_external_id(externalId):
             raise Http404
         try:
             found = provisioning.provision(

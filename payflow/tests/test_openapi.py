@@ -69,7 +69,7 @@ def test_ids_are_integers_in_bodies_and_in_paths() -> None:
     for path, _, operation in operations(DOCUMENT):
         for parameter in operation.get("parameters", ()):
             if parameter.get("in") == "path":
-                text = parameter["name"] == "externalId"
+                text = parameter["name"] in ("externalId", "sessionId")
                 assert parameter["schema"]["type"] == ("string" if text else "integer"), path
     for name, schema in DOCUMENT["components"]["schemas"].items():
         for member, described in schema.get("properties", {}).items():
@@ -98,7 +98,7 @@ def test_an_api_key_may_not_make_keys_and_alone_is_verified() -> None:
 
 def test_a_request_body_has_no_member_that_only_an_answer_has() -> None:
     schemas = DOCUMENT["components"]["schemas"]
-    assert set(schemas["NewConversation"]["properties"]) == {"title"}
+    assert set(schemas["NewConversation"]["properties"]) == {"title", "externalId", "metadata"}
     assert schemas["NewConversation"]["required"] == ["title"]
     assert schemas["KeyName"]["required"] == ["name"]
     assert schemas["LinkRequest"]["required"] == ["conversationId"]

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.models import User
-from accounts.tokens import issue_access
+from accounts.tokens import NoSubject, issue_access
 
 
 class Command(BaseCommand):
@@ -25,4 +25,7 @@ class Command(BaseCommand):
             raise CommandError(f"There is no user {options['email']}.") from None
         if not user.is_active:
             raise CommandError(f"{user.email} is not active, so a token would not be accepted.")
-        self.stdout.write(issue_access(user, timedelta(hours=options["hours"])))
+        try:
+            self.stdout.write(issue_access(user, timedelta(hours=options["hours"])))
+        except NoSubject as error:
+            raise CommandError(error.detail) from None
