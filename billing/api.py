@@ -130,12 +130,12 @@ class SessionIdField(serializers.RegexField):
 
 class OrderFilters(Filters):
     status = serializers.ChoiceField(
-        choices=OrderStatus.choices, source="status = %s", required=False
+        choices=OrderStatus.choices, source="status = %(status)s", required=False
     )
     conversationId = serializers.IntegerField(  # noqa: N815
-        source="conversation_id = %s", required=False, min_value=1
+        source="conversation_id = %(conversationId)s", required=False, min_value=1
     )
-    sessionId = SessionIdField(source="stripe_session_id = %s", required=False)  # noqa: N815
+    sessionId = SessionIdField(source="stripe_session_id = %(sessionId)s", required=False)  # noqa: N815
 
 
 # `Order.state` as SQL; a test compares the two.

@@ -14,10 +14,10 @@ from django.conf import settings
 from django.db import connection
 
 from apikeys import metrics, tokens
-from billing import prepared_sql
 from billing.fulfilment import KEY_NAME, LOCK_PAYMENT, NEEDS_REVIEW
 from billing.models import RECORDED_SINCE
 from billing.stripe.objects import REVERSAL_PARSERS, CheckoutSession, parse_session
+from restapi import prepared_sql
 
 # The events whose handler is `fulfil` if the session is paid.
 _EVENT_TYPES = ("checkout.session.completed", "checkout.session.async_payment_succeeded")

@@ -54,9 +54,9 @@ class ConversationListSerializer(Page):
 
 class ConversationFilters(Filters):
     paymentStatus = serializers.ChoiceField(  # noqa: N815
-        choices=PaymentStatus.choices, source="payment_status = %s", required=False
+        choices=PaymentStatus.choices, source="payment_status = %(paymentStatus)s", required=False
     )
-    externalId = ExternalIdField(source="external_id = %s", required=False)  # noqa: N815
+    externalId = ExternalIdField(source="external_id = %(externalId)s", required=False)  # noqa: N815
 
 
 ROWS = Rows(

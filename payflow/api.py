@@ -56,7 +56,7 @@ def unknown_route(request: HttpRequest) -> HttpResponse:
 
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
-router.register("api-keys", PaidApiKeyViewSet)
+router.register("api-keys", PaidApiKeyViewSet, basename="apikey")
 router.register("conversations", ConversationViewSet, basename="conversation")
 
 urlpatterns = [

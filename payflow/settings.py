@@ -127,7 +127,7 @@ MIDDLEWARE = [
     "payflow.http.language.language",  # refusals and errors are pages too
     "payflow.http.middleware.refusals",
     "payflow.http.middleware.api_problems",
-    "payflow.http.middleware.webhook_shortcut",
+    "payflow.http.middleware.machine_shortcut",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "payflow.http.middleware.bearer_shortcut",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -229,7 +229,7 @@ if _database["ENGINE"] == "django.db.backends.postgresql":
     # A cursor on the server outlives its transaction, and a pooler gives the next one another
     # server. Nothing here reads so many rows at once.
     _database["DISABLE_SERVER_SIDE_CURSORS"] = True
-    # Statements of `billing.prepared_sql` are planned once per connection.
+    # Statements of `restapi.prepared_sql` are planned once per connection.
     _options.setdefault("prepare_threshold", 5)
     # The defaults are two minutes for a server that does not answer (psycopg) and two hours for
     # one that has vanished (the kernel).
@@ -284,7 +284,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_PARSER_CLASSES": ["payflow.http.parsers.BoundedJSONParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "payflow.http.negotiation.JSONOnlyNegotiation",
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_RENDERER_CLASSES": ["restapi.renderers.OrjsonRenderer"],
     "DEFAULT_SCHEMA_CLASS": "payflow.openapi.autoschema.AutoSchema",
     "EXCEPTION_HANDLER": "payflow.http.problems.exception_handler",
     "COERCE_DECIMAL_TO_STRING": False,

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
+import orjson
 from django.db import connection
 from django.http import Http404
+from django.utils import timezone
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from restapi import prepared_sql
 from restapi.exceptions import InvalidParameters
 
 PAGE_SIZE, MAX_PAGE_SIZE = 50, 100
@@ -24,11 +26,10 @@ MAX_ID = 2**63 - 1
 _NEWER, _OLDER = "newer", "older"
 
 Row = dict[str, Any]
-Condition = tuple[str, Any]
 
 
 class Filters(serializers.Serializer[Any]):
-    """Query parameters of a list. The `source` of a field is the condition on the table."""
+    """Query parameters of a list. The `source` of a field is a condition with the field's name."""
 
     limit = serializers.IntegerField(
         min_value=1, max_value=MAX_PAGE_SIZE, required=False, help_text="Items of a page; 50."
@@ -39,10 +40,12 @@ class Filters(serializers.Serializer[Any]):
         help_text="Part of the URL in `next` and `previous`.",
     )
     createdAfter = serializers.DateTimeField(  # noqa: N815 - the API speaks camelCase
-        source="created_at > %s", required=False, help_text="Only what was created after this time."
+        source="created_at > %(createdAfter)s",
+        required=False,
+        help_text="Only what was created after this time.",
     )
     createdBefore = serializers.DateTimeField(  # noqa: N815
-        source="created_at < %s",
+        source="created_at < %(createdBefore)s",
         required=False,
         help_text="Only what was created before this time.",
     )
@@ -57,33 +60,41 @@ class Page(serializers.Serializer[Any]):
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of one table. `columns` has the expression of each member of an answer."""
+    """The rows of one table. `columns` has the expression of each member of an answer.
+
+    `table` and `columns` may use `%(now)s`.
+    """
 
     name: str
     table: str
     columns: Mapping[str, str]
-    filters: type[Filters]
+    filters: type[Filters] = Filters
     # Members whose column is JSON: SQL answers text.
     json: Sequence[str] = ()
 
     def one(self, user_id: int | None, row_id: int) -> Row:
         """The user's row. Raises Http404: another user's is like one that does not exist."""
-        found = self._select(user_id, [("id = %s", row_id)], "", 1) if row_id <= MAX_ID else []
+        found = self._select(user_id, ["id = %(id)s"], {"id": row_id}) if row_id <= MAX_ID else []
         if not found:
             raise Http404
         return found[0]
 
+    def all(self, user_id: int | None) -> list[Row]:
+        """All rows of the user, newest first."""
+        return self._select(user_id, [], {}, newest_first=True)
+
     def page(self, request: Request) -> Response:
         """The answer to a list request, newest first. Raises InvalidParameters."""
-        asked = self._parameters(request)
-        limit = asked.pop("limit", PAGE_SIZE)
-        direction, _, start = asked.pop("cursor", "").partition("-")
-        conditions: list[Condition] = list(asked.items())
+        conditions, values = self._parameters(request)
+        limit = values.pop("limit", PAGE_SIZE)
+        direction, _, start = values.pop("cursor", "").partition("-")
         backwards = direction == _NEWER
         if start:
-            conditions.append(("id > %s" if backwards else "id < %s", int(start)))
-        order = "ORDER BY id" if backwards else "ORDER BY id DESC"
-        found = self._select(request.user.pk, conditions, order, limit + 1)
+            conditions.append("id > %(start)s" if backwards else "id < %(start)s")
+            values["start"] = int(start)
+        found = self._select(
+            request.user.pk, conditions, values, newest_first=not backwards, limit=limit + 1
+        )
         rows, more = found[:limit], len(found) > limit
         older, newer = (True, more) if backwards else (more, bool(start))
         if backwards:
@@ -96,18 +107,20 @@ class Rows:
             }
         )
 
-    def _parameters(self, request: Request) -> dict[str, Any]:
-        """The parameters: `limit` and `cursor`, and the values of the conditions."""
-        found, faults = {}, {}
+    def _parameters(self, request: Request) -> tuple[list[str], dict[str, Any]]:
+        """The request's conditions, and the values of its parameters by their names."""
+        conditions, values, faults = [], {}, {}
         for name, value in request.query_params.items():
             field = self._fields[name]
             try:
-                found[field.source] = field.run_validation(value)
+                values[name] = field.run_validation(value)
             except serializers.ValidationError as error:
                 faults[name] = error.detail
+            if field.source != name:
+                conditions.append(field.source)
         if faults:
             raise InvalidParameters(faults)
-        return found
+        return conditions, values
 
     @cached_property
     def _fields(self) -> Mapping[str, Any]:
@@ -119,36 +132,37 @@ class Rows:
         return f"SELECT {', '.join(self.columns.values())} FROM {self.table}"  # noqa: S608
 
     def _select(
-        self, user_id: int | None, conditions: Sequence[Condition], order: str, limit: int
+        self,
+        user_id: int | None,
+        conditions: Iterable[str],
+        values: Mapping[str, Any],
+        *,
+        newest_first: bool = False,
+        limit: int = MAX_ID,
     ) -> list[Row]:
         """Rows of a user; the texts are this module's and the app's own."""
-        where = "".join(f" AND {condition}" for condition, _ in conditions)
-        statement = f"{self._selected} WHERE user_id = %s{where} {order} LIMIT {limit}"
-        values = [user_id, *(_asked(value) for _, value in conditions)]
-        with connection.cursor() as cursor:
-            try:
-                cursor.execute(statement, values)
-            except OverflowError:  # SQLite: an id that no row has
-                return []
-            names = tuple(self.columns)
-            found = [dict(zip(names, map(_answered, row), strict=True)) for row in cursor]
+        where = " AND ".join(("user_id = %(user_id)s", *conditions))
+        order = "id DESC" if newest_first else "id"
+        statement = f"{self._selected} WHERE {where} ORDER BY {order} LIMIT %(limit)s"
+        given = {**values, "user_id": user_id, "limit": limit, "now": timezone.now()}
+        try:
+            found = prepared_sql.fetch(
+                statement, {name: _asked(value) for name, value in given.items()}
+            )
+        except OverflowError:  # SQLite: an id that no row has
+            return []
+        names = tuple(self.columns)
+        rows = [dict(zip(names, row, strict=True)) for row in found]
         for name in self.json:
-            for row in found:
-                row[name] = json.loads(row[name])
-        return found
+            for row in rows:
+                row[name] = orjson.loads(row[name])
+        return rows
 
 
 def _asked(value: Any) -> Any:
     """A time as the database compares it."""
     adapt = connection.ops.adapt_datetimefield_value
     return adapt(value) if isinstance(value, datetime) else value
-
-
-def _answered(value: Any) -> Any:
-    """SQLite returns UTC as naive times."""
-    if isinstance(value, datetime) and value.tzinfo is None:
-        return value.replace(tzinfo=UTC)
-    return value
 
 
 def _link(request: Request, direction: str, row: Row) -> str:

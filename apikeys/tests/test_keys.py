@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from datetime import timedelta
+from itertools import product
+from typing import Any
 
 import pytest
+from django.utils import timezone
+from rest_framework.renderers import JSONRenderer
 from rest_framework.test import APIClient
 
 from accounts.models import User
 from apikeys import tokens
-from apikeys.models import ApiKey
+from apikeys.api import key_answer
+from apikeys.models import ApiKey, Grant, KeyState
 from conversations.models import Conversation
 from testing import stripe_events as stripe
 from testing.clients import bearer
@@ -50,6 +57,39 @@ def test_the_list_shows_what_is_known_of_a_key_and_no_secret(owner: User, api_of
     assert listed["lastUsedAt"] is None
     assert listed["revealed"] is False
     assert key.key_hash not in response.content.decode()
+
+
+def test_the_list_says_of_each_key_what_its_model_says(owner: User, api_of: ApiOf) -> None:
+    """The list is read by SQL: in every state a key can have, that is the model's."""
+    now = timezone.now()
+    past, future = now - timedelta(hours=1), now + timedelta(hours=1)
+    grants = [
+        Grant.objects.create(user=owner, tier=tier, suspended_at=a, stopped_at=b, revoked_at=c)
+        for tier, a, b, c in product(("", "pro"), (None, past), (None, past), (None, past))
+    ]
+    states: Any = product(grants, *([(None, past)] * 4), (None, past, future))
+    ApiKey.objects.bulk_create(
+        ApiKey(
+            user=owner,
+            grant=grant,
+            name=f"key {number}",
+            key_hash=f"{number:064x}",
+            key_prefix=f"sk_{number:017x}",
+            revealed_at=revealed,
+            rotated_at=rotated,
+            suspended_at=suspended,
+            revoked_at=revoked,
+            expires_at=expires,
+        )
+        for number, (grant, revealed, rotated, suspended, revoked, expires) in enumerate(states)
+    )
+    keys = ApiKey.objects.owned_by(owner.pk).listed(now).order_by("-id")
+    expected = [json.loads(JSONRenderer().render(key_answer(key))) for key in keys]
+    assert {key["state"] for key in expected} == {*KeyState.values} - {"revoked"}
+    client = api_of(owner)
+    assert client.get("/api/api-keys").json() == {"keys": expected}
+    for key in expected[::40]:
+        assert client.get(f"/api/api-keys/{key['id']}").json() == key
 
 
 def test_a_reveal_returns_a_key_that_works_and_is_stored_as_a_hash(

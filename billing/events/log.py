@@ -15,10 +15,11 @@ from typing import Any
 
 from django.db import DatabaseError, transaction
 
-from billing import fast_path, log_context, metrics, prepared_sql
+from billing import fast_path, log_context, metrics
 from billing.events import handlers
 from billing.models import EventStatus, StripeEvent
 from billing.stripe import objects
+from restapi import prepared_sql
 
 logger = logging.getLogger(__name__)
 

@@ -15,8 +15,6 @@ import psycopg
 import pytest
 from django.db import OperationalError, connection
 
-from billing import prepared_sql
-
 Failure = Callable[["Boundaries"], None]
 
 
@@ -55,11 +53,9 @@ def failing(failure: Failure, number: int) -> Iterator[Boundaries]:
     """Let the failure happen at this boundary of the block; repair everything afterwards."""
     boundaries = Boundaries(failure, number)
     wrap = boundaries.around_statement
-    execute, commit = prepared_sql.execute, connection._commit  # type: ignore[attr-defined]  # private
+    commit = connection._commit  # type: ignore[attr-defined]  # private
     with pytest.MonkeyPatch.context() as patch, connection.execute_wrapper(wrap):
         patch.setattr(connection, "_commit", lambda: boundaries.around_commit(commit))
-        if connection.vendor == "postgresql":  # psycopg's own cursor has no wrapper
-            patch.setattr(prepared_sql, "execute", lambda *given: wrap(execute, *given))
         try:
             yield boundaries
         finally:

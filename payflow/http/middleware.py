@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.http.response import HttpResponseBase
 from django.template.response import SimpleTemplateResponse
-from django.urls import resolve, reverse
+from django.urls import ResolverMatch, resolve, reverse
 from django.utils.cache import set_response_etag
 from django.utils.http import parse_etags
 
@@ -145,17 +146,18 @@ def content_security_policy(get_response: GetResponse) -> GetResponse:
     return middleware
 
 
-def webhook_shortcut(get_response: GetResponse) -> GetResponse:
-    """Answer Stripe's webhook here: the middleware below is for browsers (sessions, cookies).
+def machine_shortcut(get_response: GetResponse) -> GetResponse:
+    """Answer Stripe's webhook and /healthz here: the middleware below is for browsers.
 
-    That saves a seventh of an event's processor time. Other methods, and the route with a slash
-    at its end, reach the same view the ordinary way.
+    That saves a seventh of an event's processor time, and two thirds of a probe's. Other methods,
+    and the webhook's route with a slash at its end, reach the same views the ordinary way.
     """
-    path = reverse("stripe-webhook")
-    match = resolve(path)
+    routes = (("POST", reverse("stripe-webhook")), ("GET", reverse("healthz")))
+    matches = {(method, path): resolve(path) for method, path in routes}
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
-        if request.path_info != path or request.method != "POST":
+        match = matches.get((request.method or "", request.path_info))
+        if match is None:
             return get_response(request)
         request.resolver_match = match  # for the access log
         try:
@@ -179,7 +181,7 @@ def bearer_shortcut(get_response: GetResponse) -> GetResponse:
         if request.method != "GET" or not header.startswith("Bearer ") or not is_api(request):
             return get_response(request)
         try:
-            match = request.resolver_match = resolve(request.path_info)
+            match = request.resolver_match = _resolved(request.path_info)
             response: HttpResponse = match.func(request, *match.args, **match.kwargs)
             if isinstance(response, SimpleTemplateResponse):
                 response.render()
@@ -189,6 +191,11 @@ def bearer_shortcut(get_response: GetResponse) -> GetResponse:
         return response
 
     return middleware
+
+
+@functools.lru_cache(maxsize=1024)
+def _resolved(path: str) -> ResolverMatch:
+    return resolve(path)
 
 
 def _wrong_header(request: HttpRequest) -> HttpResponse | None:

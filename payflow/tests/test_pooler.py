@@ -26,11 +26,11 @@ from accounts.tokens import issue_access
 from apikeys.cache.invalidation import LISTENER, connection_parameters
 from apikeys.cache.store import CACHE
 from apikeys.models import ApiKey
-from billing import prepared_sql
 from billing.models import StripeEvent
 from billing.stripe import client
 from conversations.models import Conversation, PaymentStatus
 from devtools import debian
+from restapi import prepared_sql
 from testing import stripe_events as stripe
 from testing.clients import bearer
 from testing.factories import ConversationFactory

@@ -1,4 +1,4 @@
-"""The webhook's shortcut past the middleware answers as the whole stack does."""
+"""The shortcuts of machines past the middleware answer as the whole stack does."""
 
 from __future__ import annotations
 
@@ -74,6 +74,14 @@ def test_the_fast_path_loads_no_session(conversation: Conversation, client: Clie
     answer = stripe.deliver(stripe.completed(conversation))
     assert not hasattr(answer.wsgi_request, "session")
     assert Order.objects.filter(conversation=conversation).exists()
+
+
+def test_a_probe_is_answered_as_by_the_whole_stack(client: Client) -> None:
+    fast, ordinary = client.get("/healthz"), client.post("/healthz")
+    assert not hasattr(fast.wsgi_request, "session")
+    assert hasattr(ordinary.wsgi_request, "session")
+    assert fast.json() == ordinary.json() == {"status": "ok"}
+    assert set(fast.headers) == set(ordinary.headers) - BROWSER_HEADERS
 
 
 @pytest.mark.parametrize("method", ["get", "put", "delete", "options"])
