@@ -22,7 +22,7 @@ from conversations.models import Conversation
 from payflow.openapi.answers import operations
 from payflow.openapi.document import document
 from testing import stripe_events as stripe
-from testing.clients import bearer
+from testing.clients import backend_client, bearer
 from testing.factories import PASSWORD, ConversationFactory, UserFactory
 from testing.keys import paid_key, revealed_key
 
@@ -46,7 +46,8 @@ def test_an_unknown_parameter_is_refused_on_every_route(
 ) -> None:
     key = paid_key(conversation)
     path = path.replace("/1", f"/{key.pk if 'api-keys' in path else conversation.pk}")
-    response = getattr(api_of(conversation.user), method)(f"{path}?colour=red&api_key=sk_1")
+    client = backend_client() if "/service/" in path else api_of(conversation.user)
+    response = getattr(client, method)(f"{path}?colour=red&api_key=sk_1")
     assert response.status_code == 400
     body = response.json()
     assert body["code"] == "invalid_parameter"
