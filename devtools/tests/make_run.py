@@ -17,7 +17,7 @@ from devtools.ports import LOOPBACK, free_port
 from devtools.service import ROOT
 from devtools.settings_for_tests import SETTINGS
 
-START_TIMEOUT = 60.0
+START_TIMEOUT = 150.0
 
 
 class Run:

@@ -60,13 +60,12 @@ def database() -> Iterator[str]:
 def server(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("run")
     run = Run(folder, DATABASE_URL=database)
-    run.start_and_wait()
-    secrets = dict(
-        line.split("=", 1) for line in (folder / "dev-secrets.env").read_text().splitlines()
-    )
-    found = re.search(r"Stripe +http://127\.0\.0\.1:(\d+)", run.text)
-    assert found
     try:
+        run.start_and_wait()
+        lines = (folder / "dev-secrets.env").read_text().splitlines()
+        found = re.search(r"Stripe +http://127\.0\.0\.1:(\d+)", run.text)
+        assert found
+        secrets = dict(line.split("=", 1) for line in lines)
         yield Server(run, {**run.environment, **secrets, "STRIPE_PORT": found[1]})
     finally:
         run.clean_up()
@@ -106,7 +105,8 @@ def test_the_commands_of_a_page_run_as_printed(page: Path, server: Server) -> No
     for (commands, expected), output in zip(blocks, outputs, strict=True):
         if expected:
             pattern = re.escape(expected.strip()).replace("…", ".*")
-            assert re.fullmatch(pattern, output.strip().replace("\r", "")), f"{commands}\n{output}"
+            printed = "\n".join(line.rstrip() for line in output.strip().splitlines())
+            assert re.fullmatch(pattern, printed), f"{commands}\n{output}"
 
 
 def test_blocks_are_marked_in_one_way() -> None:

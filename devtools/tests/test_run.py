@@ -15,7 +15,7 @@ import pytest
 from devtools.ports import LOOPBACK, is_free
 from devtools.tests.make_run import START_TIMEOUT, Run
 
-pytestmark = [pytest.mark.http, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.http, pytest.mark.timeout(180)]
 
 
 @pytest.fixture
