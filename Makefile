@@ -10,7 +10,7 @@ E2E := $(call stamp,e2e)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install run demo test soak revocations bench-webhook bench-keys bench-admin bench-edge bench-replay conformance programs e2e screenshots check fmt lint types migrations reference messages deploy-check production-install lock sbom advisories clean cluster cluster-down cluster-test
+.PHONY: help install run demo test soak revocations bench-webhook bench-keys bench-admin bench-edge bench-invariants bench-replay conformance programs e2e screenshots check fmt lint types migrations reference messages deploy-check production-install lock sbom advisories clean cluster cluster-down cluster-test
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,10 +36,12 @@ revocations: install ## revoke a thousand keys while several servers run, and ti
 bench-keys: install ## compare key authentication with other libraries, on a million keys (some minutes)
 	@$(BIN)/python -m benchmarks.keys
 
-soak: install ## run the stress tests for half an hour: all events at once, while servers crash
+soak: install ## run the stress tests for an hour: all events at once, crashes, 100,000 wrong events
 	STRESS_SEEDS=3 STRESS_CONVERSATIONS=450 STRESS_EXAMPLES=300 STRESS_BOUNDARIES=1 \
 		$(BIN)/pytest -v -s billing/tests/test_stress.py billing/tests/test_any_order.py \
 		billing/tests/test_statement_boundaries.py
+	FUZZ_EXAMPLES=3000 $(BIN)/pytest payflow/tests/test_fuzz.py
+	FUZZ_SEEDS=100 FUZZ_DELIVERIES=1000 $(BIN)/pytest -s billing/tests/test_fuzzed_deliveries.py
 
 # dj-stripe has an environment of its own: nothing of it is installed into .venv.
 DJSTRIPE = .run/bench-djstripe
@@ -77,6 +79,9 @@ bench-edge: install programs ## compare key checks by nginx at the edge with pay
 
 bench-admin: install ## time the admin at 1,000,000 orders (takes minutes)
 	$(BIN)/python -m benchmarks.admin
+
+bench-invariants: install ## time check_invariants at 1,000,000 orders (takes minutes)
+	$(BIN)/python -m benchmarks.invariants
 
 bench-replay: install ## show that replaying 1,000,000 events takes no more memory than 1,000
 	$(BIN)/python -m benchmarks.replay

@@ -5,6 +5,7 @@ from __future__ import annotations
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth import SESSION_KEY
 from django.contrib.contenttypes.models import ContentType
 from django.contrib.sessions.models import Session
 from django.db import transaction
@@ -14,6 +15,8 @@ from accounts.models import User
 
 # A domain that never exists (RFC 2606).
 _ADDRESS = "erased-{}@erased.invalid"
+# Rows in memory at once.
+PAGE_SIZE = 1000
 
 
 @transaction.atomic
@@ -46,8 +49,10 @@ def erase(user: User) -> None:
 
 
 def _delete_sessions(user: User) -> None:
-    """Read every live session: their rows don't say whose they are."""
-    live = Session.objects.filter(expire_date__gt=timezone.now())
-    for session in live.iterator(chunk_size=500):
-        if session.get_decoded().get("_auth_user_id") == str(user.pk):
-            session.delete()
+    """Read every live session, in pages: their rows don't say whose they are."""
+    live = Session.objects.filter(expire_date__gt=timezone.now()).order_by("pk")
+    after = ""
+    while page := list(live.filter(pk__gt=after)[:PAGE_SIZE]):
+        after = page[-1].pk
+        ended = [each.pk for each in page if each.get_decoded().get(SESSION_KEY) == str(user.pk)]
+        Session.objects.filter(pk__in=ended).delete()

@@ -37,7 +37,7 @@ LISTS = {
     "/api/orders": f"limit={ROWS}",
     "/api/api-keys": "",
 }
-OTHERS = {"/healthz": "", "/api/schema": ""}
+OTHERS = {"/healthz": "", "/readyz": "", "/api/schema": ""}
 
 
 def load() -> str:

@@ -108,7 +108,10 @@ def try_fulfil(event: dict[str, Any]) -> bool:
     """
     if connection.vendor != "postgresql" or event["type"] not in _EVENT_TYPES:
         return False
-    session = parse_session(event["data"]["object"])
+    try:
+        session = parse_session(event["data"]["object"])
+    except ValueError:  # raised again where the stored event is handled, unless that is settled
+        return False
     if session is None or event.get("account") or not _is_common(session):
         return False
     reference = session.reference

@@ -246,6 +246,8 @@ def _locked_order(session: CheckoutSession, conversation: Conversation) -> Order
         order.currency = session.currency
         order.livemode = session.livemode
         order.stripe_payment_intent_id = session.payment_intent_id or order.stripe_payment_intent_id
+        if order.pk:  # refunds count in the order's currency, against its amount
+            reversals.sum_refunds(order)
     return order
 
 

@@ -82,8 +82,22 @@ def record(order: Order, update: objects.Reversal, position: EventPosition) -> s
         text = _record_refund(order, update)
     else:
         text = _record_charge(order, update)
-    _sum_refunds(order)
+    sum_refunds(order)
     return f"{text}, {order.refunded_cents} of {order.amount_cents} {order.currency} refunded"
+
+
+def sum_refunds(order: Order) -> None:
+    """Compute the order's refund columns from its refunds and the sum on its charge.
+
+    The charge's sum stands in for refunds that were not reported yet. It includes refunds that
+    failed later: these are subtracted, so that it adds nothing once every refund is known.
+    """
+    refunds = list(order.refunds.filter(currency=order.currency))
+    counted = sum(refund.amount_cents for refund in refunds if refund.status in COUNTED_REFUNDS)
+    failed = sum(refund.amount_cents for refund in refunds if refund.status in FAILED_REFUNDS)
+    order.refunded_cents = max(counted, order.charge_refunded_cents - failed, 0)
+    in_full = order.refunded_cents > 0 and order.refunded_cents >= order.amount_cents
+    order.refunded_at = (order.refunded_at or timezone.now()) if in_full else None
 
 
 def refund_precedence(status: str) -> int:
@@ -134,20 +148,6 @@ def _record_charge(order: Order, charge: objects.RefundedCharge) -> str:
         refunded = max(refunded, order.amount_cents)
     order.charge_refunded_cents = max(order.charge_refunded_cents, refunded)
     return f"the charge has {charge.refunded_cents} refunded"
-
-
-def _sum_refunds(order: Order) -> None:
-    """Compute the order's refund columns from its refunds and the sum on its charge.
-
-    The charge's sum stands in for refunds that were not reported yet. It includes refunds that
-    failed later: these are subtracted, so that it adds nothing once every refund is known.
-    """
-    refunds = list(order.refunds.filter(currency=order.currency))
-    counted = sum(refund.amount_cents for refund in refunds if refund.status in COUNTED_REFUNDS)
-    failed = sum(refund.amount_cents for refund in refunds if refund.status in FAILED_REFUNDS)
-    order.refunded_cents = max(counted, order.charge_refunded_cents - failed, 0)
-    in_full = order.refunded_cents > 0 and order.refunded_cents >= order.amount_cents
-    order.refunded_at = (order.refunded_at or timezone.now()) if in_full else None
 
 
 def _record_dispute(order: Order, update: objects.DisputeUpdate, position: EventPosition) -> str:

@@ -13,13 +13,13 @@ import json
 import logging
 import secrets
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 
 from support.models import ERASED, AuditDigest, SupportAction
 
@@ -49,6 +49,10 @@ _COLUMNS = (
 # Held until the transaction ends, so that digests are chained in the order of the commits. It is
 # the last lock of a transaction but for the rows of the audit log.
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('payflow audit log', 0))"
+
+
+# Rows in memory at once.
+PAGE_SIZE = 1000
 
 
 class Broken(Exception):
@@ -93,8 +97,8 @@ def check() -> AuditDigest | None:
     """Compare every action with the chain; return the last digest. Raises Broken."""
     later = AuditDigest.objects.filter(action=OuterRef("action"), pk__gt=OuterRef("pk"))
     digests = AuditDigest.objects.select_related("action").annotate(is_old=Exists(later))
-    last = None
-    for position, digest in enumerate(digests.order_by("pk").iterator(), start=1):
+    last: AuditDigest | None = None
+    for position, digest in enumerate(in_pages(digests), start=1):
         if digest.pk != position:
             raise Broken(f"digest {position} is missing, before that of action {digest.action_id}")
         before = last.digest if last else FIRST
@@ -107,6 +111,14 @@ def check() -> AuditDigest | None:
     if unchained is not None:
         raise Broken(f"action {unchained.pk} has no digest")
     return last
+
+
+def in_pages(rows: QuerySet[Any]) -> Iterator[Any]:
+    """The rows by primary key, which is a number, a page at a time."""
+    after = 0
+    while page := list(rows.filter(pk__gt=after).order_by("pk")[:PAGE_SIZE]):
+        yield from page
+        after = page[-1].pk
 
 
 def _check_row(digest: AuditDigest) -> None:

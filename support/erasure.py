@@ -25,7 +25,7 @@ def erase_texts(user_id: int, names: Collection[str]) -> None:
     about = Q(customer_id=user_id) | Q(conversation__user_id=user_id) | Q(order__user_id=user_id)
     about |= Q(api_key__user_id=user_id) | Q(grant__user_id=user_id)
     own = set(SupportAction.objects.filter(about).values_list("pk", flat=True))
-    for action in SupportAction.objects.exclude(reason=ERASED).order_by("pk").iterator():
+    for action in audit_log.in_pages(SupportAction.objects.exclude(reason=ERASED)):
         if action.pk in own or pattern.search(_texts(action)):
             audit_log.erase_texts(action.pk)
             apikeys.erase_reasons(grant_id=action.grant_id, key_id=action.api_key_id)

@@ -42,6 +42,8 @@ RECONNECT_AFTER = 1.0
 # parameters of the connection: a pooler does not carry those over to another client, as it would
 # carry over what SET has set.
 _QUERY_OPTIONS = "-c statement_timeout=5s -c lock_timeout=50ms -c synchronous_commit=off"
+# Seconds: the server ends a statement before, if it can.
+ANSWER_WITHIN = 6.0
 _QUERY_ERRORS = (
     errors.LockNotAvailable,
     errors.QueryCanceled,
@@ -126,8 +128,10 @@ class Listener:
         with connect() as notify_conn:
             _check_alive(notify_conn)  # before LISTEN, which a pooler would carry over
             notify_conn.execute(f"LISTEN {CHANNEL}")
+            database: Any = connections["default"]
             while not self._stopping.is_set():
                 with connect(_QUERY_OPTIONS) as query_conn:
+                    database.limit_waits(query_conn, lambda: ANSWER_WITHIN)
                     self._serve(notify_conn, query_conn)
 
     def _serve(

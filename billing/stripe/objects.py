@@ -315,8 +315,10 @@ def _object_id(stripe_object: Json) -> str:
 
 
 def _amount(stripe_object: Json, name: str) -> int:
-    amount = stripe_object.get(name) or 0
-    if not isinstance(amount, int) or not 0 <= amount <= MAX_AMOUNT:
+    amount = stripe_object.get(name)
+    if amount is None:
+        return 0
+    if type(amount) is not int or not 0 <= amount <= MAX_AMOUNT:  # a bool is an int
         raise ValueError(f"The {stripe_object.get('object')} has no readable {name}.")
     return amount
 

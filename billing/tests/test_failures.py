@@ -92,6 +92,17 @@ def test_atomic_requests_do_not_roll_back_the_failed_event(
     assert "no readable amount_total" in stored.last_error
 
 
+@pytest.mark.parametrize("name", ["amount_total", "amount_subtotal"])
+@pytest.mark.parametrize("amount", [True, False, "", [], {}, 20.0, -1, 10**12])
+def test_an_amount_that_is_no_amount_is_not_guessed(
+    conversation: Conversation, name: str, amount: object
+) -> None:
+    response = stripe.deliver(stripe.completed(conversation, **{name: amount}))
+    assert response.status_code == 500
+    assert f"no readable {name}" in StripeEvent.objects.get().last_error
+    assert not Order.objects.exists()
+
+
 @contextmanager
 def renamed_table(table: str) -> Iterator[None]:
     with connection.cursor() as cursor:

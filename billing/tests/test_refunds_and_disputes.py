@@ -385,6 +385,18 @@ def test_a_refund_of_the_other_mode_changes_nothing_and_stays_unmatched(
     assert Order.objects.get().refunded_cents == 0
 
 
+def test_refunds_are_added_up_anew_when_a_delayed_payment_changes_its_currency(
+    conversation: Conversation,
+) -> None:
+    session = stripe.session(conversation, payment_status="unpaid")
+    send("checkout.session.completed", session)
+    send("refund.created", stripe.refund(session["payment_intent"], 500))
+    kind = "checkout.session.async_payment_failed"
+    for currency, refunded in (("eur", 0), ("usd", 500)):
+        send(kind, {**session, "currency": currency})
+        assert Order.objects.get().refunded_cents == refunded
+
+
 def test_a_sum_in_another_currency_is_not_added_up(conversation: Conversation) -> None:
     event = stripe.completed(conversation)
     stripe.deliver(event)

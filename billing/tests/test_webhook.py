@@ -58,6 +58,17 @@ def test_the_route_answers_with_a_trailing_slash_too(conversation: Conversation)
     assert response.status_code == 200
 
 
+def test_another_event_with_the_id_of_a_settled_one_changes_nothing(
+    conversation: Conversation,
+) -> None:
+    event = stripe.completed(conversation)
+    assert stripe.deliver(event).status_code == 200
+    other = stripe.completed(conversation, amount_total="unreadable")
+    assert stripe.deliver({**other, "id": event["id"]}).status_code == 200
+    assert StripeEvent.objects.get().payload == event
+    assert Order.objects.count() == 1
+
+
 @pytest.mark.parametrize("method", ["get", "put", "patch", "delete"])
 def test_other_methods_are_405_problems(method: str) -> None:
     response = getattr(Client(), method)(stripe.URL)

@@ -15,14 +15,17 @@ from axes.models import AccessAttempt
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from accounts import erasure as accounts_erasure
 from accounts.models import User
 from accounts.tokens import issue_access
 from billing import erasure, invariants
 from billing.models import Dispute, EventStatus, Order, Refund, StripeEvent
 from billing.stripe import objects
 from conversations.models import Conversation
+from support import audit_log
 from support.models import SupportAction
 from testing import stripe_events as stripe
 from testing.clients import bearer
@@ -261,6 +264,26 @@ def test_keys_tokens_sessions_and_the_password_of_an_erased_person_end(person: U
         "/api/auth/token", {"email": EMAIL, "password": PASSWORD}, format="json"
     )
     assert answer.status_code == 401
+
+
+def test_sessions_and_actions_are_read_a_page_at_a_time(
+    person: User, stranger: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accounts_erasure, "PAGE_SIZE", 2)
+    monkeypatch.setattr(audit_log, "PAGE_SIZE", 2)
+    browsers = {user: [Client() for _ in range(3)] for user in (person, stranger)}
+    for user, clients in browsers.items():
+        for client in clients:
+            client.force_login(user, "django.contrib.auth.backends.ModelBackend")
+    with CaptureQueriesContext(connection) as context:
+        run("erase_user", EMAIL)
+    for columns in ('SELECT "django_session"."session_key"', 'SELECT "support_actions"."id", "'):
+        reads = [query["sql"] for query in context if query["sql"].startswith(columns)]
+        pages = [read for read in reads if read.endswith(" LIMIT 2")]
+        assert len(pages) > 2
+        assert {read for read in reads if not read.endswith((" LIMIT 2", " LIMIT 21"))} == set()
+    assert [each.get("/").status_code for each in browsers[person]] == [302] * 3
+    assert [each.get("/").status_code for each in browsers[stranger]] == [200] * 3
 
 
 def test_an_erased_account_cannot_be_activated_again(person: User) -> None:

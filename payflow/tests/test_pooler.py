@@ -158,6 +158,11 @@ def test_reconcile_orders_reads_all_its_pages(
     assert out.getvalue() == "7 sessions: 7 unknown to Stripe\n"
 
 
+def test_no_cursor_of_the_server_outlives_its_transaction(pooler: dict[str, Any]) -> None:
+    ConversationFactory.create_batch(7)
+    assert sum(1 for _ in Conversation.objects.iterator(chunk_size=2)) == 7
+
+
 def test_no_setting_is_carried_over_to_another_client(
     pooler: dict[str, Any], stranger: User, conversation: Conversation
 ) -> None:

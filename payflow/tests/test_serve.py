@@ -125,10 +125,10 @@ def locked(conversation: Conversation) -> Iterator[None]:
         yield
 
 
-def is_waiting_for_lock() -> bool:
+def locks_waited_for() -> int:
     with psycopg.connect(database_url()) as other:
         waiting = other.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()
-    return bool(waiting and waiting[0])
+    return int(waiting[0]) if waiting else 0
 
 
 def test_a_request_is_one_line_of_the_access_log_with_id_route_status_and_duration(
@@ -168,6 +168,20 @@ def test_slow_connections_do_not_stop_the_others(app: App) -> None:
         started = time.monotonic()
         assert [app.get("/healthz") for _ in range(24)] == [200] * 24
         assert time.monotonic() - started < 10
+
+
+def test_a_probe_is_answered_while_every_slot_waits_for_the_database(
+    app: App, conversation: Conversation
+) -> None:
+    slots = WORKERS * int(SETTINGS["WEB_THREADS"])
+    with ThreadPoolExecutor(4 * slots) as pool:
+        with locked(conversation):
+            events = [stripe.completed(conversation) for _ in range(4 * slots)]
+            answers = [pool.submit(app.deliver, event) for event in events]
+            until(lambda: locks_waited_for() == slots)
+            assert app.get("/healthz") == 200
+            assert not any(answer.done() for answer in answers)
+        assert {answer.result() for answer in answers} == {200}
 
 
 def test_a_process_opens_as_many_connections_as_it_has_slots_and_keeps_them(
@@ -211,7 +225,7 @@ def test_sigterm_lets_a_running_request_end(
     with serving("--workers=1") as app, ThreadPoolExecutor() as pool:
         with locked(conversation):
             answer: Future[int] = pool.submit(app.deliver, stripe.completed(conversation))
-            until(is_waiting_for_lock)
+            until(lambda: locks_waited_for() > 0)
             app.signal(signal.SIGTERM)
             until(lambda: "Shutting down" in app.service.output)
         assert answer.result() == 200

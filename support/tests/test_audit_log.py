@@ -12,6 +12,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.db.models import F
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
 from billing.models import Order
@@ -64,6 +65,17 @@ def test_the_chain_holds_after_what_staff_do(actions: list[SupportAction]) -> No
     last = AuditDigest.objects.get(pk=9)  # two for each action, one for the export
     assert check() == f"5 actions are as they were written; the last digest is {last}.\n"
     assert check("--expect", f"{last}", "--expect", f"{AuditDigest.objects.get(pk=1)}") == check()
+
+
+def test_the_chain_is_read_a_page_at_a_time(
+    actions: list[SupportAction], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit_log, "PAGE_SIZE", 2)
+    with CaptureQueriesContext(connection) as context:
+        assert check().startswith("5 actions are as they were written")
+    reads = [query["sql"] for query in context if 'FROM "audit_digests" INNER' in query["sql"]]
+    assert len(reads) == 6  # nine digests, and none after them
+    assert all(read.endswith(" LIMIT 2") for read in reads)
 
 
 def test_an_empty_audit_log_holds() -> None:

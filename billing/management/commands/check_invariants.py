@@ -20,6 +20,8 @@ class Command(BaseCommand):
                 with connection.cursor() as cursor:
                     # One snapshot for all rules: payments may go on meanwhile.
                     cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+                    # Tables of a million rows are joined in memory.
+                    cursor.execute("SET LOCAL work_mem = '64MB'")
             found = list(invariants.violations())
         for violation in found:
             self.stdout.write(str(violation))

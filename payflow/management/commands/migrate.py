@@ -15,8 +15,13 @@ LOCK = 4_720_816_033_512
 
 class Command(migrate.Command):
     def handle(self, *args: Any, **options: Any) -> None:
-        with one_at_a_time(options["database"]):
-            super().handle(*args, **options)
+        database: Any = connections[options["database"]]
+        database.has_time_limit = False
+        try:
+            with one_at_a_time(options["database"]):
+                super().handle(*args, **options)
+        finally:
+            database.has_time_limit = True
 
 
 @contextmanager
@@ -26,7 +31,8 @@ def one_at_a_time(alias: str) -> Iterator[None]:
     The lock is a transaction's, so that it works through a pooler, and migrations can't end it:
     they commit on another connection. SQLite has one writer anyway.
     """
-    database = connections[alias].copy()
+    database: Any = connections[alias].copy()
+    database.has_time_limit = False
     if database.vendor != "postgresql":
         yield
         return
