@@ -87,6 +87,17 @@ class SessionExpired(CheckoutError):
     detail = "The payment link of this Idempotency-Key has ended. Use a new key for a new link."
 
 
+class SessionOpen(CheckoutError):
+    """The session was not paid, and still can be."""
+
+    code = "session_open"
+    detail = "This payment is not finished: nothing was paid yet."
+
+    def __init__(self, conversation_id: int) -> None:
+        super().__init__(self.detail)
+        self.conversation_id = conversation_id
+
+
 class UnknownTier(CheckoutError):
     """No price is configured for this tier."""
 
@@ -158,8 +169,9 @@ def start_checkout(
 def confirm(user_id: int | None, session_id: str) -> Order | None:
     """The order of a session whose customer has returned; fulfils it if the webhook is late.
 
-    None while there is no order. Raises ConversationNotFound for a session that is not the
-    user's, SessionExpired, and client.StripeFailed.
+    None if Stripe says neither what became of it nor that it is unpaid. Raises
+    ConversationNotFound for a session that is not the user's, SessionOpen, SessionExpired, and
+    client.StripeFailed.
     """
     if not SESSION_ID.fullmatch(session_id):
         raise ConversationNotFound
@@ -177,6 +189,8 @@ def confirm(user_id: int | None, session_id: str) -> Order | None:
         raise ConversationNotFound from None
     if order is None and session.status == "expired":
         raise SessionExpired
+    if order is None and session.status == "open":
+        raise SessionOpen(session.reference.conversation_id)
     return order
 
 
