@@ -88,13 +88,10 @@ class SessionExpired(CheckoutError):
 
 
 class SessionOpen(CheckoutError):
-    """The session was not paid, and still can be."""
-
-    code = "session_open"
-    detail = "This payment is not finished: nothing was paid yet."
+    """The session was not paid so far, and still can be."""
 
     def __init__(self, conversation_id: int) -> None:
-        super().__init__(self.detail)
+        super().__init__()
         self.conversation_id = conversation_id
 
 
@@ -166,12 +163,11 @@ def start_checkout(
 
 
 @client.within_deadline
-def confirm(user_id: int | None, session_id: str) -> Order | None:
+def confirm(user_id: int | None, session_id: str) -> Order:
     """The order of a session whose customer has returned; fulfils it if the webhook is late.
 
-    None if Stripe says neither what became of it nor that it is unpaid. Raises
-    ConversationNotFound for a session that is not the user's, SessionOpen, SessionExpired, and
-    client.StripeFailed.
+    Raises ConversationNotFound for a session that is not the user's, SessionOpen, SessionExpired,
+    and client.StripeFailed.
     """
     if not SESSION_ID.fullmatch(session_id):
         raise ConversationNotFound
@@ -187,11 +183,11 @@ def confirm(user_id: int | None, session_id: str) -> Order | None:
             order = fulfilment.apply(session).order
     except (fulfilment.Unmatched, links.NotOurs):
         raise ConversationNotFound from None
-    if order is None and session.status == "expired":
+    if order is not None:
+        return order
+    if session.status == "expired":
         raise SessionExpired
-    if order is None and session.status == "open":
-        raise SessionOpen(session.reference.conversation_id)
-    return order
+    raise SessionOpen(session.reference.conversation_id)
 
 
 def unsettled_sessions(*, older_than: timedelta) -> Iterator[str]:

@@ -54,6 +54,7 @@ class Migration(migrations.Migration):
                         editable=False,
                     ),
                 ),
+                (
                     "decline_code",
                     models.CharField(blank=True, db_default="", editable=False, max_length=64),
                 ),

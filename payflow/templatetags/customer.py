@@ -12,8 +12,8 @@ from apikeys.models import ApiKey
 from billing import offers
 from billing.fulfilment import KEY_NAME
 from billing.models import Order
+from notifications import money
 from payflow.pages import statuses
-from support import money
 
 register = template.Library()
 
