@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator
 
 import pytest
+from django.core.cache import cache
 from pytest_django.fixtures import Settings
 from rest_framework.test import APIClient
 
@@ -13,6 +14,7 @@ from accounts.models import User
 from accounts.tokens import issue_access
 from apikeys.cache.invalidation import LISTENER
 from apikeys.throttling import COUNTER
+from billing import offers
 from conversations.models import Conversation
 from testing.clients import bearer
 from testing.factories import ConversationFactory, UserFactory
@@ -33,6 +35,13 @@ def reset_process_state() -> Iterator[None]:
     COUNTER.clear()
     # Tests that look for secrets in the logs would find none.
     assert not logging.getLogger("payflow.http.access_log").disabled
+
+
+@pytest.fixture(autouse=True)
+def stripe_said_no_price(settings: Settings) -> None:
+    """Pages show no price unless the test runs the local Stripe: Stripe itself is not asked."""
+    for price_id in settings.STRIPE_PRICES.values():
+        cache.set(offers.asked(price_id), 1)
 
 
 @pytest.fixture(autouse=True)

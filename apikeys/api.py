@@ -317,7 +317,7 @@ def _service_errors() -> Iterator[None]:
     try:
         yield
     except errors.ApiKeyError as error:
-        raise Refused(error.code, error.detail) from None
+        raise Refused(error.code, str(error.detail)) from None
 
 
 @sensitive_variables("secret", "body")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.db import models
@@ -11,6 +11,9 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from apikeys import tokens
+
+# A repeat of a request with the same token is answered with the same secret for so long.
+REPEATABLE_FOR = timedelta(minutes=1)
 
 # The range of Python's datetime. PostgreSQL's 'infinity' is outside it: a row with such a time
 # could not be read.
@@ -233,6 +236,13 @@ class ApiKey(models.Model):
     def is_revealable(self) -> bool:
         """Whether the secret can be revealed. That of a rotated key cannot: it has a successor."""
         return self.revealed_at is None and self.rotated_at is None and self.may_authenticate()
+
+    @property
+    def was_just_shown(self) -> bool:
+        """Whether who lost the answer that showed it can still have it again."""
+        at = self.revealed_at
+        recently = at is not None and timezone.now() - at < REPEATABLE_FOR
+        return recently and self.may_authenticate()
 
     @property
     def is_rotatable(self) -> bool:

@@ -11,6 +11,7 @@ stop a grant (`stop_grant`). So neither has to undo what the other did.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -28,8 +29,6 @@ DEFAULT_GRACE = timedelta(days=1)
 # Longest time from a request's arrival to its change of the row. A larger difference is a wrong
 # clock, which must not prevent an owner from deleting a key.
 MAX_REQUEST_AGE = timedelta(seconds=10)
-# A repeat of a request with the same token is answered with the same secret for so long.
-REPEATABLE_FOR = timedelta(minutes=1)
 REVOKED_BY_OWNER = "Deleted by its owner."
 ERASED = "[erased]"  # in place of what was written by or about an erased user
 
@@ -105,7 +104,7 @@ def create(
     if created is not None:
         if (created.name, created.expires_at) != (name, expires_at):
             raise errors.DifferentRequest
-        if not _is_repeatable(created):
+        if not created.was_just_shown:
             raise errors.AlreadyCreated
         return created, secret
     grant = _newest_usable_grant(user_id)
@@ -135,7 +134,7 @@ def reveal(*, user_id: int | None, key_id: int, token: str | None = None) -> tup
     key = _locked_with_grant(user_id, key_id)
     secret = _secret(key.user_id, "reveal", key.pk, token)
     if key.is_revealed:
-        if key.key_hash == tokens.digest(secret) and _is_repeatable(key):
+        if key.key_hash == tokens.digest(secret) and key.was_just_shown:
             return key, secret
         raise errors.AlreadyRevealed
     if key.rotated_at is not None:
@@ -170,7 +169,7 @@ def rotate(
     if successor is not None and old.rotated_at is not None:
         if old.expires_at != _end_of_grace(successor.expires_at, old.rotated_at, grace):
             raise errors.DifferentRequest
-        if not _is_repeatable(successor):
+        if not successor.was_just_shown:
             raise errors.AlreadyRotated
         return successor, secret
     now = timezone.now()
@@ -191,6 +190,22 @@ def rotate(
     )
     metrics.count_after_commit(metrics.ISSUED, metrics.REVEALED)
     return successor, secret
+
+
+@transaction.atomic
+def show_again(
+    *, user_id: int | None, key_id: int, requests: Iterable[tuple[str, int | None, str]]
+) -> tuple[ApiKey, str]:
+    """The key and its secret, if one of these requests has shown it within REPEATABLE_FOR.
+
+    A request is an action, its key and its token. Raises KeyNotFound, AlreadyRevealed.
+    """
+    key = _locked_with_grant(user_id, key_id)
+    for action, of_key, token in requests:
+        secret = _secret(key.user_id, action, of_key, token)
+        if key.key_hash == tokens.digest(secret) and key.was_just_shown:
+            return key, secret
+    raise errors.AlreadyRevealed
 
 
 @transaction.atomic
@@ -285,16 +300,6 @@ def _shown_key(user_id: int, secret: str) -> ApiKey | None:
     """The user's key with this secret."""
     own = ApiKey.objects.owned_by(user_id).select_related("grant")
     return own.filter(key_hash=tokens.digest(secret)).first()
-
-
-def _is_repeatable(key: ApiKey) -> bool:
-    """Whether the key was shown just now and still works."""
-    shown_at = key.revealed_at
-    return (
-        shown_at is not None
-        and timezone.now() - shown_at < REPEATABLE_FOR
-        and key.may_authenticate()
-    )
 
 
 def _end_of_grace(expires_at: datetime | None, rotated_at: datetime, grace: timedelta) -> datetime:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
 
 from apikeys.secret_patterns import contains_secret
 
@@ -25,10 +26,10 @@ def validate_name(name: str) -> None:
     A name is stored and shown, so it must not contain a secret.
     """
     if _CONTROL.search(name):
-        raise ValidationError("A name is one line of text.", "control_character")
+        raise ValidationError(_("A name is one line of text."), "control_character")
     if _BIDI.search(name):
         raise ValidationError(
-            "Names can't contain bidirectional control characters.", "control_character"
+            _("Names can't contain bidirectional control characters."), "control_character"
         )
     validate_no_secret(name)
 
@@ -36,4 +37,4 @@ def validate_name(name: str) -> None:
 def validate_no_secret(text: str) -> None:
     """Raise ValidationError for a secret in a text that is stored and shown."""
     if contains_secret(text):
-        raise ValidationError("This looks like a key or a token, not like a name.", "secret")
+        raise ValidationError(_("This looks like a key or a token, not like a name."), "secret")

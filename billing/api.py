@@ -234,12 +234,12 @@ class CheckoutSessionView(ApiView):
         """
         try:
             order = checkout.confirm(request.user.pk, sessionId)
+        except checkout.SessionOpen:
+            return Response(_session_answer(sessionId, SessionState.OPEN, None))
         except checkout.SessionExpired:
             return Response(_session_answer(sessionId, SessionState.EXPIRED, None))
         except (checkout.CheckoutError, client.StripeFailed) as error:
             raise _api_exception(error) from None
-        if order is None:
-            return Response(_session_answer(sessionId, SessionState.OPEN, None))
         row = ROWS.one(request.user.pk, order.pk)
         return Response(_session_answer(sessionId, SessionState(row["status"]), row))
 

@@ -87,6 +87,14 @@ class SessionExpired(CheckoutError):
     detail = "The payment link of this Idempotency-Key has ended. Use a new key for a new link."
 
 
+class SessionOpen(CheckoutError):
+    """The session was not paid so far, and still can be."""
+
+    def __init__(self, conversation_id: int) -> None:
+        super().__init__()
+        self.conversation_id = conversation_id
+
+
 class UnknownTier(CheckoutError):
     """No price is configured for this tier."""
 
@@ -155,11 +163,11 @@ def start_checkout(
 
 
 @client.within_deadline
-def confirm(user_id: int | None, session_id: str) -> Order | None:
+def confirm(user_id: int | None, session_id: str) -> Order:
     """The order of a session whose customer has returned; fulfils it if the webhook is late.
 
-    None while there is no order. Raises ConversationNotFound for a session that is not the
-    user's, SessionExpired, and client.StripeFailed.
+    Raises ConversationNotFound for a session that is not the user's, SessionOpen, SessionExpired,
+    and client.StripeFailed.
     """
     if not SESSION_ID.fullmatch(session_id):
         raise ConversationNotFound
@@ -175,9 +183,11 @@ def confirm(user_id: int | None, session_id: str) -> Order | None:
             order = fulfilment.apply(session).order
     except (fulfilment.Unmatched, links.NotOurs):
         raise ConversationNotFound from None
-    if order is None and session.status == "expired":
+    if order is not None:
+        return order
+    if session.status == "expired":
         raise SessionExpired
-    return order
+    raise SessionOpen(session.reference.conversation_id)
 
 
 def unsettled_sessions(*, older_than: timedelta) -> Iterator[str]:

@@ -31,7 +31,7 @@ FULFIL = f"""
     WITH paid AS (
         UPDATE conversations
         SET payment_status = 'paid', stripe_session_id = %(session_id)s,
-            updated_at = clock_timestamp()
+            decline_code = '', declined_at = NULL, updated_at = clock_timestamp()
         WHERE id = %(conversation_id)s AND user_id = %(user_id)s AND payment_status <> 'paid'
         AND EXISTS (
             SELECT FROM stripe_events

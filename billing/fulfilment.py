@@ -14,6 +14,7 @@ from datetime import datetime
 from django.conf import settings
 from django.db import connection
 from django.db.models import Q
+from django.utils import timezone
 
 from apikeys import services as apikeys
 from apikeys.models import ApiKey
@@ -130,17 +131,17 @@ def expire(session: CheckoutSession) -> Result:
     return Result(None, f"conversation {conversation.pk} failed: its session expired")
 
 
-def fail_attempt(reference: Reference, *, at: datetime | None, livemode: bool) -> None:
+def fail_attempt(reference: Reference, *, at: datetime | None, code: str, livemode: bool) -> None:
     """An attempt to pay failed: fail a conversation that nothing else pays or may still pay.
 
-    `at` is Stripe's time of the failure. The session stays open, and a later success is fulfilled.
-    Raises Unmatched and links.NotOurs.
+    `at` is Stripe's time of the failure, `code` its reason. The session stays open, and a later
+    success is fulfilled. Raises Unmatched and links.NotOurs.
     """
     _check_ours(reference, livemode=livemode)
     conversation = _locked_conversation(reference)
     is_of_another = links.is_of_another_link(reference, at, conversation.stripe_session_id)
     if not (is_of_another or _has_order(conversation)):
-        conversation.fail()
+        conversation.decline(code, at or timezone.now())
 
 
 def apply_reversal(

@@ -9,9 +9,12 @@ from django.contrib.auth.decorators import login_required
 from django.db.transaction import non_atomic_requests
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from rest_framework.exceptions import APIException, ParseError
 
 from billing import checkout
@@ -22,15 +25,35 @@ from billing.stripe.objects import DEFAULT_TIER
 
 logger = logging.getLogger(__name__)
 
+MAX_TRIES = 5  # of the success page, within a minute and a half
 
-# The page and the status for each reason why there is no payment page, by its code.
+NO_PAYMENT = _("You cannot pay right now")
+# The status, the title and the text of the page that says why there is no payment page, by code.
 REFUSALS = {
-    "already_paid": ("payment_not_needed.html", 409),
-    "payment_under_way": ("payment_under_way.html", 409),
-    "checkout_closed": ("payment_refused.html", 403),
-    "throttled": ("payment_refused.html", 429),
-    "stripe_busy": ("payment_unavailable.html", 503),
+    "already_paid": (
+        409,
+        _("This is paid already"),
+        _("This conversation needs no other payment. Its key is on the page of your keys."),
+    ),
+    "payment_under_way": (
+        409,
+        _("Your payment is on its way"),
+        _(
+            "You have paid for this conversation with a method that takes a few days to confirm. "
+            "If you pay again, you are charged twice. Your key will be on the page of your keys."
+        ),
+    ),
+    "checkout_closed": (
+        403,
+        NO_PAYMENT,
+        _("New customers cannot pay at the moment. Nothing was charged; please try again later."),
+    ),
+    "throttled": (429, NO_PAYMENT, _("Too many requests. Nothing was charged; try again soon.")),
 }
+UNAVAILABLE = (
+    _("We cannot take payments right now"),
+    _("Our payment provider does not answer. Nothing was charged; try again in a few minutes."),
+)
 
 
 class NotProcessed(APIException):
@@ -69,24 +92,30 @@ def _stored_event(request: HttpRequest) -> dict[str, Any]:
 
 
 @login_required
-@require_POST
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
 def pay(request: HttpRequest, conversation_id: int) -> HttpResponse:
-    """The Pay button: redirect to Stripe's hosted page."""
+    """The Pay button: redirect to Stripe's hosted page. A GET leads to the button."""
+    page = reverse("conversation", args=[conversation_id])
+    if request.method != "POST":
+        return HttpResponseRedirect(f"{page}?undone")
     customer = checkout.Customer.of(request.user)
     try:
         session = checkout.start_checkout(customer, conversation_id, tier=DEFAULT_TIER)
     except checkout.ConversationNotFound:
         raise Http404 from None
     except (checkout.CheckoutError, client.StripeFailed) as error:
-        return _refusal(request, error)
+        return _refusal(request, error, page)
     return HttpResponseRedirect(session.url)
 
 
 def _refusal(
-    request: HttpRequest, error: checkout.CheckoutError | client.StripeFailed
+    request: HttpRequest, error: checkout.CheckoutError | client.StripeFailed, page: str
 ) -> HttpResponse:
-    template, status = REFUSALS.get(error.code, ("payment_unavailable.html", 502))
-    response = render(request, template, {"detail": error.detail}, status=status)
+    unavailable = (503 if error.code == "stripe_busy" else 502, *UNAVAILABLE)
+    status, title, detail = REFUSALS.get(error.code, unavailable)
+    context = {"title": title, "detail": detail, "back": page}
+    response = render(request, "message.html", context, status=status)
     if seconds := getattr(error, "retry_after", None):
         response.headers["Retry-After"] = str(seconds)
     return response
@@ -102,20 +131,45 @@ def success(request: HttpRequest) -> HttpResponse:
     signed-in user.
     """
     order: Order | None = None
-    expired = False
+    state, conversation_id = "", None
     try:
         order = checkout.confirm(request.user.pk, request.GET.get("session_id", ""))
     except checkout.ConversationNotFound:
         raise Http404 from None
     except checkout.SessionExpired:
-        expired = True
+        state = "expired"
+    except checkout.SessionOpen as unpaid:
+        state, conversation_id = "open", unpaid.conversation_id
     except (client.StripeFailed, checkout.TooManyRequests):
-        pass  # the webhook will deliver the result; the page reloads until then
-    key = order.grant.issued_key if order and order.grant else None
-    context = {"order": order, "expired": expired, "key": key}
+        state = "unknown"  # the webhook will deliver the result
+    context = {
+        "order": order,
+        "state": state,
+        "conversation_id": order.conversation_id if order else conversation_id,
+        "keys": [order.grant.issued_key] if order and order.grant else [],
+        "next_try": _next_try(request) if state == "unknown" else None,
+    }
     return render(request, "payment_success.html", context)
+
+
+def _next_try(request: HttpRequest) -> dict[str, Any] | None:
+    """When and where the page loads itself again: later each time, and not for ever."""
+    try:
+        tried = int(request.GET.get("tried", "0"))
+    except ValueError:
+        tried = MAX_TRIES
+    if not 0 <= tried < MAX_TRIES:
+        return None
+    session_id = str(request.GET.get("session_id", ""))
+    query = urlencode({"session_id": session_id, "tried": tried + 1})
+    return {"seconds": 3 * 2**tried, "url": f"{request.path}?{query}"}
 
 
 @require_safe
 def cancel(request: HttpRequest) -> HttpResponse:
-    return render(request, "payment_cancel.html")
+    context = {
+        "title": _("Nothing was paid"),
+        "detail": _("You left the payment page. You can pay at any time from your conversations."),
+        "back": reverse("home"),
+    }
+    return render(request, "message.html", context)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from datetime import datetime
 
 from django.conf import settings
 from django.db import IntegrityError, models, transaction
@@ -95,6 +96,9 @@ class Conversation(models.Model):
     metadata = models.JSONField(
         default=dict, db_default=Value({}, models.JSONField()), editable=False
     )
+    # Why the last attempt to pay was declined, in Stripe's word, and when; empty after a new link.
+    decline_code = models.CharField(max_length=64, blank=True, db_default="", editable=False)
+    declined_at = models.DateTimeField(null=True, blank=True, editable=False)
     # SHA-256 of the Idempotency-Key of the request that created it.
     idempotency_digest = models.CharField(  # noqa: DJ001
         max_length=64, null=True, blank=True, editable=False
@@ -145,14 +149,10 @@ class Conversation(models.Model):
         """Make this the session to pay. A paid conversation stays paid."""
         if self.is_paid:
             return
-        self.payment_status = PaymentStatus.PENDING
-        self.stripe_session_id = session_id
-        self.save(update_fields=["payment_status", "stripe_session_id", "updated_at"])
+        self._change(PaymentStatus.PENDING, stripe_session_id=session_id)
 
     def mark_paid(self, session_id: str) -> None:
-        self.payment_status = PaymentStatus.PAID
-        self.stripe_session_id = session_id
-        self.save(update_fields=["payment_status", "stripe_session_id", "updated_at"])
+        self._change(PaymentStatus.PAID, stripe_session_id=session_id)
 
     def fail(self) -> None:
         """The payment failed. A paid conversation stays paid."""
@@ -161,7 +161,26 @@ class Conversation(models.Model):
         self.payment_status = PaymentStatus.FAILED
         self.save(update_fields=["payment_status", "updated_at"])
 
+    def decline(self, code: str, at: datetime) -> None:
+        """An attempt to pay was declined: fail, and keep the reason of the newest attempt."""
+        self.fail()
+        if self.is_paid or (self.declined_at and self.declined_at > at):
+            return
+        self.decline_code, self.declined_at = code, at
+        self.save(update_fields=["decline_code", "declined_at", "updated_at"])
+
     def unpay(self) -> None:
         """The payment was refunded or lost in a dispute; the conversation can be paid again."""
-        self.payment_status = PaymentStatus.UNPAID
-        self.save(update_fields=["payment_status", "updated_at"])
+        self._change(PaymentStatus.UNPAID, stripe_session_id=self.stripe_session_id)
+
+    def _change(self, status: PaymentStatus, *, stripe_session_id: str | None) -> None:
+        """Change the status; what was declined before does not matter any more."""
+        self.payment_status = status
+        self.stripe_session_id = stripe_session_id
+        self.decline_code, self.declined_at = "", None
+        self.save(
+            update_fields=[
+                *("payment_status", "stripe_session_id", "decline_code", "declined_at"),
+                "updated_at",
+            ]
+        )

@@ -51,7 +51,8 @@ def test_a_payment_ends_in_a_key_that_works_and_is_shown_once(
     assert not KEY.search(page.content())
     customer.shoot("7-keys")
 
-    page.get_by_role("button", name=f"Delete key {key[:20]}").click()
+    page.get_by_role("link", name="Delete key Garden plans").click()
+    page.get_by_role("button", name="Delete key").click()
     expect(page.get_by_text(key[:20])).to_have_count(0)
     assert status_with(key, stack) == 401
 
@@ -91,7 +92,9 @@ def test_the_key_can_be_copied_and_the_command_beside_it_works(
 
     expect(customer.page.get_by_role("status").last).not_to_be_empty()
     assert customer.page.evaluate("navigator.clipboard.readText()") == key
-    command = customer.page.locator("pre").inner_text()
+    customer.page.get_by_role("button", name="Copy command").click()
+    expect(customer.page.get_by_text("Copied.")).to_be_visible()
+    command = customer.page.evaluate("navigator.clipboard.readText()")
     assert command.split() == [
         *("curl", "-H", '"Authorization:', "Bearer", f'{key}"', "\\"),
         f"{stack.url}/api/conversations",
@@ -120,7 +123,7 @@ def test_after_leaving_the_payment_page_a_customer_can_pay_again(customer: Custo
     customer.sees("Nothing was paid")
     customer.shoot("9-cancelled")
 
-    customer.page.get_by_role("link", name="your conversations").click()
+    customer.page.get_by_role("link", name="To the start").click()
     customer.go_to_checkout("Not yet")
 
 

@@ -53,8 +53,16 @@ def walk(customer: Customer, title: str, check: Check) -> None:
     check(page)
     customer.reveal_key()
     check(page)
-    for path in ("/keys", "/payments/cancel", "/nowhere"):
-        page.goto(path)
+    page.goto("/keys")
+    check(page)
+    actions = [link.get_attribute("href") for link in page.locator(".actions a").all()[:3]]
+    page.goto("/orders")
+    check(page)
+    order = page.get_by_role("link", name="Order").first.get_attribute("href")
+    page.goto("/")
+    conversation = page.get_by_role("link", name=title).get_attribute("href")
+    for path in (*actions, order, conversation, "/payments/cancel", "/nowhere"):
+        page.goto(str(path))
         check(page)
 
 

@@ -5,13 +5,9 @@ The rules are of `apikeys` and `billing`, and apps don't import each other.
 
 from __future__ import annotations
 
-import math
-
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.http import HttpResponse
 from rest_framework import serializers
-from rest_framework.exceptions import Throttled
 
 from apikeys import throttling
 from apikeys.validators import validate_no_secret
@@ -56,17 +52,3 @@ class ConversationForm(views.ConversationForm):
         title = str(self.cleaned_data["title"])
         validate_no_secret(title)
         return title
-
-
-class HomeView(views.HomeView):
-    form_class = ConversationForm
-
-    def form_valid(self, form: views.ConversationForm) -> HttpResponse:
-        try:
-            count_start(self.request.user.pk or 0)
-        except Throttled:
-            form.add_error("title", "Too many conversations. Try again in a minute.")
-            response = self.render_to_response(self.get_context_data(form=form), status=429)
-            response.headers["Retry-After"] = str(math.ceil(throttling.rest_of_window()))
-            return response
-        return super().form_valid(form)

@@ -18,6 +18,8 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.crypto import salted_hmac
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import Throttled
 
 from accounts.models import User
@@ -27,8 +29,10 @@ from apikeys.throttling import FailureKind
 from payflow.http import problems
 
 LOCKED_FOR = int(settings.AXES_COOLOFF_TIME.total_seconds())
-LOCKED = f"Too many wrong passwords. Try again in {LOCKED_FOR // 60} minutes."
-THROTTLED = "Too many failed sign-ins from your network. Try again in a minute."
+LOCKED = format_lazy(
+    _("Too many wrong passwords. Try again in {minutes} minutes."), minutes=LOCKED_FOR // 60
+)
+THROTTLED = _("Too many failed sign-ins from your network. Try again in a minute.")
 
 
 class Backend(AxesStandaloneBackend):  # type: ignore[misc]  # django-axes has no types

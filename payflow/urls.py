@@ -7,14 +7,18 @@ from django.urls import include, path
 
 from payflow import health, metrics
 from payflow.api import unknown_route
-from payflow.conversations import HomeView
 from payflow.http.routes import API_ROOT
+from payflow.pages import conversations, orders
 
 urlpatterns = [
     # First, what machines request: routes are tried in this order.
     path(f"{API_ROOT[1:]}/", include("payflow.api")),
     path(API_ROOT[1:], unknown_route),
-    path("", HomeView.as_view(), name="home"),
+    path("", conversations.HomeView.as_view(), name="home"),
+    path("conversations/<int:conversation_id>", conversations.conversation, name="conversation"),
+    path("orders", orders.orders, name="orders"),
+    path("orders/<int:order_id>", orders.order, name="order"),
+    path("orders/<int:order_id>/receipt", orders.receipt, name="receipt"),
     path("", include("billing.urls")),
     path("", include("apikeys.urls")),
     path("", include("accounts.urls")),

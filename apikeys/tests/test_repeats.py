@@ -14,7 +14,7 @@ from rest_framework.test import APIClient
 
 from accounts.models import User
 from apikeys import services, tokens
-from apikeys.models import ApiKey
+from apikeys.models import REPEATABLE_FOR, ApiKey
 from conversations.models import Conversation
 from testing.clients import bearer
 from testing.concurrency import concurrently
@@ -75,7 +75,7 @@ def test_a_repeat_within_a_minute_is_answered_with_the_same_secret(
 @pytest.mark.parametrize("door", DOORS)
 def test_a_repeat_after_a_minute_is_refused(api: APIClient, key: ApiKey, door: str) -> None:
     ask(api, key, door)
-    ApiKey.objects.update(revealed_at=timezone.now() - services.REPEATABLE_FOR)
+    ApiKey.objects.update(revealed_at=timezone.now() - REPEATABLE_FOR)
     again = ask(api, key, door)
     assert again.status_code == 409
     codes = {"create": "already_created", "reveal": "already_revealed", "rotate": "already_rotated"}
@@ -173,14 +173,6 @@ def test_a_form_sent_twice_shows_the_same_key_twice(
     assert token[1] not in pages[0].content.decode()
 
 
-def test_each_page_has_a_token_of_its_own(browser: Client, key: ApiKey) -> None:
-    tokens_of_forms = [
-        found for _ in range(2) for found in TOKEN.findall(browser.get("/keys").content.decode())
-    ]
-    assert len(tokens_of_forms) == 6  # reveal, rotate, create
-    assert len(set(tokens_of_forms)) == 6
-
-
 @pytest.mark.parametrize("token", ["", "short", "x" * 101, "<script>alert(1)</script>"])
 def test_a_form_with_no_usable_token_works_once(browser: Client, key: ApiKey, token: str) -> None:
     assert [send(browser, key, "reveal", token).status_code for _ in range(2)] == [200, 409]
@@ -198,3 +190,63 @@ def test_the_same_request_many_times_at_once_shows_one_secret(
     assert len({answer.json()["key"] for answer in answers}) == 1
     assert ApiKey.objects.count() == (1 if door == "reveal" else 2)
     assert deadlocks() == []
+
+
+def form_of(page: str, action: str) -> dict[str, str]:
+    """The values that a page's form sends to this address."""
+    form = re.search(rf'<form[^>]* action="{action}".*?</form>', page, re.DOTALL)
+    assert form is not None, f"no form for {action}"
+    token = TOKEN.search(form[0])
+    return {"form_token": token[1]} if token else {}
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_who_lost_the_answer_and_goes_back_is_shown_the_key_again(
+    browser: Client, key: ApiKey, door: str
+) -> None:
+    if door == "rotate":
+        services.reveal(user_id=key.user_id, key_id=key.pk)
+    at = "/keys" if door in ("create", "reveal") else f"/keys/{key.pk}/rotate"
+    action = "/keys/create" if door == "create" else f"/keys/{key.pk}/{door}"
+    given = form_of(browser.get(at).content.decode(), action)
+    lost = SECRET.search(
+        browser.post(action, {"name": "x", "grace": "0", **given}).content.decode()
+    )
+    assert lost is not None
+    minted = ApiKey.objects.order_by("pk").last()
+    assert minted is not None
+    again = f"/keys/{minted.pk}/reveal"
+    page = browser.get("/keys").content.decode()
+    shown = browser.post(again, form_of(page, again))
+    assert shown.status_code == 200
+    assert SECRET.findall(shown.content.decode())[0] == lost[0]
+    assert ApiKey.objects.count() == (1 if door == "reveal" else 2)
+
+    another = Client()  # the same person, elsewhere
+    another.force_login(key.user)
+    assert another.post(again).status_code == 409
+    ApiKey.objects.update(revealed_at=timezone.now() - REPEATABLE_FOR)
+    assert f'action="{again}"' not in browser.get("/keys").content.decode()
+    late = browser.post(again)
+    assert late.status_code == 409
+    assert not SECRET.search(late.content.decode())
+
+
+def test_two_keys_made_one_after_the_other_are_two(browser: Client, key: ApiKey) -> None:
+    for _ in range(2):
+        given = form_of(browser.get("/keys").content.decode(), "/keys/create")
+        assert browser.post("/keys/create", {"name": "same", **given}).status_code == 200
+    assert ApiKey.objects.filter(name="same").count() == 2
+
+
+def test_the_token_of_a_form_is_of_one_user_one_browser_one_action_and_one_key(
+    browser: Client, key: ApiKey
+) -> None:
+    found = set()
+    for client in (browser, Client()):
+        client.force_login(key.user)
+        page = client.get("/keys").content.decode()
+        found |= {
+            form_of(page, path)["form_token"] for path in (f"/keys/{key.pk}/reveal", "/keys/create")
+        }
+    assert len(found) == 4

@@ -71,6 +71,7 @@ def _payment_failed(event: StripeEvent) -> Outcome:
     fulfilment.fail_attempt(
         reference,
         at=objects.time_of(event.payload, "created"),
+        code=objects.decline_code(payment_intent),
         livemode=bool(payment_intent.get("livemode")),
     )
     reason = objects.decline_reason(payment_intent)

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
@@ -89,15 +90,23 @@ def within_deadline(function: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
-        if _deadline.get(0.0):
-            return function(*args, **kwargs)  # it is part of something with a deadline
-        token = _deadline.set(time.monotonic() + DEADLINE)
-        try:
+        with within(DEADLINE):
             return function(*args, **kwargs)
-        finally:
-            _deadline.reset(token)
 
     return wrapper
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Give all calls to Stripe inside together so long, or what is left of a deadline outside."""
+    if _deadline.get(0.0):
+        yield
+        return
+    token = _deadline.set(time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        _deadline.reset(token)
 
 
 class _Slots:
@@ -374,6 +383,20 @@ def create_refund(payment_intent_id: str, *, amount: int, idempotency_key: str) 
     if refund.payment_intent != payment_intent_id:
         _fail("create a refund", ValueError("Stripe's answer is another refund"))
     return str(refund.id)
+
+
+def receipt_url(payment_intent_id: str) -> str | None:
+    """The page of Stripe's receipt; None if there is none. Raises StripeFailed.
+
+    Asked for each time: Stripe's address of a receipt ends after some weeks.
+    """
+    options: Any = {"expand": ["latest_charge"]}
+    intents = _client().v1.payment_intents
+    found = _retrieve("a payment", lambda: intents.retrieve(payment_intent_id, options))
+    charge = found.get("latest_charge") if found else None
+    url = charge.get("receipt_url") if isinstance(charge, dict) else None
+    own = ("https://", f"{settings.STRIPE_API_BASE}/") if settings.STRIPE_API_BASE else "https://"
+    return url if isinstance(url, str) and url.startswith(own) else None
 
 
 def payment_intent_of(charge_id: str) -> str | None:

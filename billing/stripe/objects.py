@@ -164,6 +164,23 @@ def parse_price(session: Json) -> Price:
     return Price(_amount(session, known) if known else None, _currency(session))
 
 
+def parse_offer(price: Json) -> tuple[str, str, int, str] | None:
+    """Name and description of a price's product, its amount and currency.
+
+    None for a price without one amount. Raises ValueError.
+    """
+    if type(price.get("unit_amount")) is not int:
+        return None
+    product = price.get("product")
+    texts = product if isinstance(product, dict) else {}
+    return (
+        str(texts.get("name") or ""),
+        str(texts.get("description") or ""),
+        _amount(price, "unit_amount"),
+        _currency(price),
+    )
+
+
 def time_of(stripe_object: Json, name: str) -> datetime | None:
     """One of Stripe's times, which are whole seconds since 1970; None if there is none."""
     seconds = stripe_object.get(name)
@@ -296,8 +313,16 @@ def decline_reason(payment_intent: Json) -> str:
     if not isinstance(error, dict):
         return "The payment failed; Stripe gave no reason."
     message = str(error.get("message") or "The payment failed.")
-    code = error.get("decline_code") or error.get("code")
+    code = decline_code(payment_intent)
     return f"{message} ({code})" if code else message
+
+
+def decline_code(payment_intent: Json) -> str:
+    """The bank's reason of the last failed attempt, else Stripe's; empty without one."""
+    error = payment_intent.get("last_payment_error")
+    if not isinstance(error, dict):
+        return ""
+    return str(error.get("decline_code") or error.get("code") or "")[:64]
 
 
 def _payment_failed(payment_intent: object) -> bool:

@@ -55,6 +55,11 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "decline_code",
+                    models.CharField(blank=True, db_default="", editable=False, max_length=64),
+                ),
+                ("declined_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                (
                     "idempotency_digest",
                     models.CharField(blank=True, editable=False, max_length=64, null=True),
                 ),

@@ -15,6 +15,7 @@ from django.template.response import SimpleTemplateResponse
 from django.urls import ResolverMatch, resolve, reverse
 from django.utils.cache import set_response_etag
 from django.utils.http import parse_etags
+from django.utils.translation import gettext_lazy as _
 
 from apikeys.throttling import RATE_LIMIT
 from payflow.http import problems, versions
@@ -25,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_CONTROL_IN_HEADER = _("A header has a control character.")
+_TOO_LARGE = _("The body is larger than 1 MiB.")
 # Headers with a rule, and an answer, of their own.
 _CHECKED_ELSEWHERE = frozenset(
     ("HTTP_AUTHORIZATION", "HTTP_COOKIE", "HTTP_IDEMPOTENCY_KEY", "HTTP_X_REQUEST_ID")
@@ -69,21 +72,21 @@ def _header_refusal(request: HttpRequest) -> HttpResponse | None:
         if name.startswith("HTTP_") and name not in _CHECKED_ELSEWHERE
     ]
     if _CONTROL.search("".join(headers)):
-        return problems.refuse(request, 400, "bad_request", "A header has a control character.")
+        return problems.refuse(request, 400, "bad_request", _CONTROL_IN_HEADER)
     try:
         request.get_host()
     except DisallowedHost:  # with DEBUG on, Django would answer with a page of its own
-        detail = "This server does not answer to that host name."
+        detail = _("This server does not answer to that host name.")
         return problems.refuse(request, 400, "bad_host", detail)
     return None
 
 
 def _body_refusal(request: HttpRequest) -> HttpResponse | None:
     if "Transfer-Encoding" in request.headers and not request.headers.get("Content-Length"):
-        detail = "Send the body with its Content-Length."
+        detail = _("Send the body with its Content-Length.")
         return problems.refuse(request, 411, "length_required", detail)
     if _declared_length(request) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
-        return problems.refuse(request, 413, "body_too_large", "The body is larger than 1 MiB.")
+        return problems.refuse(request, 413, "body_too_large", _TOO_LARGE)
     return _wrong_header(request)
 
 
@@ -115,14 +118,15 @@ def api_headers(get_response: GetResponse) -> GetResponse:
 
 
 class api_problems:  # noqa: N801 - Django's middleware setting reads like a list of functions
-    """Turn every error under /api into problem+json."""
+    """Turn every error under /api into problem+json, and a bare 405 into a page elsewhere."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
-        return _as_problem(response) if problems.is_api(request) else response
+        is_bare = isinstance(response, HttpResponseNotAllowed)  # Django's own 405, of plain views
+        return _not_allowed(request, response) if is_bare else response
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """Views outside of DRF raise DRF's exceptions too; they become the same documents here."""
@@ -228,14 +232,14 @@ def _answer_conditionally(request: HttpRequest, response: HttpResponseBase) -> N
             response.headers.pop(name, None)
 
 
-def _as_problem(response: HttpResponseBase) -> HttpResponseBase:
-    """Django's own 405, of plain views, as a problem."""
-    if not isinstance(response, HttpResponseNotAllowed):
-        return response
-    headers = {"Allow": response.headers["Allow"]}
-    return problems.problem(
-        405, "method_not_allowed", "This route has no such method.", headers=headers
-    )
+def _not_allowed(request: HttpRequest, bare: HttpResponseBase) -> HttpResponse:
+    if problems.is_api(request):
+        detail = "This route has no such method."
+        response = problems.problem(405, "method_not_allowed", detail)
+    else:
+        response = problems.error_page(405, back=problems.page_before(request))
+    response.headers["Allow"] = bare.headers["Allow"]
+    return response
 
 
 def _declared_length(request: HttpRequest) -> int:

@@ -12,11 +12,16 @@ import math
 import sys
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db import InterfaceError, InternalError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.middleware.csrf import REASON_NO_CSRF_COOKIE
 from django.template.loader import render_to_string
+from django.utils.functional import Promise
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext_lazy as _
 from psycopg.errors import ReadOnlySqlTransaction
 from rest_framework import exceptions
 
@@ -28,13 +33,15 @@ logger = logging.getLogger(__name__)
 CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER = 5  # seconds
 
+Words = str | Promise
+
 
 def is_api(request: HttpRequest) -> bool:
     return routes.is_api(request.path_info)
 
 
 def problem(
-    status: int, code: str, detail: str, *, headers: dict[str, str] | None = None, **members: Any
+    status: int, code: str, detail: Words, *, headers: dict[str, str] | None = None, **members: Any
 ) -> HttpResponse:
     body = {
         "type": "about:blank",
@@ -47,16 +54,61 @@ def problem(
     return JsonResponse(body, status=status, content_type=CONTENT_TYPE, headers=headers)
 
 
-def refuse(request: HttpRequest, status: int, code: str, detail: str) -> HttpResponse:
+def refuse(request: HttpRequest, status: int, code: str, detail: Words) -> HttpResponse:
     """A problem document under /api, else a page."""
-    if is_api(request):
-        return problem(status, code, detail)
-    return page("400.html", status, {"title": HTTPStatus(status).phrase, "detail": detail})
+    return problem(status, code, detail) if is_api(request) else error_page(status, detail=detail)
 
 
-def page(template: str, status: int, context: dict[str, Any] | None = None) -> HttpResponse:
-    """An error page. Without the request, whose user would be a query: it needs no database."""
-    return HttpResponse(render_to_string(template, context), status=status)
+# What a page says about each status: a title, and what to do.
+ERROR_PAGES = {
+    400: (_("Bad request"), _("The request cannot be read.")),
+    403: (_("Not allowed"), _("You may not see this page.")),
+    404: (_("Not found"), _("There is nothing here, or it is not yours.")),
+    405: (
+        _("Nothing was done"),
+        _("This is the address of a button. Go back to its page and press it there."),
+    ),
+    410: (_("This is over"), _("What was at this address has ended and does not come back.")),
+    411: (_("Bad request"), _("The request cannot be read.")),
+    413: (_("Too large"), _("What was sent is too large.")),
+    429: (_("Too many requests"), _("Wait a minute, then try again.")),
+    500: (
+        _("Something went wrong on our side"),
+        _("It is logged. Please try again; if it goes on, tell support the request id."),
+    ),
+    503: (
+        _("Try again in a moment"),
+        _("Something that this page needs does not answer at the moment."),
+    ),
+}
+
+
+def error_page(
+    status: int, *, title: Words = "", detail: Words = "", back: str = "/"
+) -> HttpResponse:
+    """A page that says what happened and what to do, with a link to `back`.
+
+    It is made without the request, whose user would be a query: it needs no database.
+    """
+    default_title, default_detail = ERROR_PAGES[status]
+    context = {
+        "title": title or default_title,
+        "detail": detail or default_detail,
+        "back": back,
+        "request_id": request_id.current() if status >= 500 else "",
+    }
+    response = HttpResponse(render_to_string("message.html", context), status=status)
+    if status == 503:
+        response.headers["Retry-After"] = str(RETRY_AFTER)
+    return response
+
+
+def page_before(request: HttpRequest) -> str:
+    """The path of our page that the request came from, else of the first page."""
+    referrer = request.headers.get("Referer", "")
+    if not url_has_allowed_host_and_scheme(referrer, {request.get_host()}):
+        return "/"
+    return urlsplit(referrer)._replace(scheme="", netloc="", fragment="").geturl() or "/"
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> HttpResponse:
@@ -91,9 +143,8 @@ def is_database_unavailable(error: BaseException | None) -> bool:
 def database_unavailable(*, is_page: bool) -> HttpResponse:
     detail = "The database does not answer at the moment: try again in a few seconds."
     if is_page:
-        response = page("503.html", 503, {"request_id": request_id.current()})
-    else:
-        response = problem(503, "database_unavailable", detail, requestId=request_id.current())
+        return error_page(503)
+    response = problem(503, "database_unavailable", detail, requestId=request_id.current())
     response.headers["Retry-After"] = str(RETRY_AFTER)
     return response
 
@@ -150,23 +201,34 @@ def _pointers(detail: Any, path: str) -> list[dict[str, str]]:
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if is_api(request):
         return problem(400, "bad_request", "The request cannot be read.")
-    return page("400.html", 400)
+    return error_page(400)
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
     if is_api(request):
         return problem(403, "permission_denied", "You may not do this.")
-    return page("403.html", 403)
+    return error_page(403)
 
 
 def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
-    return forbidden(request, PermissionDenied(reason))
+    if is_api(request):
+        return forbidden(request, PermissionDenied(reason))
+    if reason == REASON_NO_CSRF_COOKIE:
+        title = _("Your browser sent no cookie")
+        detail = _("Nothing was changed. Allow cookies for this site, then load the page again.")
+    else:
+        title = _("This page was out of date")
+        detail = _(
+            "Nothing was changed. You have signed in or out since the page was loaded, perhaps in "
+            "another tab. Go back to it and try again."
+        )
+    return error_page(403, title=title, detail=detail, back=page_before(request))
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     if is_api(request):
         return problem(404, "not_found", "There is nothing here.")
-    return page("404.html", 404)
+    return error_page(404)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
@@ -174,4 +236,4 @@ def server_error(request: HttpRequest) -> HttpResponse:
         return database_unavailable(is_page=not is_api(request))
     if is_api(request):
         return internal_error()
-    return page("500.html", 500, {"request_id": request_id.current()})
+    return error_page(500)

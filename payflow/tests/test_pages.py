@@ -10,6 +10,7 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 
 from accounts.models import User
+from apikeys import services
 from apikeys.models import ApiKey
 from billing.models import Order
 from billing.stripe import client
@@ -17,6 +18,7 @@ from conversations.models import Conversation
 from sandbox.testing import RunningSandbox, running
 from testing import stripe_events as stripe
 from testing.factories import ConversationFactory
+from testing.keys import paid_key
 
 pytestmark = pytest.mark.django_db
 
@@ -47,7 +49,7 @@ def test_home_lists_only_own_conversations_with_their_status(conversation: Conve
     ConversationFactory.create(title="Somebody else's")
     page = signed_in(conversation.user).get("/").content.decode()
     assert conversation.title in page
-    assert "unpaid" in page
+    assert "not paid" in page
     assert "Somebody else's" not in page
 
 
@@ -89,12 +91,79 @@ def test_a_reveal_shows_the_key_in_that_one_answer(conversation: Conversation) -
     assert not SECRET.search(client.get("/keys").content.decode())
 
 
-def test_a_get_cannot_reveal_or_delete(conversation: Conversation) -> None:
-    stripe.deliver(stripe.completed(conversation))
-    key = ApiKey.objects.get()
-    client = signed_in(conversation.user)
-    assert client.get(f"/keys/{key.pk}/reveal").status_code == 405
-    assert client.get(f"/keys/{key.pk}/delete").status_code == 405
+@pytest.mark.parametrize("action", ["reveal", "rotate", "rename", "delete"])
+def test_a_get_of_an_actions_address_changes_nothing_and_shows_its_form(
+    conversation: Conversation, action: str
+) -> None:
+    key = paid_key(conversation)
+    if action == "rotate":
+        services.reveal(user_id=conversation.user_id, key_id=key.pk)
+    before = ApiKey.objects.values().get()
+    page = signed_in(conversation.user).get(f"/keys/{key.pk}/{action}")
+    assert page.status_code == 200
+    assert f'action="/keys/{key.pk}/{action}"' in page.content.decode()
+    assert conversation.title in page.content.decode()
+    assert not SECRET.search(page.content.decode())
+    assert ApiKey.objects.values().get() == before
+
+
+@pytest.mark.parametrize("path", ["/keys/create", "/conversations/{}/pay"])
+def test_a_get_of_another_buttons_address_leads_to_the_button(
+    conversation: Conversation, path: str
+) -> None:
+    paid_key(ConversationFactory.create(user=conversation.user))
+    page = signed_in(conversation.user).get(path.format(conversation.pk), follow=True)
+    assert page.status_code == 200
+    assert "Nothing was done yet" in page.content.decode()
+    assert f'action="{path.format(conversation.pk)}"' in page.content.decode()
+    assert ApiKey.objects.count() == 1
+
+
+def test_who_signs_in_after_a_lost_session_finds_the_button_again(
+    conversation: Conversation,
+) -> None:
+    key = paid_key(conversation)
+    lost = Client().post(f"/keys/{key.pk}/reveal")
+    assert lost.headers["Location"] == f"/accounts/login/?next=/keys/{key.pk}/reveal"
+    page = signed_in(conversation.user).get(f"/keys/{key.pk}/reveal").content.decode()
+    assert "Reveal “" in page
+    key.refresh_from_db()
+    assert not key.is_revealed
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("get", "/accounts/logout/"), ("post", "/keys"), ("post", "/orders")]
+)
+def test_a_wrong_method_is_a_page_that_leads_back(stranger: User, method: str, path: str) -> None:
+    client = signed_in(stranger)
+    headers = {"Referer": "http://testserver/keys?undone"}
+    response = getattr(client, method)(path, headers=headers)
+    assert response.status_code == 405
+    assert response.headers["Allow"]
+    assert "Nothing was done" in response.content.decode()
+    assert 'href="/keys?undone"' in response.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("referrer", "back"),
+    [
+        ("http://testserver/keys", "/keys"),
+        *((bad, "/") for bad in ("https://evil.example/x", "javascript:alert(1)", "//evil", "")),
+    ],
+)
+def test_a_form_out_of_date_says_so_and_leads_back_to_its_page(
+    conversation: Conversation, referrer: str, back: str
+) -> None:
+    key = paid_key(conversation)
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(conversation.user)
+    client.cookies["csrftoken"] = "x" * 32
+    page = client.post(f"/keys/{key.pk}/delete", headers={"Referer": referrer} if referrer else {})
+    assert page.status_code == 403
+    assert "This page was out of date" in page.content.decode()
+    assert f'href="{back}"' in page.content.decode()
+    without_cookies = Client(enforce_csrf_checks=True).post("/accounts/login/")
+    assert "sent no cookie" in without_cookies.content.decode()
 
 
 def test_forms_need_the_csrf_token(conversation: Conversation) -> None:
@@ -115,9 +184,12 @@ def test_a_deleted_key_leaves_the_page(conversation: Conversation) -> None:
     stripe.deliver(stripe.completed(conversation))
     key = ApiKey.objects.get()
     client = signed_in(conversation.user)
-    assert key.key_prefix in client.get("/keys").content.decode()
+    assert f"/keys/{key.pk}/delete" in client.get("/keys").content.decode()
     assert client.post(f"/keys/{key.pk}/delete").headers["Location"] == "/keys"
-    assert key.key_prefix not in client.get("/keys").content.decode()
+    page = client.get("/keys").content.decode()
+    assert f"/keys/{key.pk}/delete" not in page
+    assert "You have no keys now" in page
+    assert 'action="/keys/create"' in page
 
 
 @pytest.mark.parametrize("action", ["reveal", "delete"])
@@ -188,12 +260,13 @@ class TestWithTheLocalStripe:
     ) -> None:
         assert local.object(self.link(conversation))["status"] == "open"
 
-    def test_an_open_session_is_still_confirming(
+    def test_an_open_session_is_not_paid_and_does_not_reload_itself(
         self, local: RunningSandbox, conversation: Conversation
     ) -> None:
         page = success_page(signed_in(conversation.user), self.link(conversation))
-        assert "Confirming…" in page
-        assert 'http-equiv="refresh"' in page
+        assert "You have not paid yet" in page
+        assert f'action="/conversations/{conversation.pk}/pay"' in page
+        assert 'http-equiv="refresh"' not in page
 
     def test_a_payment_whose_webhook_never_came_is_fulfilled_here(
         self, local: RunningSandbox, conversation: Conversation
@@ -212,6 +285,7 @@ class TestWithTheLocalStripe:
         local.pay_by_debit(session_id)
         page = success_page(signed_in(conversation.user), session_id)
         assert "on its way" in page
+        assert 'http-equiv="refresh"' not in page
         assert Order.objects.get().status == "pending"
 
     def test_an_expired_session_is_shown_as_expired(
@@ -255,4 +329,15 @@ def test_the_pages_say_that_stripe_does_not_answer(
     response = client.post(f"/conversations/{conversation.pk}/pay")
     assert response.status_code == 502
     assert "cannot take payments" in response.content.decode()
-    assert "Confirming…" in success_page(client, "cs_test_1")
+    page = success_page(client, "cs_test_1")
+    assert "Confirming…" in page
+    assert (
+        '<meta http-equiv="refresh" content="3;url=/payments/success?session_id=cs_test_1' in page
+    )
+    for tried, seconds in ((1, 6), (4, 48)):
+        path = f"/payments/success?session_id=cs_test_1&tried={tried}"
+        assert f'content="{seconds};url=' in client.get(path).content.decode()
+    for over in ("5", "-1", "x", "99999999999999999999"):
+        last = client.get(f"/payments/success?session_id=cs_test_1&tried={over}")
+        assert "takes longer than usual" in last.content.decode()
+        assert 'http-equiv="refresh"' not in last.content.decode()

@@ -26,15 +26,15 @@ def support_notes(user: Any) -> dict[str, Any]:
         created_at__gt=timezone.now() - SHOWN_FOR,
     )
     actions = list(recent.select_related("api_key__grant").order_by("-id")[:20])
-    waiting = {
-        action.api_key
-        for action in actions
+    waiting = {  # the newest request for each key
+        action.api_key_id: action
+        for action in reversed(actions)
         if action.kind == ResendReveal.kind and _is_waiting(action)
     }
     ended = [action for action in actions if action.kind == RevokeKey.kind]
     return {
         "ended": ended,
-        "waiting": sorted(waiting, key=lambda key: key.pk if key else 0),
+        "waiting": [waiting[key_id] for key_id in sorted(waiting, key=str)],
         "stopped": Grant.objects.owned_by(user.pk).filter(stopped_at__isnull=False).order_by("pk"),
     }
 
