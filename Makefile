@@ -10,7 +10,7 @@ E2E := $(call stamp,e2e)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install run demo test soak revocations bench-webhook bench-keys bench-admin bench-edge bench-invariants bench-replay conformance programs e2e screenshots check fmt lint types migrations reference messages deploy-check production-install lock sbom advisories clean cluster cluster-down cluster-test
+.PHONY: help install run demo test soak revocations bench-webhook bench-keys bench-admin bench-edge bench-invariants bench-replay conformance programs e2e screenshots check fmt lint types migrations reference messages deploy-check production-install lock sbom advisories clean cluster cluster-down cluster-test bench
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,10 +46,14 @@ soak: install ## run the stress tests for an hour: all events at once, crashes, 
 # dj-stripe has an environment of its own: nothing of it is installed into .venv.
 DJSTRIPE = .run/bench-djstripe
 
-bench-webhook: install ## compare the webhook with dj-stripe and pgbench, on one PostgreSQL
-	@test -x $(DJSTRIPE)/bin/granian || { $(PYTHON) -m venv $(DJSTRIPE) && \
-		$(DJSTRIPE)/bin/pip install --quiet dj-stripe==2.11.0 'psycopg[binary,pool]' \
-		dj-database-url granian; }
+$(DJSTRIPE)/bin/granian:
+	$(PYTHON) -m venv $(DJSTRIPE)
+	$(DJSTRIPE)/bin/pip install --quiet dj-stripe==2.11.0 'psycopg[binary,pool]' dj-database-url granian
+
+bench: install $(DJSTRIPE)/bin/granian ## measure links, webhooks, key checks and lists beside limits and peers: one table
+	@$(BIN)/python -m benchmarks.table
+
+bench-webhook: install $(DJSTRIPE)/bin/granian ## compare the webhook with dj-stripe and pgbench, on one PostgreSQL
 	$(BIN)/python -m benchmarks.webhook --djstripe $(DJSTRIPE)/bin/python
 
 e2e: $(E2E) ## run the browser tests in the machine's Chromium

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from payflow.settings import *  # noqa: F403
 from payflow.settings import INSTALLED_APPS as OURS
+from payflow.settings import SILENCED_SYSTEM_CHECKS as SILENCED
 
 INSTALLED_APPS = [
     *OURS,
@@ -22,3 +23,5 @@ MIGRATION_MODULES = {"drf_simple_apikey": None}
 # Counted as in production, but never reached.
 API_KEY_REQUESTS_PER_MINUTE = 10**9
 FAILED_AUTHENTICATIONS_PER_MINUTE = 10**9
+# Two apps call a user's keys `api_keys`; nothing here asks a user for them.
+SILENCED_SYSTEM_CHECKS = [*SILENCED, "fields.E304", "fields.E305"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from django.urls import path
+from django.urls import include, path
 from django.utils.module_loading import import_string
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
@@ -46,7 +46,9 @@ urlpatterns = [
     # As the project has it: three authentication classes, its permissions, its throttle.
     path("api/payflow", Answer.as_view()),
     path("api/verify", verify, name="verify"),
-    *billing,  # a middleware looks up the webhook by its name
+    # Middleware looks up the webhook and the admin by their names.
+    *billing,
+    path("admin/", include(([path("", answer, name="index")], "admin"))),
     path("api/token", behind("rest_framework.authentication.TokenAuthentication")),
     path("api/knox", behind("knox.auth.TokenAuthentication")),
     path("api/simple", behind("drf_simple_apikey.backends.APIKeyAuthentication")),
