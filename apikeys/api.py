@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
+from django.http import HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
@@ -25,6 +27,7 @@ from apikeys.validators import MAX_NAME_LENGTH, NAME_PATTERN, validate_name
 from restapi.bodies import RequestBody
 from restapi.exceptions import Refused
 from restapi.lists import Rows
+from restapi.renderers import json_response
 from restapi.schema import operation
 from restapi.views import ApiView
 
@@ -185,17 +188,22 @@ class ApiKeyViewSet(ApiView, viewsets.ViewSet):
         self.requested_at = timezone.now()  # before the first query
         super().initial(request, *args, **kwargs)
 
+    @cached_property
+    def own_keys(self) -> list[dict[str, Any]]:
+        """The caller's keys, newest first."""
+        return ROWS.all(self.request.user.pk)
+
     def get_permissions(self) -> list[Any]:
         permissions = super().get_permissions()
         return [*permissions, DenyApiKeyAuth()] if self.action in SECRET_ACTIONS else [*permissions]
 
     @operation("api_keys_list", response=ApiKeyListSerializer)
-    def list(self, request: Request) -> Response:
+    def list(self, request: Request) -> HttpResponse:
         """List API keys.
 
         All of the caller's, newest first, without deleted ones.
         """
-        return Response({"keys": ROWS.all(request.user.pk)})
+        return json_response({"keys": self.own_keys})
 
     @operation("api_keys_retrieve", response=ApiKeySerializer)
     def retrieve(self, request: Request, pk: int) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.http import HttpResponse
 from drf_spectacular.utils import (
     OpenApiParameter,
     extend_schema,
@@ -177,7 +178,7 @@ class OrderViewSet(ApiView, viewsets.ViewSet):
     lookup_value_converter = "int"
 
     @operation("orders_list", response=OrderListSerializer, filters=OrderFilters)
-    def list(self, request: Request) -> Response:
+    def list(self, request: Request) -> HttpResponse:
         """List orders.
 
         The caller's own, newest first, in pages: one for each payment that was completed, is

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.http import HttpResponse
 from django.urls import reverse
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers, viewsets
@@ -84,7 +85,7 @@ class ConversationViewSet(ApiView, viewsets.ViewSet):
     @operation(
         "conversations_list", response=ConversationListSerializer, filters=ConversationFilters
     )
-    def list(self, request: Request) -> Response:
+    def list(self, request: Request) -> HttpResponse:
         """List conversations.
 
         The caller's own, newest first, in pages. Filters combine.

@@ -11,14 +11,14 @@ from urllib.parse import urlencode
 
 import orjson
 from django.db import connection
-from django.http import Http404
+from django.http import Http404, HttpResponse
 from django.utils import timezone
 from rest_framework import serializers
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from restapi import prepared_sql
 from restapi.exceptions import InvalidParameters
+from restapi.renderers import json_response
 
 PAGE_SIZE, MAX_PAGE_SIZE = 50, 100
 # PostgreSQL's bigint, and SQLite's integer.
@@ -62,7 +62,7 @@ class Page(serializers.Serializer[Any]):
 class Rows:
     """The rows of one table. `columns` has the expression of each member of an answer.
 
-    `table` and `columns` may use `%(now)s`.
+    `table` may use `%(now)s`.
     """
 
     name: str
@@ -83,7 +83,7 @@ class Rows:
         """All rows of the user, newest first."""
         return self._select(user_id, [], {}, newest_first=True)
 
-    def page(self, request: Request) -> Response:
+    def page(self, request: Request) -> HttpResponse:
         """The answer to a list request, newest first. Raises InvalidParameters."""
         conditions, values = self._parameters(request)
         limit = values.pop("limit", PAGE_SIZE)
@@ -99,7 +99,7 @@ class Rows:
         older, newer = (True, more) if backwards else (more, bool(start))
         if backwards:
             rows.reverse()
-        return Response(
+        return json_response(
             {
                 self.name: rows,
                 "next": _link(request, _OLDER, rows[-1]) if rows and older else None,
@@ -144,11 +144,12 @@ class Rows:
         where = " AND ".join(("user_id = %(user_id)s", *conditions))
         order = "id DESC" if newest_first else "id"
         statement = f"{self._selected} WHERE {where} ORDER BY {order} LIMIT %(limit)s"
-        given = {**values, "user_id": user_id, "limit": limit, "now": timezone.now()}
+        given = {name: _asked(value) for name, value in values.items()}
+        given |= {"user_id": user_id, "limit": limit}
+        if "%(now)s" in self.table:
+            given["now"] = _asked(timezone.now())
         try:
-            found = prepared_sql.fetch(
-                statement, {name: _asked(value) for name, value in given.items()}
-            )
+            found = prepared_sql.fetch(statement, given)
         except OverflowError:  # SQLite: an id that no row has
             return []
         names = tuple(self.columns)

@@ -61,22 +61,25 @@ def execute(statement: str, parameters: Parameters) -> int:
     If prepared statements do not work (behind some poolers), one transaction fails and this process
     stops preparing statements.
     """
-    with _cursor() as cursor:
-        cursor.execute(statement, parameters)
-        return int(cursor.rowcount)
+    cursor = _cursor()
+    cursor.execute(statement, parameters)
+    return int(cursor.rowcount)
 
 
 def fetch(statement: str, parameters: Parameters) -> list[tuple[Any, ...]]:
     """Execute a query and return its rows; times are in UTC, on SQLite without a time zone."""
-    with _cursor() as cursor:
-        cursor.execute(statement, parameters)
-        return list(cursor.fetchall())
+    cursor = _cursor()
+    cursor.execute(statement, parameters)
+    return list(cursor.fetchall())
 
 
 def _cursor() -> Any:
-    """A cursor with Django's errors, log and wrappers."""
+    """A cursor with Django's errors, log and wrappers; on PostgreSQL one for each connection."""
     database: Any = connections["default"]
     if database.vendor != "postgresql":
         return database.cursor()
     database.ensure_connection()
-    return database._prepare_cursor(_Cursor(database.connection))
+    raw = database.connection
+    if not hasattr(raw, "preparing_cursor"):
+        raw.preparing_cursor = _Cursor(raw)
+    return database._prepare_cursor(raw.preparing_cursor)

@@ -52,7 +52,7 @@ class OrderQuerySet(models.QuerySet["Order"]):
         return self.filter(status=OrderStatus.COMPLETED)
 
     def has_paid(self, user_id: int | None) -> bool:
-        """Whether this user has, or once had, a completed payment; every list of keys asks."""
+        """Whether this user has, or once had, a completed payment."""
         return bool(prepared_sql.fetch(_COMPLETED_ORDER, [user_id]))
 
     def good(self) -> OrderQuerySet:
