@@ -161,7 +161,7 @@ def _next_try(request: HttpRequest) -> dict[str, Any] | None:
     if not 0 <= tried < MAX_TRIES:
         return None
     session_id = str(request.GET.get("session_id", ""))
-    query = urlencode({"session_id": session_id, "tried": tried + 1})
+    query = urlencode([("session_id", session_id), ("tried", str(tried + 1))])
     return {"seconds": 3 * 2**tried, "url": f"{request.path}?{query}"}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -12,13 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import yaml
 from django.apps import apps
 from prometheus_client import REGISTRY
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 from devtools import debian
-from devtools.ports import LOOPBACK
-from devtools.service import ROOT
+from devtools.ports import LOOPBACK, free_port
+from devtools.service import ROOT, Service
 from payflow import metrics
 
 DEPLOY = ROOT / "deploy"
@@ -109,6 +113,46 @@ def test_nginx_accepts_the_reference_proxy(tmp_path: Path) -> None:
     configuration.write_text(f"pid {tmp_path}/pid; events {{}}\nhttp {{ {paths}\n{server} }}\n")
     log = str(tmp_path / "error.log")
     assert "successful" in run(program("nginx"), "-t", "-c", str(configuration), "-e", log)
+
+
+@pytest.mark.http
+def test_the_reference_proxy_shows_its_own_page_during_maintenance(tmp_path: Path) -> None:
+    """With nobody behind it, and with the file that says so."""
+    port, nobody = free_port(), free_port()
+    (tmp_path / "payflow").mkdir()
+    shutil.copy(DEPLOY / "nginx" / "maintenance.html", tmp_path / "payflow")
+    server = (DEPLOY / "nginx" / "payflow.conf").read_text()
+    server = re.sub(r"(?s)server \{\n    listen 80;.*?\n\}\n", "", server)
+    server = re.sub(r"(?m)^    ssl_.*\n", "", server)
+    server = server.replace("listen 443 ssl http2;", f"listen {LOOPBACK}:{port};")
+    server = re.sub("server web-[12]:3000", f"server {LOOPBACK}:{nobody}", server)
+    server = re.sub("/etc/nginx|/var/log/nginx", str(tmp_path), server)
+    paths = "\n".join(
+        f"{kind}_temp_path {tmp_path}/{kind};"
+        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    configuration = tmp_path / "nginx.conf"
+    as_root = "user root;" if os.geteuid() == 0 else ""
+    configuration.write_text(
+        f"daemon off; {as_root} pid {tmp_path}/pid; events {{}}\nhttp {{ {paths}\n{server} }}\n"
+    )
+    command = [program("nginx"), "-c", str(configuration), "-e", str(tmp_path / "error.log")]
+    client = requests.Session()
+    client.mount(
+        "http://",
+        HTTPAdapter(
+            max_retries=Retry(connect=9, backoff_factor=0.1, respect_retry_after_header=False)
+        ),
+    )
+    with Service("nginx", command, os.environ):
+        for status, marker in ((502, "unrelated"), (503, "payflow.maintenance")):
+            (tmp_path / marker).touch()
+            for method, path in (("GET", "/keys"), ("POST", "/api/webhooks/stripe")):
+                url = f"http://{LOOPBACK}:{port}{path}"
+                answer = client.request(method, url, timeout=10)
+                assert answer.status_code == status
+                assert "Back soon" in answer.text
+                assert answer.headers["Retry-After"] == "60"
 
 
 def test_promtool_accepts_rules_and_configuration() -> None:
