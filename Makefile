@@ -42,6 +42,7 @@ soak: install ## run the stress tests for an hour: all events at once, crashes, 
 		billing/tests/test_statement_boundaries.py
 	FUZZ_EXAMPLES=3000 $(BIN)/pytest payflow/tests/test_fuzz.py
 	FUZZ_SEEDS=100 FUZZ_DELIVERIES=1000 $(BIN)/pytest -s billing/tests/test_fuzzed_deliveries.py
+	IMPORTED_KEYS=100000 $(BIN)/pytest -v -s --timeout=600 payflow/tests/test_imports.py -k many
 
 # dj-stripe has an environment of its own: nothing of it is installed into .venv.
 DJSTRIPE = .run/bench-djstripe
