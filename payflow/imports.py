@@ -85,7 +85,7 @@ def _import(batch: list[tuple[int, Line | WrongLine]]) -> list[tuple[int, str]]:
         fault = _fault(line, owner, known, of_orders)
         if fault is None and owner is not None and line.payment_intent:
             grant = grants.get(line.payment_intent)
-            first = (grant.user_id, grant.tier) if grant else (owner, line.tier)
+            first = (grant.user_id, grant.tier) if grant is not None else (owner, line.tier)
             if payments.setdefault(line.payment_intent, first) != (owner, line.tier):
                 fault = "the PaymentIntent belongs to another user or tier"
         if fault is not None or owner is None:
@@ -137,13 +137,12 @@ def _create(good: list[tuple[Line, int]], grants: dict[str, Grant]) -> None:
         if line.payment_intent and line.payment_intent not in grants
     }
     made = dict(zip(new, importing.create_grants(list(new.values())), strict=True))
-    ImportedPayment.objects.bulk_create(
-        [
-            ImportedPayment(stripe_payment_intent_id=intent, grant=grant)
-            for intent, grant in made.items()
-        ]
+    importing.insert(
+        "imported_payments",
+        ("stripe_payment_intent_id", "grant_id", "disputes"),
+        [(intent, grant_id, "{}") for intent, grant_id in made.items()],
     )
-    grants = grants | made
+    grant_ids = {intent: grant.pk for intent, grant in grants.items()} | made
     importing.create_keys(
         [
             importing.ImportedKey(
@@ -153,7 +152,7 @@ def _create(good: list[tuple[Line, int]], grants: dict[str, Grant]) -> None:
                 name=line.name,
                 tier=line.tier,
                 created_at=line.created_at,
-                grant=grants.get(line.payment_intent),
+                grant_id=grant_ids.get(line.payment_intent),
             )
             for line, owner in good
         ]
