@@ -10,7 +10,7 @@ E2E := $(call stamp,e2e)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install run demo test soak revocations bench-webhook bench-keys bench-admin bench-edge bench-invariants bench-replay conformance programs e2e screenshots check fmt lint types migrations reference messages deploy-check production-install lock sbom advisories clean cluster cluster-down cluster-test bench
+.PHONY: help install run demo test soak revocations bench-webhook bench-keys bench-admin bench-edge bench-invariants bench-replay disaster conformance programs e2e screenshots check fmt lint types migrations reference messages deploy-check production-install lock sbom advisories clean cluster cluster-down cluster-test bench
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,7 @@ soak: install ## run the stress tests for an hour: all events at once, crashes, 
 		billing/tests/test_statement_boundaries.py
 	FUZZ_EXAMPLES=3000 $(BIN)/pytest payflow/tests/test_fuzz.py
 	FUZZ_SEEDS=100 FUZZ_DELIVERIES=1000 $(BIN)/pytest -s billing/tests/test_fuzzed_deliveries.py
+	IMPORTED_KEYS=100000 $(BIN)/pytest -v -s --timeout=600 payflow/tests/test_imports.py -k many
 
 # dj-stripe has an environment of its own: nothing of it is installed into .venv.
 DJSTRIPE = .run/bench-djstripe
@@ -68,6 +69,9 @@ screenshots: $(E2E) ## take screenshots of every page of the admin, wide and nar
 
 conformance: install ## compare the local Stripe with Stripe's own description (needs Node 20)
 	@$(BIN)/python -m sandbox.conformance
+
+disaster: install ## lose the database after a backup, and bring the payments back from Stripe
+	@$(BIN)/python -m devtools.disaster
 
 cluster: install ## start the production topology on this machine, on CLUSTER_PORT (8080)
 	@$(BIN)/python -m devtools.cluster

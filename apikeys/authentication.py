@@ -10,7 +10,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from apikeys import bearer, lookup, throttling, tokens
+from apikeys import bearer, key_forms, lookup, throttling, tokens
 from apikeys.cache.store import CachedKey
 from apikeys.last_used import touch_last_used
 
@@ -35,9 +35,12 @@ def authenticate_key(request: HttpRequest | Request) -> CachedKey | None:
     can't tell which. Raises Throttled after too many failures.
     """
     token = bearer_token(request)
-    if token is None or not token.startswith(tokens.SCHEME):
+    if token is None:
         return None
-    key = lookup.find(token) if tokens.is_well_formed(token) else None
+    is_key = tokens.is_well_formed(token) or key_forms.is_imported(token)
+    if not (is_key or token.startswith(tokens.SCHEME)):
+        return None
+    key = lookup.find(token) if is_key else None
     if key is None:
         throttling.count_failure(request)
         raise AuthenticationFailed("The API key is not valid.")

@@ -9,6 +9,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from django.conf import settings
+
+from apikeys import key_forms
+
 REDACTED = "[redacted]"
 
 # The first group of each pattern names the kind of secret; redaction keeps it.
@@ -39,8 +43,13 @@ _PATTERNS = (JWT, STRIPE_KEY, API_KEY, SERVICE_TOKEN, CLIENT_SECRET)
 _SECRET_NAME = re.compile(r"secret|password|api_?key$|^(number|cvc|cvv)$|token$", re.IGNORECASE)
 
 
+def _patterns() -> tuple[re.Pattern[str], ...]:
+    imported = settings.IMPORTED_KEY_PATTERN if settings.configured else ""
+    return (*_PATTERNS, *key_forms.redaction_patterns(imported)) if imported else _PATTERNS
+
+
 def contains_secret(text: str) -> bool:
-    return any(pattern.search(text) for pattern in _PATTERNS)
+    return any(pattern.search(text) for pattern in _patterns())
 
 
 def contains_stripe_secret(text: str) -> bool:
@@ -49,7 +58,7 @@ def contains_stripe_secret(text: str) -> bool:
 
 def redact(text: str) -> str:
     """The text with each secret replaced by its kind and `[redacted]`."""
-    for pattern in _PATTERNS:
+    for pattern in _patterns():
         text = pattern.sub(rf"\1{REDACTED}", text)
     return text
 

@@ -222,8 +222,11 @@ def reconcile(session_id: str) -> str:
     """
     found = client.retrieve_session(session_id)
     session = objects.parse_session(found) if found else None
-    if session is None:
-        return "unknown to Stripe"
+    return "unknown to Stripe" if session is None else apply(session)
+
+
+def apply(session: objects.CheckoutSession) -> str:
+    """Apply a session as Stripe lists it now; return its state in words."""
     try:
         with transaction.atomic():
             result = fulfilment.apply(session)

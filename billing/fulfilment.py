@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from apikeys import services as apikeys
 from apikeys.models import ApiKey
-from billing import links, log_context, reversals
+from billing import imported, links, log_context, reversals
 from billing.models import EventStatus, Order, OrderStatus, StripeEvent
 from billing.stripe.objects import REVERSAL_PARSERS, CheckoutSession, Reference, Reversal
 from conversations.models import Conversation, PaymentStatus
@@ -157,7 +157,7 @@ def apply_reversal(
     found = Order.objects.filter(stripe_payment_intent_id=update.payment_intent_id)
     ids = found.order_by("pk").values_list("pk", "conversation_id").first()
     if ids is None:
-        raise NoOrderYet(f"No order has PaymentIntent {update.payment_intent_id} yet.")
+        return _apply_to_imported(update, position)
     log_context.add(order=ids[0], conversation=ids[1])
     conversation = Conversation.objects.locked().get(pk=ids[1])
     order = Order.objects.locked().get(pk=ids[0])
@@ -167,6 +167,22 @@ def apply_reversal(
         raise Unmatched(str(reason)) from None
     _sync(order, conversation)
     return Result(order, text)
+
+
+def _apply_to_imported(update: Reversal, position: reversals.EventPosition) -> Result:
+    """Apply a refund or a dispute to an imported payment, whose lock is held.
+
+    Raises NoOrderYet if there is none.
+    """
+    payment = imported.locked(update.payment_intent_id)
+    if payment is None:
+        raise NoOrderYet(f"No order has PaymentIntent {update.payment_intent_id} yet.")
+    text = imported.record(payment, update, position)
+    grant = apikeys.lock_grant(payment.grant_id)
+    apikeys.update_grant(
+        grant, revoked=imported.is_revoked(payment), suspended=imported.is_suspended(payment)
+    )
+    return Result(None, f"grant {grant.pk}: {text}")
 
 
 def apply(session: CheckoutSession) -> Result:

@@ -20,6 +20,10 @@ _OPEN_DISPUTE = (
     "o.dispute_status IN"
     " ('needs_response', 'under_review', 'appeal_needs_response', 'appeal_under_review')"
 )
+_NOT_IMPORTED = (
+    "NOT EXISTS (SELECT 1 FROM imported_payments p"
+    " WHERE p.stripe_payment_intent_id = e.payment_intent_id)"
+)
 _COUNTED = "r.status IN ('pending', 'requires_action', 'succeeded')"
 _FAILED = "r.status IN ('canceled', 'failed')"
 
@@ -80,7 +84,19 @@ RULES: dict[str, str] = {
     "grant that is suspended without an open dispute": f"""
         SELECT g.id FROM grants g WHERE g.suspended_at IS NOT NULL AND NOT EXISTS (
             SELECT 1 FROM orders o WHERE o.grant_id = g.id AND {_STANDING} AND {_OPEN_DISPUTE}
+        ) AND NOT EXISTS (
+            SELECT 1 FROM imported_payments o WHERE o.grant_id = g.id AND {_OPEN_DISPUTE}
         )
+    """,
+    "imported grant that is not as its refund and dispute": f"""
+        SELECT g.id FROM grants g JOIN imported_payments o ON o.grant_id = g.id
+        WHERE (g.revoked_at IS NOT NULL)
+            <> (o.refunded_at IS NOT NULL OR o.dispute_status = 'lost')
+        OR (g.suspended_at IS NOT NULL) <> ({_OPEN_DISPUTE})
+    """,
+    "imported payment that has an order": """
+        SELECT p.id FROM imported_payments p
+        JOIN orders o ON o.stripe_payment_intent_id = p.stripe_payment_intent_id
     """,
     "grant that is not suspended in an open dispute": f"""
         SELECT DISTINCT g.id FROM grants g JOIN orders o ON o.grant_id = g.id
@@ -119,16 +135,18 @@ RULES: dict[str, str] = {
              'checkout.session.async_payment_failed')
         AND NOT EXISTS (SELECT 1 FROM orders o WHERE o.stripe_session_id = e.object_id)
     """,
-    "processed refund event without its refund": """
+    "processed refund event without its refund": f"""
         SELECT e.id FROM stripe_events e WHERE e.status = 'processed' AND e.type IN
             ('refund.created', 'refund.updated', 'refund.failed', 'charge.refund.updated')
         AND NOT EXISTS (SELECT 1 FROM refunds r WHERE r.stripe_refund_id = e.object_id)
+        AND {_NOT_IMPORTED}
     """,
-    "processed dispute event without its dispute": """
+    "processed dispute event without its dispute": f"""
         SELECT e.id FROM stripe_events e WHERE e.status = 'processed' AND e.type IN
             ('charge.dispute.created', 'charge.dispute.updated', 'charge.dispute.closed',
              'charge.dispute.funds_withdrawn', 'charge.dispute.funds_reinstated')
         AND NOT EXISTS (SELECT 1 FROM disputes d WHERE d.stripe_dispute_id = e.object_id)
+        AND {_NOT_IMPORTED}
     """,
 }
 

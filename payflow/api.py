@@ -18,6 +18,7 @@ from rest_framework.routers import SimpleRouter
 
 from accounts.api import TokenRefreshView, TokenView
 from apikeys.api import ApiKeyViewSet
+from apikeys.models import Grant
 from apikeys.urls import api_urlpatterns as apikeys
 from billing.models import Order
 from billing.urls import api_urlpatterns as billing
@@ -28,14 +29,17 @@ from payflow.service.urls import urlpatterns as service
 
 
 class HasCompletedPayment(BasePermission):
-    """The user has, or once had, a completed payment."""
+    """The user has, or once had, a completed payment; or an imported grant."""
 
     message = "API keys come with a completed payment, and you have none yet."
     code = "payment_required"
 
     def has_permission(self, request: Request, view: Any) -> bool:
         """Whoever has a key has paid: a list asks nothing more."""
-        return bool(view.own_keys) or Order.objects.has_paid(request.user.pk)
+        if view.own_keys:
+            return True
+        user_id = request.user.pk
+        return Order.objects.has_paid(user_id) or Grant.objects.owned_by(user_id).exists()
 
 
 class PaidApiKeyViewSet(ApiKeyViewSet):

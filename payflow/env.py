@@ -21,6 +21,8 @@ from django.core.exceptions import ImproperlyConfigured
 from redis.connection import ConnectionPool
 from redis.exceptions import RedisError
 
+from apikeys import key_forms
+
 MIN_SECRET_BYTES = 32  # RFC 7518, 3.2: an HS256 key is at least as long as its hash
 
 
@@ -132,6 +134,14 @@ class Configuration:
             if found.setdefault(tier, _checked(tiers, price, PRICE)) != price:
                 refuse(f"{tiers} names a second price for the tier {tier}.")
         return found
+
+    def key_pattern(self, name: str) -> str:
+        value = self.text(name)
+        try:
+            key_forms.check(value)
+        except key_forms.UnsafePattern as reason:
+            refuse(f"{name} can't be used: {reason} (see .env.example).")
+        return value
 
     def tag(self, name: str) -> str:
         value = self.text(name)

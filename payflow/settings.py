@@ -263,6 +263,9 @@ LINKS_PER_MINUTE = _config.integer("LINKS_PER_MINUTE", 40)
 CONVERSATIONS_PER_MINUTE = _config.integer("CONVERSATIONS_PER_MINUTE", 120)
 FAILED_AUTHENTICATIONS_PER_MINUTE = _config.integer("FAILED_AUTHENTICATIONS_PER_MINUTE", 60)
 
+# Keys of another form that were imported by `import_keys`; empty: none.
+IMPORTED_KEY_PATTERN = _config.key_pattern("IMPORTED_KEY_PATTERN")
+
 # --- HTTP -------------------------------------------------------------------------------------
 # 1 MiB: Stripe's events and all other requests are far smaller.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024

@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db.models import Model, Q, QuerySet
 from django.db.models.functions import Lower
 
 from accounts import service_tokens
 from accounts.models import ServiceToken, User
-from apikeys import tokens
+from apikeys import key_forms, tokens
 from apikeys.models import ApiKey
 from apikeys.secret_patterns import CLIENT_SECRET, JWT, SERVICE_TOKEN, STRIPE_KEY
 from billing.models import Order, StripeEvent
@@ -54,7 +55,8 @@ def find(text: str) -> SearchResult:
     """The rows that the text names. Spaces, quotes or `Bearer` around it don't matter."""
     text = text.replace("\0", " ")  # PostgreSQL stores no NUL
     text = CLIENT_SECRET.sub("", text)  # the id of the payment remains
-    for pattern, finder in FINDERS:
+    imported = key_forms.redaction_patterns(settings.IMPORTED_KEY_PATTERN)
+    for pattern, finder in (*((each, _key) for each in imported), *FINDERS):
         if match := pattern.search(text):
             return finder(match.group())
     return SearchResult(note=USAGE_NOTE)

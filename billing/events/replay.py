@@ -17,6 +17,7 @@ from billing.models import (
     IGNORE_UNMATCHED_AFTER,
     MAX_ATTEMPTS,
     EventStatus,
+    ImportedPayment,
     Order,
     StripeEvent,
     StripeEventQuerySet,
@@ -61,7 +62,9 @@ def due_for_retry() -> StripeEventQuerySet:
     failed = Q(status=EventStatus.FAILED, parked_at=None)
     failed &= Q(next_attempt_at__lte=now) | Q(next_attempt_at=None)
     abandoned = Q(status=EventStatus.RECEIVED, created_at__lte=now - ABANDONED_AFTER)
-    same_payment = Order.objects.filter(stripe_payment_intent_id=OuterRef("payment_intent_id"))
+    intent = OuterRef("payment_intent_id")
+    same_payment = Order.objects.filter(stripe_payment_intent_id=intent)
+    imported = ImportedPayment.objects.filter(stripe_payment_intent_id=intent)
     not_ours = Q(
         ~Exists(same_payment),
         status=EventStatus.UNMATCHED,
@@ -69,7 +72,7 @@ def due_for_retry() -> StripeEventQuerySet:
         created_at__lte=now - IGNORE_UNMATCHED_AFTER,
     )
     missed = Q(
-        Exists(same_payment),
+        Exists(same_payment) | Exists(imported),
         status__in=(EventStatus.UNMATCHED, EventStatus.IGNORED),
         type__in=objects.REVERSAL_PARSERS,
         attempts__lt=MAX_ATTEMPTS,  # it may belong to another order

@@ -463,4 +463,37 @@ class Migration(migrations.Migration):
                 name="stripe_events_status_known",
             ),
         ),
+        migrations.CreateModel(
+            name="ImportedPayment",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("stripe_payment_intent_id", models.CharField(max_length=255, unique=True)),
+                ("refunded_at", models.DateTimeField(null=True, verbose_name="fully refunded at")),
+                ("refund_event_at", models.DateTimeField(null=True)),
+                ("dispute_status", models.CharField(blank=True, db_default="", max_length=32)),
+                ("disputes", models.JSONField(default=dict)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False
+                    ),
+                ),
+                (
+                    "grant",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="imported_payment",
+                        to="apikeys.grant",
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "imported_payments",
+            },
+        ),
     ]

@@ -10,6 +10,7 @@ from billing.models.events import (
     StripeEvent,
     StripeEventQuerySet,
 )
+from billing.models.imported import ImportedPayment
 from billing.models.links import RECORDED_SINCE, CheckoutLink, recorded_since
 from billing.models.orders import Order, OrderQuerySet, OrderState, OrderStatus, SessionState
 from billing.models.reversals import OPEN_DISPUTE, Dispute, DisputeStatus, Refund
@@ -26,6 +27,7 @@ __all__ = [
     "Dispute",
     "DisputeStatus",
     "EventStatus",
+    "ImportedPayment",
     "Order",
     "OrderQuerySet",
     "OrderState",

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import requests
@@ -271,26 +272,52 @@ def undelivered_events(types: Sequence[str], *, after: str | None) -> Iterator[J
     They start after the event with the id `after`. One page is in memory at a time. Raises
     CursorGone if Stripe no longer has that event, and StripeFailed.
     """
+    return _oldest_first({"types": list(types), "delivery_success": False}, after)
+
+
+def events_since(types: Sequence[str], since: datetime) -> Iterator[Json]:
+    """Events of these types since this time, delivered ones too, oldest first, up to 30 days old.
+
+    Raises StripeFailed.
+    """
+    created = {"gte": int(since.timestamp())}
+    return _oldest_first({"types": list(types), "created": created}, None)
+
+
+def sessions_since(since: datetime) -> Iterator[Json]:
+    """The Checkout Sessions made since this time with their PaymentIntents. Raises StripeFailed."""
+    params: Any = {"created": {"gte": int(since.timestamp())}, "limit": 100}
+    params["expand"] = ["data.payment_intent"]
+    sessions = _client().v1.checkout.sessions
+    while True:
+        page = _plain(_call("list Checkout Sessions", lambda: sessions.list(params)))
+        yield from page["data"]
+        if not (page["has_more"] and page["data"]):
+            return
+        params["starting_after"] = page["data"][-1]["id"]
+
+
+def _oldest_first(filters: Json, after: str | None) -> Iterator[Json]:
     if after is None:
-        oldest = _oldest_undelivered(types)
+        oldest = _oldest_event(filters)
         if oldest is None:
             return
         yield oldest
         after = str(oldest["id"])
     while True:
-        page = _undelivered_page(types, ending_before=after)
+        page = _event_page(filters, ending_before=after)
         yield from reversed(page["data"])
         if not (page["has_more"] and page["data"]):
             return
         after = page["data"][0]["id"]
 
 
-def _oldest_undelivered(types: Sequence[str]) -> Json | None:
+def _oldest_event(filters: Json) -> Json | None:
     """The oldest event: Stripe lists the newest first, so every page has to be read."""
     oldest: Json | None = None
     cursor: Json = {}
     while True:
-        page = _undelivered_page(types, **cursor)
+        page = _event_page(filters, **cursor)
         if page["data"]:
             oldest = page["data"][-1]
             cursor = {"starting_after": page["data"][-1]["id"]}
@@ -298,8 +325,8 @@ def _oldest_undelivered(types: Sequence[str]) -> Json | None:
             return oldest
 
 
-def _undelivered_page(types: Sequence[str], **cursor: str) -> Json:
-    params: Json = {"types": list(types), "delivery_success": False, "limit": 100, **cursor}
+def _event_page(filters: Json, **cursor: str) -> Json:
+    params: Json = {**filters, "limit": 100, **cursor}
     try:
         page = _ask(lambda: _client().v1.events.list(params))  # type: ignore[arg-type]
         return _plain(page)
