@@ -12,7 +12,7 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts import tokens
+from accounts import confirmation, tokens
 from accounts.models import User
 from accounts.passwords import MAX_PASSWORD_LENGTH
 from accounts.second_factor import has_second_factor
@@ -70,7 +70,7 @@ class TokenView(_TokenView):
         """
         body = Credentials.read(request)
         user = authenticate(request._request, username=body["email"], password=body["password"])
-        if not isinstance(user, User):
+        if not isinstance(user, User) or confirmation.is_pending(user):
             raise AuthenticationFailed("Email or password is wrong.")
         if has_second_factor(user):
             raise SecondFactorRequired

@@ -33,7 +33,7 @@ def close(user: User) -> None:
 @transaction.atomic
 def erase(user: User) -> None:
     """Remove the person of a closed account. The row stays: orders and grants refer to it."""
-    _delete_sessions(user)
+    delete_sessions(user)
     Authenticator.objects.filter(user=user).delete()
     EmailAddress.objects.filter(user=user).delete()
     entries = LogEntry.objects.filter(
@@ -48,9 +48,12 @@ def erase(user: User) -> None:
     user.save(update_fields=["email", "external_id", "name", "language", "last_login", "erased_at"])
 
 
-def _delete_sessions(user: User) -> None:
-    """Read every live session, in pages: their rows don't say whose they are."""
-    live = Session.objects.filter(expire_date__gt=timezone.now()).order_by("pk")
+def delete_sessions(user: User, *, but: str | None = None) -> None:
+    """End the user's sessions, `but` one.
+
+    Reads every live session, in pages: their rows don't say whose they are.
+    """
+    live = Session.objects.filter(expire_date__gt=timezone.now()).exclude(pk=but).order_by("pk")
     after = ""
     while page := list(live.filter(pk__gt=after)[:PAGE_SIZE]):
         after = page[-1].pk

@@ -19,7 +19,7 @@ from django.contrib.auth.views import LoginView
 from django.http import HttpRequest, HttpResponse
 from django.utils.module_loading import import_string
 
-from accounts import language
+from accounts import confirmation, language
 from accounts.models import User
 
 # In the session of a member of staff: when they signed in, or first came to the admin.
@@ -31,7 +31,11 @@ class SignInView(LoginView):
         """Sign in, or ask for the second factor of who has one."""
         user = form.get_user()
         answer: HttpResponse = perform_login(
-            self.request, user, redirect_url=self.get_success_url()
+            self.request,
+            user,
+            redirect_url=self.get_success_url(),
+            # Sends the mail again, and says so.
+            email_verification="mandatory" if confirmation.is_pending(user) else "none",
         )
         language.apply(self.request, answer, user)
         return answer
@@ -50,7 +54,10 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # django-all
         return authenticate(self.request, username=user.email, password=password) == user
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
-        return False
+        return bool(settings.SIGN_UP)
+
+    def clean_email(self, email: str) -> str:
+        return User.normalize_username(super().clean_email(email))
 
     def get_client_ip(self, request: HttpRequest) -> str:
         address = import_string(settings.AXES_CLIENT_IP_CALLABLE)

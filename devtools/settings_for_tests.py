@@ -26,6 +26,7 @@ SETTINGS: Mapping[str, str] = {
     "EMAIL_URL": "",
     "DEFAULT_FROM_EMAIL": "payflow@example.com",
     "REDIS_URL": "",
+    "SIGN_UP": "",
     "STAFF_SECOND_FACTOR": "",
     "STAFF_SESSION_MINUTES": "",
     "REFUND_LIMIT": "",

@@ -51,6 +51,7 @@ class Product(BaseHTTPRequestHandler):
         self.send_response(200)
         for name in (*NAMES, "Authorization"):
             self.send_header(f"Seen-{name}", self.headers.get(name, "nothing"))
+        self.send_header("Seen-Underscores", str(sum("_" in name for name in self.headers)))
         self.send_header("Content-Length", "0")
         self.end_headers()
 
@@ -184,7 +185,7 @@ def owner(stack: Stack) -> Owner:
 
 def test_a_valid_key_passes_and_upstream_gets_its_owner(gateway: str, owner: Owner) -> None:
     key = owner.call("POST", "/api/api-keys", {"name": "Büro"})
-    forged = {"X-Tier": "free for all", "X-User-Id": "1000000"}
+    forged = {"X-Tier": "free for all", "X-User-Id": "1000000", "X_User_Id": "1000000"}
     answer = through(gateway, key["key"], **forged)
     assert answer.status_code == 200
     seen = {name: answer.headers[f"Seen-{name}"] for name in NAMES}
@@ -193,6 +194,7 @@ def test_a_valid_key_passes_and_upstream_gets_its_owner(gateway: str, owner: Own
     assert seen["X-Key-Name"] == "B%C3%BCro"
     assert seen["X-Tier"] == "premium"
     assert answer.headers["Seen-Authorization"] == "nothing"
+    assert answer.headers["Seen-Underscores"] == "0"
 
 
 def test_a_revoked_key_is_refused_within_two_seconds(gateway: str, owner: Owner) -> None:
@@ -216,10 +218,14 @@ def test_without_a_valid_key_the_request_is_refused(gateway: str, key: str) -> N
 
 
 def test_repeated_failures_are_throttled_by_client_address(gateway: str, owner: Owner) -> None:
-    """From an address of its own: the limit is of the client, not of the gateway."""
+    """From an address of its own: the limit is of the client, not of the gateway.
+
+    A header with underscores, which is the proxy's own to a WSGI server, does not hide it.
+    """
     port = int(gateway.rpartition(":")[2])
     headers = {"Authorization": "Bearer sk_" + "0" * 64}
-    for _ in range(200):
+    for number in range(200):
+        headers["X_Forwarded_For"] = f"10.0.0.{number}"
         client = HTTPConnection(LOOPBACK, port, timeout=10, source_address=("127.0.0.2", 0))
         client.request("GET", "/", headers=headers)
         answer = client.getresponse()

@@ -2,6 +2,7 @@ from django.apps import AppConfig
 from django.core import checks
 from django.core.signals import request_started
 from django.db.models.signals import post_migrate
+from django.utils.module_loading import import_string
 
 from payflow import db
 from payflow.checks import former_migrations
@@ -11,6 +12,7 @@ class PayflowConfig(AppConfig):
     name = "payflow"
 
     def ready(self) -> None:
+        import_string("payflow.accounts.register_kinds")()
         request_started.connect(db.begin_request)
         post_migrate.connect(db.limit_lock_waits, sender=self)
         checks.register(former_migrations, checks.Tags.database)

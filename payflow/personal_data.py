@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
+from allauth.account.models import EmailAddress
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.db.models import Model, QuerySet
 from django.utils import timezone
@@ -78,6 +79,7 @@ def export(user: User) -> Json:
     )
     return {
         "user": _row(user, without=("password",)),
+        "addresses": _rows(EmailAddress.objects.filter(user=user)),
         "conversations": _rows(Conversation.objects.owned_by(user.pk)),
         "paymentLinks": _rows(CheckoutLink.objects.filter(user=user)),
         "orders": _rows(Order.objects.owned_by(user.pk)),

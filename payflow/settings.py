@@ -194,8 +194,15 @@ STAFF_SESSION_MINUTES = _config.integer("STAFF_SESSION_MINUTES", 480)
 # and above what a refund asks for the password or the second factor again.
 REFUND_LIMIT = _config.integer("REFUND_LIMIT", 5000)
 REAUTHENTICATE_ABOVE = _config.integer("REAUTHENTICATE_ABOVE", 10_000)
-ACCOUNT_ADAPTER = "accounts.sign_in.AccountAdapter"
-ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_ADAPTER = "payflow.accounts.AccountAdapter"
+# Customers may make accounts of their own.
+SIGN_UP = _config.choice("SIGN_UP", "off", "on") == "on"
+# Of accounts made by sign-up; accounts.sign_in leaves out those that staff, SQL or a backend made.
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_CHANGE_EMAIL = True
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+PASSWORD_RESET_TIMEOUT = 7200
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 300
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]

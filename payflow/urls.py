@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from payflow import health, metrics
+from payflow.accounts import EraseView
 from payflow.api import unknown_route
 from payflow.http.routes import API_ROOT
 from payflow.pages import conversations, orders
@@ -22,6 +23,7 @@ urlpatterns = [
     path("", include("billing.urls")),
     path("", include("apikeys.urls")),
     path("", include("accounts.urls")),
+    path("account/erase/", EraseView.as_view(), name="account_erase"),
     path("admin/", admin.site.urls),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),

@@ -315,6 +315,7 @@ def test_a_delivery_for_a_locked_conversation_is_a_500_that_stripe_repeats(
         assert (response.status_code, response.json()["code"]) == (500, "event_not_processed")
     stored = StripeEvent.objects.get()
     assert (stored.status, stored.attempts) == (EventStatus.FAILED, 1)
+    assert "lock timeout" in stored.last_error
     assert stripe.deliver(event).status_code == 200
 
 

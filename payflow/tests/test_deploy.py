@@ -6,9 +6,15 @@ import json
 import os
 import re
 import shutil
+import ssl
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Sequence
+from contextlib import ExitStack
+from http.client import HTTPSConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +27,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from devtools import debian
-from devtools.ports import LOOPBACK, free_port
+from devtools.ports import LOOPBACK, free_port, is_free
 from devtools.service import ROOT, Service
 from payflow import metrics
 
@@ -91,15 +97,10 @@ def test_systemd_accepts_the_unit(unit: Path, tmp_path: Path) -> None:
     assert unit.name not in complaints
 
 
-def test_nginx_accepts_the_reference_proxy(tmp_path: Path) -> None:
-    certificate = [
-        "-keyout",
-        "privkey.pem",
-        "-out",
-        "fullchain.pem",
-        "-subj",
-        "/CN=pay.example.com",
-    ]
+@pytest.fixture
+def reference_proxy(tmp_path: Path) -> Path:
+    """The configuration of deploy/nginx/payflow.conf, with files and ports of this test."""
+    certificate = ["-keyout", "privkey.pem", "-out", "fullchain.pem", "-subj", "/CN=localhost"]
     openssl = [program("openssl"), "req", "-x509", "-nodes", "-newkey", "rsa:2048"]
     run(*openssl, *certificate, directory=tmp_path)
     server = (DEPLOY / "nginx" / "payflow.conf").read_text()
@@ -110,9 +111,65 @@ def test_nginx_accepts_the_reference_proxy(tmp_path: Path) -> None:
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     configuration = tmp_path / "nginx.conf"
-    configuration.write_text(f"pid {tmp_path}/pid; events {{}}\nhttp {{ {paths}\n{server} }}\n")
-    log = str(tmp_path / "error.log")
-    assert "successful" in run(program("nginx"), "-t", "-c", str(configuration), "-e", log)
+    user = "user root;" if os.geteuid() == 0 else ""  # another one can't enter the directory
+    configuration.write_text(
+        f"{user} daemon off; pid {tmp_path}/pid; events {{}}\nhttp {{ {paths}\n{server} }}\n"
+    )
+    return configuration
+
+
+def test_nginx_accepts_the_reference_proxy(reference_proxy: Path) -> None:
+    log = str(reference_proxy.parent / "error.log")
+    assert "successful" in run(program("nginx"), "-t", "-c", str(reference_proxy), "-e", log)
+
+
+class Echo(BaseHTTPRequestHandler):
+    """Answers with the headers of the request."""
+
+    def do_GET(self) -> None:
+        body = json.dumps(self.headers.items()).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Log nothing."""
+
+
+@pytest.mark.http
+def test_the_reference_proxy_sets_what_payflow_trusts_and_drops_other_spellings(
+    reference_proxy: Path,
+) -> None:
+    port = free_port()
+    with ExitStack() as stack:
+        node = ThreadingHTTPServer((LOOPBACK, 0), Echo)
+        thread = threading.Thread(target=node.serve_forever)
+        thread.start()
+        for end in (node.server_close, thread.join, node.shutdown):
+            stack.callback(end)
+        text = reference_proxy.read_text().replace(":3000", f":{node.server_port}")
+        text = text.replace("listen 443", f"listen {LOOPBACK}:{port}")
+        reference_proxy.write_text(text.replace("listen 80;", f"listen {LOOPBACK}:{free_port()};"))
+        log = str(reference_proxy.parent / "error.log")
+        command = [program("nginx"), "-c", str(reference_proxy), "-e", log]
+        server = subprocess.Popen(command, stderr=subprocess.DEVNULL)  # noqa: S603
+        for end in (server.wait, server.terminate):
+            stack.callback(end)
+        while is_free(port):
+            assert server.poll() is None, Path(log).read_text()
+            time.sleep(0.02)
+        forged = ("X-Forwarded-For", "X_Forwarded_For", "X-Forwarded_Proto", "Script_Name")
+        trusting = ssl._create_unverified_context()  # noqa: S323 - the certificate of this test
+        client = HTTPSConnection(LOOPBACK, port, timeout=30, context=trusting)
+        client.request("GET", "/", headers=dict.fromkeys(forged, "forged"))
+        seen = json.loads(client.getresponse().read())
+        client.close()
+    assert "forged" not in dict(seen).values()
+    assert {name: value for name, value in seen if name.startswith("X-Forwarded")} == {
+        "X-Forwarded-For": LOOPBACK,
+        "X-Forwarded-Proto": "https",
+    }
 
 
 @pytest.mark.http

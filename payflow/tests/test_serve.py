@@ -150,6 +150,15 @@ def test_a_request_is_one_line_of_the_access_log_with_id_route_status_and_durati
     assert secret not in app.service.output
 
 
+@pytest.mark.parametrize("name", ["Script_Name", "Script-Name", "Path_Info"])
+def test_no_header_changes_the_path(app: App, name: str) -> None:
+    connection = app.connect()
+    connection.request("GET", "/keys", headers={name: "/x"})
+    answer = connection.getresponse()
+    assert answer.headers["Location"] == "/accounts/login/?next=/keys"
+    connection.close()
+
+
 def test_a_worker_that_was_killed_is_replaced(app: App) -> None:
     first, other = app.workers
     os.kill(first, signal.SIGKILL)
