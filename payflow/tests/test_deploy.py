@@ -154,8 +154,8 @@ def test_the_reference_proxy_sets_what_payflow_trusts_and_drops_other_spellings(
         log = str(reference_proxy.parent / "error.log")
         command = [program("nginx"), "-c", str(reference_proxy), "-e", log]
         server = subprocess.Popen(command, stderr=subprocess.DEVNULL)  # noqa: S603
-        for end in (server.wait, server.terminate):
-            stack.callback(end)
+        for stop in (server.wait, server.terminate):
+            stack.callback(stop)
         while is_free(port):
             assert server.poll() is None, Path(log).read_text()
             time.sleep(0.02)
