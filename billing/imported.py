@@ -28,6 +28,8 @@ def record(
     elif isinstance(update, objects.RefundUpdate):
         failed = update.status in reversals.FAILED_REFUNDS
         text = _set_refunded(payment, position, refunded=False) if failed else "a refund"
+    elif isinstance(update, objects.FraudWarning):
+        return "its card's issuer warns of fraud"
     elif update.is_full:
         text = _set_refunded(payment, position, refunded=True)
     else:

@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from billing.models import OPEN_DISPUTE, Dispute, DisputeStatus, Order, Refund, StripeEvent
 from billing.stripe import objects
+from notifications import money
 
 # A refund moves to the right only; the bank may return one that had succeeded.
 REFUND_ORDER = ("pending", "requires_action", "succeeded", "canceled", "failed")
@@ -78,12 +79,17 @@ def record(order: Order, update: objects.Reversal, position: EventPosition) -> s
         text = _record_dispute(order, update, position)
         order.dispute_status = most_severe(order.disputes.values_list("status", flat=True))
         return text
+    if isinstance(update, objects.FraudWarning):
+        if order.fraud_warning_at is None or position.created_at < order.fraud_warning_at:
+            order.fraud_warning_at = position.created_at
+        return f"its card's issuer warns of fraud ({update.id})"
     if isinstance(update, objects.RefundUpdate):
         text = _record_refund(order, update)
     else:
         text = _record_charge(order, update)
     sum_refunds(order)
-    return f"{text}, {order.refunded_cents} of {order.amount_cents} {order.currency} refunded"
+    refunded = money.plain(order.refunded_cents, order.currency)
+    return f"{text}, {refunded} of {money.show(order.amount_cents, order.currency)} refunded"
 
 
 def sum_refunds(order: Order) -> None:
@@ -137,7 +143,8 @@ def _record_refund(order: Order, update: objects.RefundUpdate) -> str:
     refund.currency = update.currency
     refund.status = update.status
     refund.save()
-    return f"refund {update.id} of {update.amount_cents} {update.currency} is {update.status}"
+    amount = money.show(update.amount_cents, update.currency)
+    return f"refund {update.id} of {amount} is {update.status}"
 
 
 def _record_charge(order: Order, charge: objects.RefundedCharge) -> str:
@@ -147,7 +154,7 @@ def _record_charge(order: Order, charge: objects.RefundedCharge) -> str:
     if charge.is_full:
         refunded = max(refunded, order.amount_cents)
     order.charge_refunded_cents = max(order.charge_refunded_cents, refunded)
-    return f"the charge has {charge.refunded_cents} refunded"
+    return f"the charge has {money.show(charge.refunded_cents, charge.currency)} refunded"
 
 
 def _record_dispute(order: Order, update: objects.DisputeUpdate, position: EventPosition) -> str:

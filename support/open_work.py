@@ -14,6 +14,13 @@ DUPLICATES_TO_REFUND = Q(
     is_duplicate=True,
     refunded_at__isnull=True,
 )
+# A refund now is cheaper than the dispute that is likely to follow.
+FRAUD_WARNINGS = Q(
+    ~Exists(_HANDLED.filter(order_id=OuterRef("pk"))),
+    fraud_warning_at__isnull=False,
+    refunded_at__isnull=True,
+    dispute_status="",
+)
 # In the form of the partial index's condition, or PostgreSQL would not use the index.
 UNSETTLED = ~Q(status__in=SETTLED)
 WAITING_EVENTS = UNSETTLED & Q(~Exists(_HANDLED.filter(event_id=OuterRef("event_id"))))

@@ -1,4 +1,4 @@
-"""Search by an email address, a Stripe id, a number or a key.
+"""Search by an email address, a Stripe id, a number, a key, or what a customer holds of a payment.
 
 The text is never logged and never part of a URL; a key is hashed before it is looked up.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any
 
 from django.conf import settings
@@ -24,8 +23,10 @@ from apikeys.secret_patterns import CLIENT_SECRET, JWT, SERVICE_TOKEN, STRIPE_KE
 from billing.models import Order, StripeEvent
 from billing.stripe import client
 from conversations.models import Conversation
+from support import payment_search
 
 MAX_ROWS = 20
+LAST_DIGITS = 4  # of a card
 MIN_PREFIX_LENGTH = 7  # sk_ and four digits
 
 ROLL_IT_NOTE = (
@@ -34,8 +35,9 @@ ROLL_IT_NOTE = (
 )
 JWT_NOTE = "This is a token (JWT), not an API key. It was not stored."
 USAGE_NOTE = (
-    "Type a whole email address, an id (cs_…, pi_…, ch_…, evt_…, re_…, dp_…), a number, or paste "
-    "a key or the start of one."
+    "Type a whole email address, an id (cs_…, pi_…, ch_…, evt_…, re_…, dp_…, cus_…, in_…), a "
+    "number, a receipt number, the last four digits of a card, an amount and a day "
+    "(20.00 2026-11-25), or paste a key or the start of one."
 )
 
 
@@ -92,7 +94,28 @@ def _prefix(start: str) -> SearchResult:
 def _email(email: str) -> SearchResult:
     users = get_user_model().objects.alias(lower_email=Lower("email"))
     found = users.filter(lower_email=User.normalize_username(email))
-    return SearchResult(list(found[:MAX_ROWS]), subject=email)
+    rows: list[Model] = list(found[:MAX_ROWS])
+    # Typed at Checkout: perhaps another address than that of the account.
+    others = payment_search.by_session("email", email)
+    own = {user.pk for user in rows}
+    rows += [order for order in others if order.user_id not in own]
+    return SearchResult(rows, subject=email)
+
+
+def _customer(customer_id: str) -> SearchResult:
+    return SearchResult(payment_search.by_session("customer", customer_id), subject=customer_id)
+
+
+def _invoice(invoice_id: str) -> SearchResult:
+    return SearchResult(payment_search.by_session("invoice", invoice_id), subject=invoice_id)
+
+
+def _receipt(number: str) -> SearchResult:
+    return SearchResult(payment_search.by_charge("receipt_number", number), subject=number)
+
+
+def _amount_and_day(text: str) -> SearchResult:
+    return SearchResult(payment_search.by_amount_and_day(text), subject="an amount and a day")
 
 
 def _event(event_id: str) -> SearchResult:
@@ -141,11 +164,16 @@ def _payment_object(object_id: str) -> SearchResult:
 
 
 def _number(number: str) -> SearchResult:
-    """The order, the conversation and the user of this number."""
-    pk = int(number.lstrip("#"))
+    """The order, the conversation and the user of this number; payments by a card ending in it."""
+    digits = number.lstrip("#")
+    pk = int(digits)
     models: Iterable[type[Model]] = (Order, Conversation, get_user_model())
-    rows = chain.from_iterable(model._default_manager.filter(pk=pk) for model in models)
-    return SearchResult(list(rows), subject=f"number {pk}")
+    rows: list[Model] = [
+        row for model in models for row in model._default_manager.filter(pk=pk) if pk
+    ]
+    if len(digits) == LAST_DIGITS:
+        rows += [row for row in payment_search.by_charge("last4", digits) if row not in rows]
+    return SearchResult(rows, subject=f"number {digits}")
 
 
 def _first_of(subject: str, *queries: Callable[[], QuerySet[Any]]) -> SearchResult:
@@ -175,5 +203,9 @@ FINDERS: Sequence[tuple[re.Pattern[str], Finder]] = (
     (re.compile(r"cs_\w{1,250}"), _session),
     (re.compile(r"pi_[0-9A-Za-z]{1,250}"), _payment_intent),
     (re.compile(r"(?:ch|py|re|pyr|dp|du)_\w{1,250}"), _payment_object),
-    (re.compile(r"(?<!\w)#?[1-9][0-9]{0,17}(?!\w)"), _number),
+    (re.compile(r"\bcus_\w{1,250}"), _customer),
+    (re.compile(r"\bin_[0-9A-Za-z]{1,250}"), _invoice),
+    (re.compile(rf"(?s).*{payment_search.DAY.pattern}.*"), _amount_and_day),
+    (re.compile(r"(?<![\w-])[0-9]{4}-[0-9]{4}(?![\w-])"), _receipt),
+    (re.compile(r"(?<!\w)(?:#?[1-9][0-9]{0,17}|0[0-9]{3})(?!\w)"), _number),
 )

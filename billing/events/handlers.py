@@ -79,7 +79,7 @@ def _payment_failed(event: StripeEvent) -> Outcome:
 
 
 def _reversal(event: StripeEvent) -> Outcome:
-    """A refund or dispute: matched by its PaymentIntent, since it has none of our metadata."""
+    """A refund, dispute or fraud warning: matched by its PaymentIntent; it has no metadata."""
     update = objects.REVERSAL_PARSERS[event.type](event.stripe_object)
     if update is None:
         return Outcome(EventStatus.IGNORED, "not ours: it has no PaymentIntent")
@@ -119,5 +119,8 @@ HANDLERS: Mapping[str, Handler] = {
     **dict.fromkeys(objects.REVERSAL_PARSERS, _reversal),
 }
 
+# Stored only: support.payment_search finds a payment by its card or its receipt.
+_STORED_ONLY = {"charge.succeeded", "charge.updated"}
+
 # What a webhook endpoint is to send us.
-SUBSCRIPTION = sorted(set(HANDLERS) - _UNSUBSCRIBED)
+SUBSCRIPTION = sorted(set(HANDLERS) - _UNSUBSCRIBED | _STORED_ONLY)

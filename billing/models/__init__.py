@@ -2,8 +2,12 @@
 
 from billing.models.checkout import CheckoutSettings
 from billing.models.events import (
+    CHARGE_TYPES,
+    HELD_OF_CHARGE,
+    HELD_OF_SESSION,
     IGNORE_UNMATCHED_AFTER,
     MAX_ATTEMPTS,
+    PAID_TYPES,
     SETTLED,
     STUCK_AFTER,
     EventStatus,
@@ -16,9 +20,13 @@ from billing.models.orders import Order, OrderQuerySet, OrderState, OrderStatus,
 from billing.models.reversals import OPEN_DISPUTE, Dispute, DisputeStatus, Refund
 
 __all__ = [
+    "CHARGE_TYPES",
+    "HELD_OF_CHARGE",
+    "HELD_OF_SESSION",
     "IGNORE_UNMATCHED_AFTER",
     "MAX_ATTEMPTS",
     "OPEN_DISPUTE",
+    "PAID_TYPES",
     "RECORDED_SINCE",
     "SETTLED",
     "STUCK_AFTER",

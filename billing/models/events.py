@@ -7,7 +7,8 @@ from typing import Any
 
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Now
+from django.db.models.fields.json import KT
+from django.db.models.functions import Left, Lower, Now
 from django.utils import timezone
 
 
@@ -28,6 +29,24 @@ MAX_ERROR_LENGTH = 2000
 
 # A refund or dispute may arrive before its payment; Stripe retries deliveries for hours, not days.
 IGNORE_UNMATCHED_AFTER = timedelta(days=1)
+
+# What a customer holds of a payment, in the payloads of the events that have it: the session's, and
+# the charge's, which is stored for this alone.
+PAID_TYPES = ("checkout.session.completed", "checkout.session.async_payment_succeeded")
+CHARGE_TYPES = ("charge.succeeded", "charge.updated", "charge.refunded")
+_OBJECT = "payload__data__object"
+_MAX_HELD = 255  # an index refuses a row whose value is longer than 2.7 kB
+HELD_OF_SESSION = {
+    "email": Left(Lower(KT(f"{_OBJECT}__customer_details__email")), _MAX_HELD),
+    "customer": Left(KT(f"{_OBJECT}__customer"), _MAX_HELD),
+    "invoice": Left(KT(f"{_OBJECT}__invoice"), _MAX_HELD),
+}
+HELD_OF_CHARGE = {
+    "last4": Left(KT(f"{_OBJECT}__payment_method_details__card__last4"), _MAX_HELD),
+    "receipt_number": Left(KT(f"{_OBJECT}__receipt_number"), _MAX_HELD),
+}
+
+_HELD = ((PAID_TYPES, HELD_OF_SESSION), (CHARGE_TYPES, HELD_OF_CHARGE))
 
 # Stripe retries a delivery within minutes: an event unsettled for longer needs attention.
 STUCK_AFTER = timedelta(minutes=15)
@@ -121,6 +140,12 @@ class StripeEvent(models.Model):
                 include=["created_at"],
                 name="stripe_events_by_type",
                 condition=~Q(type="checkout.session.completed"),
+            ),
+            # What a customer holds, for support.payment_search.
+            *(
+                models.Index(held, name=f"stripe_events_{name}", condition=Q(type__in=types))
+                for types, values in _HELD
+                for name, held in values.items()
             ),
             # Where the last fetch stopped.
             models.Index(

@@ -98,6 +98,8 @@ class Order(models.Model):
     refunded_at = models.DateTimeField("fully refunded at", null=True, blank=True)
     # The status of its most severe dispute; empty without one.
     dispute_status = models.CharField(max_length=32, blank=True, db_default="")
+    # When the card's issuer first warned that the payment was fraudulent, by Stripe's clock.
+    fraud_warning_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(auto_now=True, db_default=Now())
 
@@ -132,6 +134,11 @@ class Order(models.Model):
             ),
             models.Index(fields=["-id"], name="orders_refunded", condition=Q(refunded_cents__gt=0)),
             models.Index(fields=["-id"], name="orders_disputed", condition=~Q(dispute_status="")),
+            models.Index(
+                fields=["-id"],
+                name="orders_with_fraud_warning",
+                condition=Q(fraud_warning_at__isnull=False),
+            ),
             models.Index(
                 fields=["created_at"],
                 include=[

@@ -112,7 +112,15 @@ class DisputeUpdate:
     status: str
 
 
-Reversal = RefundUpdate | RefundedCharge | DisputeUpdate
+@dataclass(frozen=True, slots=True)
+class FraudWarning:
+    """The card's issuer says that the payment was fraudulent: a dispute is likely to follow."""
+
+    id: str
+    payment_intent_id: str
+
+
+Reversal = RefundUpdate | RefundedCharge | DisputeUpdate | FraudWarning
 
 
 def parse_reference(stripe_object: Json) -> Reference | None:
@@ -231,7 +239,13 @@ def parse_dispute(stripe_object: Json) -> DisputeUpdate | None:
     )
 
 
-# The events about refunds and disputes, and the parser of each one's object.
+def parse_fraud_warning(stripe_object: Json) -> FraudWarning | None:
+    """An early fraud warning; None without a PaymentIntent. Raises ValueError."""
+    payment_intent = payment_intent_id(stripe_object)
+    return FraudWarning(_object_id(stripe_object), payment_intent) if payment_intent else None
+
+
+# The events about money that goes or may go back, and the parser of each one's object.
 REVERSAL_PARSERS: Mapping[str, Callable[[Json], Reversal | None]] = {
     "charge.refunded": parse_refunded_charge,
     "refund.created": parse_refund,
@@ -244,6 +258,7 @@ REVERSAL_PARSERS: Mapping[str, Callable[[Json], Reversal | None]] = {
     "charge.dispute.closed": parse_dispute,
     "charge.dispute.funds_withdrawn": parse_dispute,
     "charge.dispute.funds_reinstated": parse_dispute,
+    "radar.early_fraud_warning.created": parse_fraud_warning,
 }
 
 

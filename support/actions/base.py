@@ -42,6 +42,8 @@ class StaffAction(ABC, Generic[Row]):
     limited_roles: ClassVar[Collection[str]] = ()  # who have it up to a limit
     recorded: ClassVar[Sequence[str]] = ()  # columns whose changes the audit log keeps
     owner_reads_reason: ClassVar[bool] = False
+    # Shown to staff who may not do it: who can. Empty: the button is not shown to them.
+    done_by: ClassVar[str] = ""
     # An action without an outcome may be sent again, with the same token.
     is_resumable: ClassVar[bool] = False
 

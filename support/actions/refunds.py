@@ -64,6 +64,7 @@ class RefundOrder(StaffAction[Order]):
     )
     roles = ("finance",)
     limited_roles = ("refunds",)
+    done_by = "finance can do this"
     recorded = ("status",)
     is_resumable = True
 

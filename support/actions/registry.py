@@ -48,6 +48,7 @@ class Button:
     staff_action: StaffAction[Any]  # not its class, which a template would call
     url: str
     unavailable_reason: str
+    note: str = ""  # beside the label
 
 
 def find(model: type[Model], kind: str) -> type[StaffAction[Any]] | None:
@@ -62,14 +63,21 @@ def buttons(
 
     `past` holds at least the audit log of these rows.
     """
-    allowed = [
+    shown = [
         each(subject, past)
         for subject in subjects
         if subject is not None
         for each in STAFF_ACTIONS
-        if isinstance(subject, each.model) and each.is_permitted(request.user)
+        if isinstance(subject, each.model) and (each.done_by or each.is_permitted(request.user))
     ]
-    return [Button(each, _url(each, request.path), each.unavailable_reason()) for each in allowed]
+    return [_button(request, each) for each in shown]
+
+
+def _button(request: HttpRequest, staff_action: StaffAction[Any]) -> Button:
+    url = _url(staff_action, request.path)
+    if staff_action.is_permitted(request.user):
+        return Button(staff_action, url, staff_action.unavailable_reason())
+    return Button(staff_action, url, "Your role may not.", staff_action.done_by)
 
 
 def done_label(kind: str) -> str:

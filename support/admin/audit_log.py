@@ -32,6 +32,7 @@ class SupportActionAdmin(SupportModelAdmin[SupportAction]):
     list_filter = (KindFilter,)
     list_select_related = ("actor", "customer")
     page_template = "support/action.html"
+    counted_as = ("action", "actions")
     page_related = ("actor", "customer", "order", "api_key", "grant", "checkout")
     csv_columns: ClassVar[Columns] = (
         ("at", lambda action: action.created_at.isoformat()),

@@ -37,6 +37,8 @@ class SupportModelAdmin(admin.ModelAdmin[M]):
     # Columns too large for a list.
     deferred: ClassVar[tuple[str, ...]] = ()
     csv_columns: ClassVar[Columns] = ()
+    # One row and several, where the model's names don't say it.
+    counted_as: ClassVar[tuple[str, str] | None] = None
     base = None
     list_per_page = PAGE_SIZE
     list_max_show_all = 0

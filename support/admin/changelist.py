@@ -103,7 +103,8 @@ class KeysetChangeList(ChangeList):
 
     def _count_text(self) -> str:
         """`37 orders`, `more than 1,000 orders` or `about 1,000,000 orders`, from one query."""
-        plural = str(self.opts.verbose_name_plural)
+        names = self.opts.verbose_name, self.opts.verbose_name_plural
+        singular, plural = getattr(self.model_admin, "counted_as", None) or names
         if not self.has_active_filters:
             estimate = estimated_rows(self.opts.db_table)
             if estimate > MAX_COUNTED:
@@ -111,7 +112,7 @@ class KeysetChangeList(ChangeList):
         count = self.queryset.order_by()[: MAX_COUNTED + 1].count()
         if count > MAX_COUNTED:
             return f"more than {MAX_COUNTED:,} {plural}"
-        return f"{count:,} {self.opts.verbose_name if count == 1 else plural}"
+        return f"{count:,} {singular if count == 1 else plural}"
 
 
 def estimated_rows(table: str) -> int:

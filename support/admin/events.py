@@ -81,6 +81,7 @@ class StripeEventAdmin(SupportModelAdmin[StripeEvent]):
             "orders": _orders_of(subject),
             "actions": actions,
             "buttons": registry.buttons(request, actions, subject),
+            "stripe_name": stripe_links.name(livemode=subject.livemode),
             "stripe_url": stripe_links.event(subject.event_id, livemode=subject.livemode),
         }
 

@@ -17,7 +17,7 @@ from support.actions import registry
 from support.admin.base import Columns, SupportModelAdmin
 from support.admin.changelist import Choice, ChoiceFilter
 from support.models import SupportAction
-from support.open_work import DUPLICATES_TO_REFUND
+from support.open_work import DUPLICATES_TO_REFUND, FRAUD_WARNINGS
 from support.templatetags.support_format import badge
 
 REVIEW = "needs review"
@@ -33,6 +33,7 @@ class StateFilter(ChoiceFilter):
         Choice("failed", "Failed", Q(status=OrderStatus.FAILED)),
         Choice("duplicate", "Duplicates", Q(is_duplicate=True)),
         Choice("to_refund", "Duplicates to refund", DUPLICATES_TO_REFUND),
+        Choice("fraud_warning", "Fraud warnings to refund", FRAUD_WARNINGS),
         Choice("needs_review", "Needs review", Q(needs_review=True)),
         Choice("refunded", "Refunded, also in part", Q(refunded_cents__gt=0)),
         Choice("disputed", "Disputed", ~Q(dispute_status="")),
@@ -97,6 +98,7 @@ class OrderAdmin(SupportModelAdmin[Order]):
             "siblings": _siblings(subject),
             "refunds": subject.refunds.all(),
             "disputes": subject.disputes.all(),
+            "stripe_name": stripe_links.name(livemode=subject.livemode),
             "payment_url": stripe_links.payment(
                 subject.stripe_payment_intent_id, livemode=subject.livemode
             ),

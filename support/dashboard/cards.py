@@ -31,7 +31,7 @@ from conversations.models import Conversation, PaymentStatus
 from notifications import money
 from support.dashboard import chart
 from support.models import SupportAction
-from support.open_work import DUPLICATES_TO_REFUND, WAITING_EVENTS
+from support.open_work import DUPLICATES_TO_REFUND, FRAUD_WARNINGS, WAITING_EVENTS
 
 CHART_DAYS = 30
 PERIODS = ((1, "today"), (7, "7 days"), (30, "30 days"))
@@ -172,7 +172,7 @@ def _attention_cards(now: datetime, days: Days) -> Iterable[Card]:
     yield Card(
         "Failures, 7 days",
         f"{failed + declined:,}",
-        f"{declined:,} declined cards, {failed:,} failed orders",
+        f"{_number(declined, 'declined card')}, {_number(failed, 'failed order')}",
         url=f"billing/stripeevent/?type={PAYMENT_FAILED}",
     )
     yield _refunds_card(_sum(days, now.date(), CHART_DAYS))
@@ -184,6 +184,14 @@ def _attention_cards(now: datetime, days: Days) -> Iterable[Card]:
         "bad" if disputes else "good",
         "billing/order/?state=in_dispute",
     )
+    if warnings := found["fraud_warning"][0]:
+        yield Card(
+            "Fraud warnings",
+            f"{warnings:,}",
+            "refund them before they are disputed",
+            "bad",
+            "billing/order/?state=fraud_warning",
+        )
     yield Card(
         "Duplicates to refund",
         f"{duplicates:,}",
@@ -203,6 +211,10 @@ def _attention_cards(now: datetime, days: Days) -> Iterable[Card]:
     if CheckoutSettings.objects.is_closed_to_new_customers():
         note, url = "staff have closed it to new customers", "billing/checkoutsettings/"
         yield Card("Checkout", "closed", note, "bad", url)
+
+
+def _number(count: int, thing: str) -> str:
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
 
 
 def _refunds_card(days: Day) -> Card:
@@ -248,6 +260,7 @@ def _counts(now: datetime) -> Mapping[str, tuple[int, datetime | None]]:
     parts += [_count_row(waiting.stuck(), "stuck"), _count_row(declined, "declined")]
     parts += [_count_row(duplicates, "duplicate"), _count_row(disputes, "dispute")]
     parts += [_count_row(Order.objects.filter(needs_review=True), "review")]
+    parts += [_count_row(Order.objects.filter(FRAUD_WARNINGS), "fraud_warning")]
     rows = parts[0].union(*parts[1:], all=True)
     counted = {row["name"]: (row["number"], row["since"]) for row in rows}
     return defaultdict(lambda: (0, None), counted)

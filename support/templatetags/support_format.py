@@ -34,6 +34,7 @@ TONES = {
         "revoked",
         "refused",
         "disputed",
+        "fraud",
         "lost",
         "refunded",
         "deactivated",

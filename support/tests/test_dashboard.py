@@ -86,7 +86,7 @@ def test_refunds_disputes_and_declined_cards_have_their_cards(
     assert shown["Refunds, 30 days"].value == "5.00 USD"
     assert shown["Revenue, today"].value == "15.00 USD"
     assert shown["Open disputes"].value == "1"
-    assert shown["Failures, 7 days"].note == "1 declined cards, 0 failed orders"
+    assert shown["Failures, 7 days"].note == "1 declined card, 0 failed orders"
 
 
 def test_a_card_leads_to_the_list_of_what_it_counted(

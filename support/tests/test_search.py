@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import logging
+import secrets
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 
 from apikeys import services, tokens
-from billing.models import Order, StripeEvent
+from billing.models import (
+    CHARGE_TYPES,
+    HELD_OF_CHARGE,
+    HELD_OF_SESSION,
+    PAID_TYPES,
+    Order,
+    StripeEvent,
+)
 from billing.stripe import client
 from conversations.models import Conversation
 from support.tests.conftest import StaffClient
@@ -142,3 +153,82 @@ def test_a_search_finds_only_rows_that_the_role_may_view(staff: StaffClient, ord
     page = staff("none").post(URL, {"q": order.stripe_session_id})
     assert f"Order {order.pk}" not in page.content.decode()
     assert page.status_code == 200
+
+
+def paid_with(conversation: Conversation, **fields: Any) -> Order:
+    stripe_events.deliver(stripe_events.completed(conversation, **fields))
+    return Order.objects.get(conversation=conversation)
+
+
+def test_an_order_is_found_by_what_stripe_calls_its_customer_and_invoice(
+    support: Client, conversation: Conversation
+) -> None:
+    order = paid_with(conversation, customer="cus_Q1w2", invoice="in_1Abc")
+    page = f"/admin/billing/order/{order.pk}/"
+    assert where(support, "customer cus_Q1w2.") == page
+    assert where(support, "in_1Abc") == page
+    assert support.post(URL, {"q": "cus_other"}).status_code == 200
+
+
+def test_an_order_is_found_by_the_address_typed_at_checkout_in_any_case(
+    support: Client, conversation: Conversation
+) -> None:
+    order = paid_with(conversation, customer_details={"email": "Other@Example.com"})
+    assert where(support, "other@example.COM") == f"/admin/billing/order/{order.pk}/"
+    assert where(support, conversation.user.email).startswith("/admin/accounts/user/")
+
+
+def test_an_order_is_found_by_card_and_receipt_of_its_charge(support: Client, order: Order) -> None:
+    charge = {
+        "id": "ch_1",
+        "object": "charge",
+        "payment_intent": order.stripe_payment_intent_id,
+        "payment_method_details": {"card": {"last4": "0341"}, "type": "card"},
+        "receipt_number": "1230-7299",
+    }
+    stripe_events.deliver(stripe_events.event("charge.succeeded", charge))
+    page = f"/admin/billing/order/{order.pk}/"
+    assert where(support, "0341") == page
+    assert where(support, "receipt #1230-7299") == page
+    assert support.post(URL, {"q": "0342"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("amount", "is_found"),
+    [("20.00", True), ("20", True), ("", True), ("2000", False), ("20.01", False)],
+)
+def test_an_order_is_found_by_amount_and_day(
+    support: Client, order: Order, amount: str, is_found: bool
+) -> None:
+    Order.objects.update(created_at=datetime(2026, 3, 9, 23, 59, tzinfo=UTC))
+    for text in (f"{amount} 2026-03-09", f"2026-03-09 {amount}"):
+        answer = support.post(URL, {"q": text})
+        assert (answer.status_code == 303) is is_found, text
+    assert support.post(URL, {"q": f"{amount} 2026-03-10"}).status_code == 200
+    assert support.post(URL, {"q": f"{amount} 2026-13-40"}).status_code == 200
+
+
+def test_an_amount_counts_in_the_orders_currency(
+    support: Client, conversation: Conversation
+) -> None:
+    order = paid_with(conversation, amount_total=2000, currency="jpy")
+    day = f"{order.created_at:%Y-%m-%d}"
+    assert where(support, f"2,000 {day}") == f"/admin/billing/order/{order.pk}/"
+    assert support.post(URL, {"q": f"20.00 {day}"}).status_code == 200
+
+
+def test_a_value_longer_than_an_index_holds_does_not_stop_the_payment(
+    conversation: Conversation,
+) -> None:
+    details = {"email": f"{secrets.token_hex(5000)}@example.com"}
+    assert paid_with(conversation, customer_details=details).status == "completed"
+
+
+@pytest.mark.postgres
+def test_each_search_of_payloads_is_served_by_its_index(db: None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+    for types, values in ((PAID_TYPES, HELD_OF_SESSION), (CHARGE_TYPES, HELD_OF_CHARGE)):
+        for name, held in values.items():
+            events = StripeEvent.objects.filter(type__in=types).alias(held=held).filter(held="x")
+            assert f"stripe_events_{name}" in events.explain()

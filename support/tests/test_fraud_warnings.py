@@ -1,0 +1,81 @@
+"""Early fraud warnings: shown at the desk, with a refund one click away."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.test import Client
+
+from apikeys.models import ApiKey
+from billing.models import Order, StripeEvent
+from conversations.models import Conversation, PaymentStatus
+from support.tests.conftest import paid
+from testing import stripe_events as stripe
+
+LIST = "/admin/billing/order/?state=fraud_warning"
+
+
+def warn(payment_intent_id: str, **fields: Any) -> None:
+    warning = {
+        "id": "issfr_1",
+        "object": "radar.early_fraud_warning",
+        "actionable": True,
+        "charge": "ch_1",
+        "fraud_type": "made_with_stolen_card",
+        "payment_intent": payment_intent_id,
+    }
+    stripe.deliver(stripe.event("radar.early_fraud_warning.created", warning, **fields))
+
+
+def test_a_warning_is_shown_with_a_refund_one_click_away(finance: Client, order: Order) -> None:
+    assert b"Fraud warnings" not in finance.get("/admin/").content.split(b"Latest actions")[0]
+    warn(order.stripe_payment_intent_id or "")
+    assert StripeEvent.objects.get(object_id="issfr_1").status == "processed"
+    assert b"billing/order/?state=fraud_warning" in finance.get("/admin/").content
+    page = f"/admin/billing/order/{order.pk}/"
+    assert page.encode() in finance.get(LIST).content
+    shown = finance.get(page).content.decode()
+    assert "fraud warning" in shown
+    assert f'href="{page}refund/' in shown
+
+
+def test_a_warning_stops_nothing(order: Order) -> None:
+    warn(order.stripe_payment_intent_id or "")
+    assert Conversation.objects.get().payment_status == PaymentStatus.PAID
+    assert ApiKey.objects.get().state == "active"
+
+
+def test_a_warning_waits_for_its_order(conversation: Conversation) -> None:
+    payment = stripe.session(conversation)["payment_intent"]
+    warn(payment)
+    assert StripeEvent.objects.get(object_id="issfr_1").status == "unmatched"
+    order = paid(conversation)
+    assert order.fraud_warning_at is not None
+    assert StripeEvent.objects.get(object_id="issfr_1").status == "processed"
+
+
+def test_the_first_of_two_warnings_counts_in_any_order(order: Order) -> None:
+    for id_, created in (("evt_1", 1_800_000_500), ("evt_2", 1_800_000_000)):
+        warn(order.stripe_payment_intent_id or "", id=id_, created=created)
+    order.refresh_from_db()
+    assert order.fraud_warning_at is not None
+    assert order.fraud_warning_at.timestamp() == 1_800_000_000
+
+
+def test_a_refunded_or_disputed_order_needs_no_refund_any_more(
+    finance: Client, order: Order
+) -> None:
+    payment = order.stripe_payment_intent_id or ""
+    warn(payment)
+    stripe.deliver(stripe.event("charge.refunded", stripe.refunded_charge(payment)))
+    page = f"/admin/billing/order/{order.pk}/"
+    assert page.encode() not in finance.get(LIST).content
+    assert "fraud warning" in finance.get(page).content.decode()
+
+
+def test_a_support_agent_sees_who_can_refund(support: Client, order: Order) -> None:
+    page = f"/admin/billing/order/{order.pk}/"
+    shown = support.get(page).content.decode()
+    assert "Refund… (finance can do this)" in shown
+    assert f'href="{page}refund/' not in shown
+    assert support.get(f"{page}refund/").status_code == 403
