@@ -9,7 +9,6 @@ from django.test import Client
 from apikeys.models import ApiKey
 from billing.models import Order, StripeEvent
 from conversations.models import Conversation, PaymentStatus
-from support.tests.conftest import paid
 from testing import stripe_events as stripe
 
 LIST = "/admin/billing/order/?state=fraud_warning"
@@ -46,10 +45,10 @@ def test_a_warning_stops_nothing(order: Order) -> None:
 
 
 def test_a_warning_waits_for_its_order(conversation: Conversation) -> None:
-    payment = stripe.session(conversation)["payment_intent"]
-    warn(payment)
+    warn("pi_late")
     assert StripeEvent.objects.get(object_id="issfr_1").status == "unmatched"
-    order = paid(conversation)
+    stripe.deliver(stripe.completed(conversation, payment_intent="pi_late"))
+    order = Order.objects.get()
     assert order.fraud_warning_at is not None
     assert StripeEvent.objects.get(object_id="issfr_1").status == "processed"
 
