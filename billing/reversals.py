@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 from django.utils import timezone
 
+from billing import notices
 from billing.models import OPEN_DISPUTE, Dispute, DisputeStatus, Order, Refund, StripeEvent
 from billing.stripe import objects
 
@@ -77,12 +78,15 @@ def record(order: Order, update: objects.Reversal, position: EventPosition) -> s
     if isinstance(update, objects.DisputeUpdate):
         text = _record_dispute(order, update, position)
         order.dispute_status = most_severe(order.disputes.values_list("status", flat=True))
+        notices.disputed(order, Dispute.objects.get(stripe_dispute_id=update.id), update.status)
         return text
     if isinstance(update, objects.RefundUpdate):
         text = _record_refund(order, update)
     else:
         text = _record_charge(order, update)
     sum_refunds(order)
+    if isinstance(update, objects.RefundUpdate):
+        notices.refunded(order, update, has_failed=update.status in FAILED_REFUNDS)
     return f"{text}, {order.refunded_cents} of {order.amount_cents} {order.currency} refunded"
 
 

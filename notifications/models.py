@@ -58,6 +58,11 @@ class Notification(models.Model):
     data = models.JSONField(db_default={}, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
+    # Whether other systems are told, and the place in the order in which they are: numbered after
+    # the commit, see notifications.events.
+    is_event = models.BooleanField(db_default=False, editable=False)
+    position = models.BigIntegerField(null=True, blank=True, unique=True, editable=False)
+
     mail_status = models.CharField(
         max_length=16, choices=MailStatus, db_default=MailStatus.NONE, editable=False
     )
@@ -82,6 +87,11 @@ class Notification(models.Model):
             ),
         )
         indexes = (
+            models.Index(
+                fields=["id"],
+                name="outbox_events_unnumbered",
+                condition=Q(is_event=True, position__isnull=True),
+            ),
             models.Index(
                 fields=["mail_due_at"],
                 name="outbox_mail_waiting",

@@ -42,6 +42,7 @@ def record(
         user_id=user_id,
         conversation_id=conversation_id,
         data=dict(data or {}),
+        is_event=described.is_event,
         mail_status=MailStatus.WAITING if mailed else MailStatus.NONE,
         mail_due_at=timezone.now() + described.delay if mailed else None,
     )

@@ -1,0 +1,15 @@
+"""Remove a person from the outbox. The rows stay: a replay must find them."""
+
+from __future__ import annotations
+
+from notifications.models import MailStatus, Notification
+
+
+def erase(user_id: int) -> None:
+    """Remove what people wrote, and the texts of mail servers; what still waits is not sent."""
+    own = Notification.objects.owned_by(user_id)
+    own.waiting().update(mail_status=MailStatus.SKIPPED, mail_due_at=None)
+    own.exclude(mail_error="").update(mail_error="")
+    for notification in own.filter(data__has_key="reason"):
+        del notification.data["reason"]
+        notification.save(update_fields=["data"])
