@@ -23,6 +23,7 @@ from django.utils import timezone
 from apikeys import errors, metrics, notices, tokens
 from apikeys.cache.store import CACHE
 from apikeys.models import ApiKey, Grant
+from notifications import erasure
 
 MAX_GRACE = timedelta(days=7)
 DEFAULT_GRACE = timedelta(days=1)
@@ -275,6 +276,8 @@ def erase_reasons(*, grant_id: int | None, key_id: int | None) -> None:
     grants.exclude(stopped_reason="").update(stopped_reason=ERASED, updated_at=now)
     keys = ApiKey.objects.filter(pk__in=[key_id] if key_id else [])
     keys.exclude(revoked_reason="").update(revoked_reason=ERASED, updated_at=now)
+    owners = grants.values_list("user_id", flat=True).union(keys.values_list("user_id", flat=True))
+    erasure.erase_reasons(owners)
 
 
 @transaction.atomic

@@ -69,7 +69,10 @@ def disputed(order: Order, dispute: Dispute, reported: str) -> None:
 
     `reported` is the status of the event, which may be older than the dispute's.
     """
-    facts: dict[str, Any] = {"disputeId": dispute.stripe_dispute_id, "reason": dispute.reason}
+    facts: dict[str, Any] = {
+        "disputeId": dispute.stripe_dispute_id,
+        "disputeReason": dispute.reason,
+    }
     facts |= {"disputedCents": dispute.amount_cents, "disputedCurrency": dispute.currency}
     name = dispute.stripe_dispute_id
     if not reported.startswith("warning_"):

@@ -258,6 +258,8 @@ vars().update(_config.email("EMAIL_URL"))
 MAIL_IS_SENT = DEBUG or bool(_config.text("EMAIL_URL"))
 DEFAULT_FROM_EMAIL = _config.address("DEFAULT_FROM_EMAIL", "payflow@localhost")
 EMAIL_TIMEOUT = 10  # seconds for each step of a dialogue
+# Endpoints for events may be in a private network, and without TLS.
+EVENTS_TO_PRIVATE_NETWORKS = _config.choice("EVENTS_TO_PRIVATE_NETWORKS", "off", "on") == "on"
 
 # --- Caches and limits ------------------------------------------------------------------------
 REDIS_URL = _config.redis("REDIS_URL")
