@@ -317,7 +317,7 @@ SPECTACULAR_SETTINGS = {
         {"name": "checkout-sessions", "description": "For the page that Checkout returns to."},
         {"name": "orders", "description": "What became of each payment."},
         {"name": "api-keys", "description": "What a payment gives: keys, shown once."},
-        {"name": "service", "description": "For your own backend: users by your ids."},
+        {"name": "service", "description": "For your own backend: users by your ids, events."},
         {"name": "webhooks", "description": "What Stripe sends."},
         {"name": "health", "description": "For load balancers and monitoring."},
     ],

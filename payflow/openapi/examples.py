@@ -28,6 +28,8 @@ VALUES: Json = {
         "userId": 7,
         "userExternalId": None,
         "conversationId": 42,
+        "conversationExternalId": "plan-2026-11",
+        "conversationMetadata": {"team": "analytics"},
         "orderId": 12,
         "sessionId": "cs_test_a1B2c3",
         "amountCents": 999,

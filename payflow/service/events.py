@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from accounts.models import User
 from billing.models import Order
+from conversations.models import Conversation
 from notifications import events
 from notifications.kinds import KINDS
 from notifications.models import Notification
@@ -20,6 +21,8 @@ from restapi.exceptions import InvalidParameters
 from restapi.lists import MAX_ID, MAX_PAGE_SIZE, PAGE_SIZE
 from restapi.schema import operation
 
+Facts = dict[str, Any]
+_NO_CONVERSATION: Facts = {"conversationExternalId": None, "conversationMetadata": {}}
 EVENT_TYPES = sorted(name for name, kind in KINDS.items() if kind.is_event)
 
 
@@ -77,22 +80,42 @@ class EventsView(ServiceView):
         return Response({"events": [body | position for body, position in rows]})
 
 
-def describe(notifications: Sequence[Notification]) -> dict[int, dict[str, Any]]:
-    """The user's external id, and the conversation of keys, by the primary key of each row."""
-    users = {each.user_id for each in notifications}
-    known = User.objects.filter(pk__in=users, external_id__isnull=False)
-    external_ids = dict(known.values_list("pk", "external_id"))
-    conversations = _conversations_of_keys(
-        {key_id for each in notifications for key_id in each.data.get("keyIds", ())}
-    )
-    described = {}
+def describe(notifications: Sequence[Notification]) -> dict[int, Facts]:
+    """What the other backend calls user and conversation, by the primary key of each row."""
+    users = _external_ids({each.user_id for each in notifications})
+    of_keys = _conversations_of_keys({key_id for each in notifications for key_id in _keys(each)})
+    described: dict[int, Facts] = {}
     for each in notifications:
-        facts: dict[str, Any] = {"userExternalId": external_ids.get(each.user_id)}
-        if each.conversation_id is None:
-            found = map(conversations.get, each.data.get("keyIds", ()))
-            facts["conversationId"] = next(filter(None, found), None)
-        described[each.pk] = facts
+        found = (of_keys[key_id] for key_id in _keys(each) if key_id in of_keys)
+        conversation_id = each.conversation_id or next(found, None)
+        described[each.pk] = {
+            "userExternalId": users.get(each.user_id),
+            "conversationId": conversation_id,
+        }
+    conversations = _conversations({facts["conversationId"] for facts in described.values()})
+    for facts in described.values():
+        facts.update(conversations.get(facts["conversationId"], _NO_CONVERSATION))
     return described
+
+
+def _keys(notification: Notification) -> Sequence[int]:
+    keys: Sequence[int] = notification.data.get("keyIds", ())
+    return keys
+
+
+def _external_ids(user_ids: set[int]) -> dict[int, str | None]:
+    return dict(User.objects.filter(pk__in=user_ids).values_list("pk", "external_id"))
+
+
+def _conversations(ids: set[int | None]) -> dict[int | None, Facts]:
+    found = Conversation.objects.filter(pk__in=ids - {None})
+    return {
+        each.pk: {
+            "conversationExternalId": each.external_id,
+            "conversationMetadata": each.metadata,
+        }
+        for each in found
+    }
 
 
 def _conversations_of_keys(key_ids: set[int]) -> dict[int, int]:
