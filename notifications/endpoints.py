@@ -14,6 +14,7 @@ from notifications import encryption, signatures
 from notifications.models import Delivery, Endpoint
 
 MAX_URL = 500
+DISABLED_BY_STAFF = "Staff disabled it."
 # A replaced secret signs beside the new one for so long.
 BOTH_SIGN_FOR = timedelta(days=1)
 _PURPOSE = "webhook secrets"

@@ -15,7 +15,7 @@ class MailStatus(models.TextChoices):
     WAITING = "waiting", "waiting"
     SENT = "sent", "sent"
     BOUNCED = "bounced", "bounced"  # the recipient's server refused it for good
-    FAILED = "failed", "failed"  # not accepted within GIVE_UP_AFTER
+    FAILED = "failed", "failed"  # not accepted within a week
     SKIPPED = "skipped", "not needed"  # no longer true when it was due, or its user was erased
 
 
@@ -69,6 +69,7 @@ class Notification(models.Model):
     # When it is sent or tried again; while it is being sent, when its lease ends.
     mail_due_at = models.DateTimeField(null=True, blank=True, editable=False)
     mail_attempts = models.PositiveIntegerField(db_default=0, editable=False)
+    mail_resends = models.PositiveSmallIntegerField(db_default=0, editable=False)
     mail_error = models.TextField(blank=True, db_default="", editable=False)
     mailed_at = models.DateTimeField(null=True, blank=True, editable=False)
 
@@ -76,6 +77,7 @@ class Notification(models.Model):
 
     class Meta:
         db_table = "outbox"
+        verbose_name_plural = "outbox"
         constraints = (
             models.UniqueConstraint(fields=["cause", "kind"], name="outbox_once_per_cause"),
             models.CheckConstraint(

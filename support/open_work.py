@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db.models import Exists, OuterRef, Q
 
 from billing.models import SETTLED
+from notifications.endpoints import DISABLED_BY_STAFF
 from support.models import SupportAction
 
 _HANDLED = SupportAction.objects.done().marking_handled()
@@ -13,6 +14,9 @@ DUPLICATES_TO_REFUND = Q(
     ~Exists(_HANDLED.filter(order_id=OuterRef("pk"))),
     is_duplicate=True,
     refunded_at__isnull=True,
+)
+FAILING_ENDPOINTS = ~Q(disabled_reason=DISABLED_BY_STAFF) & (
+    Q(disabled_at__isnull=False) | Q(failing_since__isnull=False)
 )
 # In the form of the partial index's condition, or PostgreSQL would not use the index.
 UNSETTLED = ~Q(status__in=SETTLED)

@@ -108,7 +108,7 @@ def _external_ids(user_ids: set[int]) -> dict[int, str | None]:
 
 
 def _conversations(ids: set[int | None]) -> dict[int | None, Facts]:
-    found = Conversation.objects.filter(pk__in=ids - {None})
+    found = Conversation.objects.filter(pk__in=[pk for pk in ids if pk])
     return {
         each.pk: {
             "conversationExternalId": each.external_id,
