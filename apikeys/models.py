@@ -230,6 +230,14 @@ class ApiKey(models.Model):
             models.Index(
                 fields=["-id"], name="api_keys_unrevealed", condition=Q(revealed_at__isnull=True)
             ),
+            # For mail to their owners.
+            models.Index(
+                fields=["expires_at"],
+                name="api_keys_ending",
+                condition=Q(
+                    expires_at__isnull=False, revoked_at__isnull=True, rotated_at__isnull=True
+                ),
+            ),
         )
 
     def __str__(self) -> str:

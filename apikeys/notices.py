@@ -52,6 +52,13 @@ def grant_resumed(grant: Grant, at: datetime) -> None:
     _stopped("key.restored", f"grant/{grant.pk}", at, grant.user_id, _keys_of(grant))
 
 
+def expiring(key: ApiKey, ends_at: datetime, *, before: int, days_left: int) -> bool:
+    """Whether it was told now: once for each end and number of days."""
+    cause = f"key/{key.pk}/{before}/{ends_at.isoformat()}"
+    data = {"keyIds": [key.pk], "days": days_left, "endsAt": ends_at.isoformat()}
+    return outbox.record("key.expiring", cause, user_id=key.user_id, data=data)
+
+
 def _keys_of(grant: Grant) -> list[int]:
     return list(grant.keys.filter(revoked_at=None).order_by("pk").values_list("pk", flat=True))
 

@@ -17,6 +17,7 @@ from django.conf import settings
 from django.db import OperationalError
 
 from accounts import second_factor
+from apikeys import expiry
 from billing import checkout
 from billing.events import backfill, replay
 from billing.stripe import client
@@ -79,6 +80,7 @@ JOBS: Sequence[Job] = (
     Job("unsettled payments", timedelta(minutes=15), reconcile_payments),
     Job("undelivered events", timedelta(hours=1), backfill.fetch),
     Job("expired sessions", timedelta(days=1), delete_expired_sessions),
+    Job("keys that end", timedelta(hours=1), expiry.remind),
     Job("personal data", timedelta(days=1), prune),
     Job("stored secrets", timedelta(days=1), reencrypt),
 )
