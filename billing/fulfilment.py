@@ -17,7 +17,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from apikeys import services as apikeys
-from apikeys.models import ApiKey
+from apikeys.models import ApiKey, Grant
 from billing import imported, links, log_context, notices, reversals
 from billing.models import EventStatus, Order, OrderStatus, StripeEvent
 from billing.stripe.objects import REVERSAL_PARSERS, CheckoutSession, Reference, Reversal
@@ -174,7 +174,7 @@ def apply_reversal(
     found = Order.objects.filter(stripe_payment_intent_id=update.payment_intent_id)
     ids = found.order_by("pk").values_list("pk", "conversation_id").first()
     if ids is None:
-        return _apply_to_imported(update, position)
+        return _apply_to_imported(update, position, cause)
     log_context.add(order=ids[0], conversation=ids[1])
     conversation = Conversation.objects.locked().get(pk=ids[1])
     order = Order.objects.locked().get(pk=ids[0])
@@ -186,7 +186,7 @@ def apply_reversal(
     return Result(order, text)
 
 
-def _apply_to_imported(update: Reversal, position: reversals.EventPosition) -> Result:
+def _apply_to_imported(update: Reversal, position: reversals.EventPosition, cause: str) -> Result:
     """Apply a refund or a dispute to an imported payment, whose lock is held.
 
     Raises NoOrderYet if there is none.
@@ -196,9 +196,11 @@ def _apply_to_imported(update: Reversal, position: reversals.EventPosition) -> R
         raise NoOrderYet(f"No order has PaymentIntent {update.payment_intent_id} yet.")
     text = imported.record(payment, update, position)
     grant = apikeys.lock_grant(payment.grant_id)
-    apikeys.update_grant(
+    key_ids = _update_grant(
         grant, revoked=imported.is_revoked(payment), suspended=imported.is_suspended(payment)
     )
+    if key_ids:
+        notices.imported_grant_changed(grant.user_id, grant.payment_state, key_ids, cause)
     return Result(None, f"grant {grant.pk}: {text}")
 
 
@@ -367,13 +369,19 @@ def _sync_grants(orders: Iterable[Order], cause: str) -> None:
         grant = apikeys.lock_grant(grant_id)
         paying = list(Order.objects.good().filter(grant=grant, is_duplicate=False))
         disputed = any(order.is_disputed for order in paying)
-        before = grant.payment_state
-        apikeys.update_grant(grant, revoked=not paying, suspended=disputed)
-        if grant.payment_state != before:
-            key_ids = list(
-                grant.keys.filter(revoked_at=None).order_by("pk").values_list("pk", flat=True)
-            )
+        key_ids = _update_grant(grant, revoked=not paying, suspended=disputed)
+        if key_ids:
             notices.grant_changed(by_grant[grant_id], grant.payment_state, key_ids, cause)
+
+
+def _update_grant(grant: Grant, *, revoked: bool, suspended: bool) -> list[int]:
+    """Set the state of a locked grant; return its keys, whose state has changed with it."""
+    before = grant.payment_state
+    apikeys.update_grant(grant, revoked=revoked, suspended=suspended)
+    if grant.payment_state == before:
+        return []
+    keys = grant.keys.filter(revoked_at=None).order_by("pk")
+    return list(keys.values_list("pk", flat=True))
 
 
 def _sync_conversation(order: Order, conversation: Conversation) -> list[Order]:

@@ -93,9 +93,14 @@ def key_data(*key_ids: int) -> dict[str, Any]:
 
 def grant_changed(order: Order, state: str, key_ids: list[int], cause: str) -> None:
     """A payment suspended, revoked or restored the keys of its grant."""
-    if key_ids:
-        cause = f"{cause}/{order.stripe_session_id}"
-        _record(f"key.{state}", cause, order, key_data(*key_ids), mail=False)
+    cause = f"{cause}/{order.stripe_session_id}"
+    _record(f"key.{state}", cause, order, key_data(*key_ids), mail=False)
+
+
+def imported_grant_changed(user_id: int, state: str, key_ids: list[int], cause: str) -> None:
+    """As above, for a payment that has no order."""
+    data = key_data(*key_ids)
+    outbox.record(f"key.{state}", cause, user_id=user_id, data=data, mail=False)
 
 
 def _record(
