@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
 from allauth.account.authentication import get_authentication_records
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 from allauth.mfa.utils import is_mfa_enabled
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from django.conf import settings
 from django.http import HttpRequest
 
 from accounts.models import User
+from notifications import encryption
+
+_PURPOSE = "second factors"
 
 # In the session, once the code of a new second factor was right.
 _JUST_ADDED = "second_factor_added"
@@ -26,10 +24,10 @@ class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # django-allauth has
         return "payflow"
 
     def encrypt(self, text: str) -> str:
-        return _cipher().encrypt(text.encode()).decode()
+        return encryption.encrypt(_PURPOSE, text)
 
     def decrypt(self, encrypted_text: str) -> str:
-        return _cipher().decrypt(encrypted_text.encode()).decode()
+        return encryption.decrypt(_PURPOSE, encrypted_text)
 
 
 def has_second_factor(user: User) -> bool:
@@ -51,27 +49,12 @@ def note_addition(request: HttpRequest, authenticator: Authenticator, **_: Any) 
 
 def reencrypt() -> int:
     """Encrypt under SECRET_KEY what was encrypted under one that it replaced; return how many."""
-    current = Fernet(_key(settings.SECRET_KEY))
     changed = 0
     for authenticator in Authenticator.objects.exclude(type=Authenticator.Type.WEBAUTHN):
         name = "secret" if authenticator.type == Authenticator.Type.TOTP else "seed"
-        stored = authenticator.data.get(name, "").encode()
-        try:
-            current.decrypt(stored)
-        except InvalidToken:
-            authenticator.data[name] = _cipher().rotate(stored).decode()
+        stored = encryption.reencrypted(_PURPOSE, authenticator.data.get(name, ""))
+        if stored is not None:
+            authenticator.data[name] = stored
             authenticator.save(update_fields=["data"])
             changed += 1
     return changed
-
-
-def _cipher() -> MultiFernet:
-    """Encrypts under SECRET_KEY, and decrypts under those that it replaced as well."""
-    return MultiFernet(
-        [Fernet(_key(secret)) for secret in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)]
-    )
-
-
-def _key(secret: str) -> bytes:
-    derived = HKDF(hashes.SHA256(), 32, salt=None, info=b"payflow second factors")
-    return base64.urlsafe_b64encode(derived.derive(secret.encode()))

@@ -16,11 +16,14 @@ from django.conf import settings
 from django.contrib.auth import authenticate
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from accounts import confirmation, language
 from accounts.models import User
+from notifications import outbox
 
 # In the session of a member of staff: when they signed in, or first came to the admin.
 _STAFF_SINCE = "staff_since"
@@ -48,6 +51,14 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # django-all
         if user.is_staff:
             request.session[_STAFF_SINCE] = time.time()
             request.session.set_expiry(settings.STAFF_SESSION_MINUTES * 60)
+            self._tell(request, user)
+
+    def _tell(self, request: HttpRequest, user: User) -> None:
+        """Every sign-in of staff is mailed to them."""
+        at = timezone.now().isoformat()
+        data = {"signedInAt": at, "network": self.get_client_ip(request)}
+        with transaction.atomic():
+            outbox.record("staff.signed_in", f"user/{user.pk}/{at}", user_id=user.pk, data=data)
 
     def reauthenticate(self, user: User, password: str) -> bool:
         """Ask as a sign-in does, so that wrong passwords count."""

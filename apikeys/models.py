@@ -106,6 +106,13 @@ class Grant(models.Model):
         return not (self.revoked_at or self.suspended_at or self.stopped_at)
 
     @property
+    def payment_state(self) -> str:
+        """What the payment made of its keys, in the words of the outbox."""
+        if self.revoked_at:
+            return "revoked"
+        return "suspended" if self.suspended_at else "restored"
+
+    @property
     def state(self) -> GrantState:
         if self.revoked_at:
             return GrantState.REVOKED
@@ -222,6 +229,14 @@ class ApiKey(models.Model):
             ),
             models.Index(
                 fields=["-id"], name="api_keys_unrevealed", condition=Q(revealed_at__isnull=True)
+            ),
+            # For mail to their owners.
+            models.Index(
+                fields=["expires_at"],
+                name="api_keys_ending",
+                condition=Q(
+                    expires_at__isnull=False, revoked_at__isnull=True, rotated_at__isnull=True
+                ),
             ),
         )
 

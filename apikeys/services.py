@@ -20,9 +20,10 @@ from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.utils import timezone
 
-from apikeys import errors, metrics, tokens
+from apikeys import errors, metrics, notices, tokens
 from apikeys.cache.store import CACHE
 from apikeys.models import ApiKey, Grant
+from notifications import erasure
 
 MAX_GRACE = timedelta(days=7)
 DEFAULT_GRACE = timedelta(days=1)
@@ -74,7 +75,9 @@ def stop_grant(grant_id: int, *, reason: str) -> bool:
     grant = lock_grant(grant_id)
     if grant.stopped_at is not None:
         return False
-    _set_stopped(grant, timezone.now(), reason)
+    now = timezone.now()
+    _set_stopped(grant, now, reason)
+    notices.grant_stopped(grant, now, reason)
     return True
 
 
@@ -85,6 +88,7 @@ def resume_grant(grant_id: int) -> bool:
     if grant.stopped_at is None:
         return False
     _set_stopped(grant, None, "")
+    notices.grant_resumed(grant, timezone.now())
     return True
 
 
@@ -120,6 +124,7 @@ def create(
         revealed_at=now,
         **tokens.stored_columns(secret),
     )
+    notices.issued(key)
     metrics.count_after_commit(metrics.ISSUED, metrics.REVEALED)
     return key, secret
 
@@ -145,6 +150,7 @@ def reveal(*, user_id: int | None, key_id: int, token: str | None = None) -> tup
         setattr(key, name, value)
     key.revealed_at = timezone.now()
     key.save(update_fields=["key_hash", "key_prefix", "revealed_at", "updated_at"])
+    notices.revealed(key)
     metrics.count_after_commit(metrics.REVEALED)
     return key, secret
 
@@ -188,6 +194,7 @@ def rotate(
         revealed_at=now,
         **tokens.stored_columns(secret),
     )
+    notices.rotated(old, successor)
     metrics.count_after_commit(metrics.ISSUED, metrics.REVEALED)
     return successor, secret
 
@@ -231,6 +238,7 @@ def delete(*, user_id: int | None, key_id: int, requested_at: datetime) -> ApiKe
         if key.revealed_at != revealed_at or _revealed_since(key.revealed_at, requested_at):
             raise errors.RevealedConcurrently
         _revoke(key, REVOKED_BY_OWNER)
+        notices.revoked(key, by=notices.BY_OWNER)
     return key
 
 
@@ -241,6 +249,7 @@ def revoke(key_id: int, *, reason: str) -> bool:
     if key.revoked_at is not None:
         return False
     _revoke(key, reason)
+    notices.revoked(key, by=notices.BY_STAFF, reason=reason)
     return True
 
 
@@ -250,7 +259,9 @@ def erase(user_id: int, *, reason: str) -> None:
         with transaction.atomic():
             key = ApiKey.objects.locked().get(pk=key_id)
             key.name = ERASED
-            key.revoked_at = key.revoked_at or timezone.now()
+            if key.revoked_at is None:
+                key.revoked_at = timezone.now()
+                notices.revoked(key, by=notices.BY_ERASURE)
             key.revoked_reason = reason
             key.save(update_fields=["name", "revoked_at", "revoked_reason", "updated_at"])
             _invalidate(key.key_hash)
@@ -265,15 +276,22 @@ def erase_reasons(*, grant_id: int | None, key_id: int | None) -> None:
     grants.exclude(stopped_reason="").update(stopped_reason=ERASED, updated_at=now)
     keys = ApiKey.objects.filter(pk__in=[key_id] if key_id else [])
     keys.exclude(revoked_reason="").update(revoked_reason=ERASED, updated_at=now)
+    owners = grants.values_list("user_id", flat=True).union(keys.values_list("user_id", flat=True))
+    erasure.erase_reasons(owners)
 
 
 @transaction.atomic
-def suspend(key_id: int) -> bool:
-    """Suspend a key until `restore`, for staff. False if it was suspended or revoked already."""
+def suspend(key_id: int, *, reason: str = "") -> bool:
+    """Suspend a key until `restore`, for staff. False if it was suspended or revoked already.
+
+    Its owner is told the reason.
+    """
     key = ApiKey.objects.locked().get(pk=key_id)
     if key.suspended_at or key.revoked_at:
         return False
-    _set_suspended(key, timezone.now())
+    now = timezone.now()
+    _set_suspended(key, now)
+    notices.suspended(key, now, reason)
     return True
 
 
@@ -284,6 +302,7 @@ def restore(key_id: int) -> bool:
     if key.suspended_at is None:
         return False
     _set_suspended(key, None)
+    notices.restored(key, timezone.now())
     return True
 
 

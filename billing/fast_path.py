@@ -8,12 +8,14 @@ column.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django.conf import settings
 from django.db import connection
 
 from apikeys import metrics, tokens
+from billing import notices
 from billing.fulfilment import KEY_NAME, LOCK_PAYMENT, NEEDS_REVIEW
 from billing.models import RECORDED_SINCE
 from billing.stripe.objects import REVERSAL_PARSERS, CheckoutSession, parse_session
@@ -75,6 +77,22 @@ FULFIL = f"""
             ), issued.grant_id, clock_timestamp(), clock_timestamp()
         FROM paid, issued
         RETURNING id, conversation_id, needs_review
+    ),
+    told AS (
+        INSERT INTO outbox (
+            kind, cause, user_id, conversation_id, is_event, mail_status, mail_due_at, data
+        )
+        SELECT 'order.completed', %(session_id)s, %(user_id)s, completed.conversation_id, true,
+            'waiting', clock_timestamp(),
+            %(order_data)s::jsonb || jsonb_build_object('orderId', completed.id)
+        FROM completed
+        UNION ALL
+        SELECT 'key.issued', %(session_id)s, %(user_id)s, completed.conversation_id, true,
+            'none', NULL,
+            %(key_data)s::jsonb
+            || jsonb_build_object('orderId', completed.id, 'keyIds', jsonb_build_array(issued.id))
+        FROM completed, issued
+        ON CONFLICT DO NOTHING
     )
     UPDATE stripe_events
     SET status = 'processed', conversation_id = completed.conversation_id,
@@ -115,6 +133,12 @@ def try_fulfil(event: dict[str, Any]) -> bool:
     if session is None or event.get("account") or not _is_common(session):
         return False
     reference = session.reference
+    data = notices.order_data(
+        session_id=session.id,
+        amount_cents=session.amount_cents,
+        currency=session.currency,
+        tier=reference.tier,
+    )
     parameters = {
         "event_id": event["id"],
         "session_id": session.id,
@@ -129,6 +153,8 @@ def try_fulfil(event: dict[str, Any]) -> bool:
         "user_id": reference.user_id,
         "tier": reference.tier,
         "key_name": KEY_NAME,
+        "order_data": json.dumps(data),
+        "key_data": json.dumps({**data, **notices.key_data()}),
         **tokens.stored_columns(tokens.generate()),
     }
     prepared_sql.execute(LOCK, parameters)

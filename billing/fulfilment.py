@@ -17,8 +17,8 @@ from django.db.models import Q
 from django.utils import timezone
 
 from apikeys import services as apikeys
-from apikeys.models import ApiKey
-from billing import imported, links, log_context, reversals
+from apikeys.models import ApiKey, Grant
+from billing import imported, links, log_context, notices, reversals
 from billing.models import EventStatus, Order, OrderStatus, StripeEvent
 from billing.stripe.objects import REVERSAL_PARSERS, CheckoutSession, Reference, Reversal
 from conversations.models import Conversation, PaymentStatus
@@ -68,11 +68,14 @@ def fulfil(session: CheckoutSession) -> Result:
     needs_review = links.needs_review(session, link)
     if conversation.is_paid:
         order.complete(grant_id=None, needs_review=needs_review)
+        notices.paid(order)
         text = f"order {order.pk} completed as a duplicate: refund it"
     else:
         conversation.mark_paid(session.id)
         key = _issue_key(order)
         order.complete(grant_id=key.grant_id, needs_review=needs_review)
+        notices.paid(order)
+        notices.key_issued(order, key.pk)
         text = f"order {order.pk} completed, key {key.pk} issued"
     _apply_waiting_reversals(order, conversation)
     return Result(order, text + (NEEDS_REVIEW if needs_review else ""))
@@ -89,6 +92,7 @@ def mark_pending(session: CheckoutSession) -> Result:
     if order.pk:
         return Result(order, f"order {order.pk} is already {order.status}")
     order.mark_pending()
+    notices.pending(order)
     conversation.mark_pending(session.id)
     _apply_waiting_reversals(order, conversation)
     return Result(order, f"order {order.pk} is pending")
@@ -105,6 +109,7 @@ def fail(session: CheckoutSession) -> Result:
         return Result(order, f"order {order.pk} stays completed")
     # Recorded even without a pending order, so that a late "completed, unpaid" finds it failed.
     order.fail()
+    notices.failed(order)
     if _is_current(session, conversation):
         conversation.fail()
     _apply_waiting_reversals(order, conversation)
@@ -131,7 +136,14 @@ def expire(session: CheckoutSession) -> Result:
     return Result(None, f"conversation {conversation.pk} failed: its session expired")
 
 
-def fail_attempt(reference: Reference, *, at: datetime | None, code: str, livemode: bool) -> None:
+def fail_attempt(
+    reference: Reference,
+    payment_intent_id: str,
+    *,
+    at: datetime | None,
+    code: str,
+    livemode: bool,
+) -> None:
     """An attempt to pay failed: fail a conversation that nothing else pays or may still pay.
 
     `at` is Stripe's time of the failure, `code` its reason. The session stays open, and a later
@@ -140,24 +152,29 @@ def fail_attempt(reference: Reference, *, at: datetime | None, code: str, livemo
     _check_ours(reference, livemode=livemode)
     conversation = _locked_conversation(reference)
     is_of_another = links.is_of_another_link(reference, at, conversation.stripe_session_id)
-    if not (is_of_another or _has_order(conversation)):
-        conversation.decline(code, at or timezone.now())
+    if is_of_another or _has_order(conversation):
+        return
+    before = conversation.payment_status
+    conversation.decline(code, at or timezone.now())
+    if conversation.payment_status != before:
+        notices.declined(conversation.pk, conversation.user_id, payment_intent_id)
 
 
 def apply_reversal(
-    update: Reversal, position: reversals.EventPosition, *, livemode: bool
+    update: Reversal, position: reversals.EventPosition, *, cause: str, livemode: bool
 ) -> Result:
     """Apply a refund or dispute update to its order, and to the order's grant and conversation.
 
-    Raises NoOrderYet while no order has the PaymentIntent: the event then waits, and the
-    transaction that records the order applies it. Raises Unmatched if it can't be the order's.
+    `cause` names the event for the outbox. Raises NoOrderYet while no order has the PaymentIntent:
+    the event then waits, and the transaction that records the order applies it. Raises Unmatched
+    if it can't be the order's.
     """
     _check_mode(livemode)
     _lock_payment(update.payment_intent_id)
     found = Order.objects.filter(stripe_payment_intent_id=update.payment_intent_id)
     ids = found.order_by("pk").values_list("pk", "conversation_id").first()
     if ids is None:
-        return _apply_to_imported(update, position)
+        return _apply_to_imported(update, position, cause)
     log_context.add(order=ids[0], conversation=ids[1])
     conversation = Conversation.objects.locked().get(pk=ids[1])
     order = Order.objects.locked().get(pk=ids[0])
@@ -165,11 +182,11 @@ def apply_reversal(
         text = f"order {order.pk}: {reversals.record(order, update, position)}"
     except reversals.OfAnotherOrder as reason:
         raise Unmatched(str(reason)) from None
-    _sync(order, conversation)
+    _sync(order, conversation, cause)
     return Result(order, text)
 
 
-def _apply_to_imported(update: Reversal, position: reversals.EventPosition) -> Result:
+def _apply_to_imported(update: Reversal, position: reversals.EventPosition, cause: str) -> Result:
     """Apply a refund or a dispute to an imported payment, whose lock is held.
 
     Raises NoOrderYet if there is none.
@@ -179,9 +196,11 @@ def _apply_to_imported(update: Reversal, position: reversals.EventPosition) -> R
         raise NoOrderYet(f"No order has PaymentIntent {update.payment_intent_id} yet.")
     text = imported.record(payment, update, position)
     grant = apikeys.lock_grant(payment.grant_id)
-    apikeys.update_grant(
+    key_ids = _update_grant(
         grant, revoked=imported.is_revoked(payment), suspended=imported.is_suspended(payment)
     )
+    if key_ids:
+        notices.imported_grant_changed(grant.user_id, grant.payment_state, key_ids, cause)
     return Result(None, f"grant {grant.pk}: {text}")
 
 
@@ -283,7 +302,7 @@ def _apply_waiting_reversals(order: Order, conversation: Conversation) -> None:
     """Apply the refunds and disputes that arrived before their order, which is saved by now."""
     found = _record_waiting_reversals(order)
     if found or order.refunded_cents or order.dispute_status:
-        _sync(order, conversation)
+        _sync(order, conversation, order.stripe_session_id)
 
 
 def _record_waiting_reversals(order: Order) -> bool:
@@ -313,16 +332,20 @@ def _record_waiting_reversals(order: Order) -> bool:
     return found
 
 
-def _sync(order: Order, conversation: Conversation) -> None:
-    """Save the order, and compute the conversation and the grants once the order is completed."""
+def _sync(order: Order, conversation: Conversation, cause: str) -> None:
+    """Save the order, and compute the conversation and the grants once the order is completed.
+
+    `cause` is what made it necessary, for the outbox: the id of an event or a session.
+    """
     if order.status != OrderStatus.COMPLETED:
         order.save()
         return
     if order.is_good and conversation.is_paid and _is_paid_by_another(order):
         order.is_duplicate = True
+        notices.paid(order)
     order.save()
     promoted = _sync_conversation(order, conversation)
-    _sync_grants([order, *promoted])
+    _sync_grants([order, *promoted], cause)
 
 
 def _is_paid_by_another(order: Order) -> bool:
@@ -336,16 +359,29 @@ def _issue_key(order: Order) -> ApiKey:
     return apikeys.issue(user_id=order.user_id, name=KEY_NAME, tier=order.tier)
 
 
-def _sync_grants(orders: Iterable[Order]) -> None:
+def _sync_grants(orders: Iterable[Order], cause: str) -> None:
     """Compute each grant of the orders from all of the grant's orders, under the grant's lock.
 
     The orders and their conversation are locked and saved before any grant is locked.
     """
-    for grant_id in sorted({order.grant_id for order in orders if order.grant_id}):
+    by_grant = {order.grant_id: order for order in orders if order.grant_id}
+    for grant_id in sorted(by_grant):
         grant = apikeys.lock_grant(grant_id)
         paying = list(Order.objects.good().filter(grant=grant, is_duplicate=False))
         disputed = any(order.is_disputed for order in paying)
-        apikeys.update_grant(grant, revoked=not paying, suspended=disputed)
+        key_ids = _update_grant(grant, revoked=not paying, suspended=disputed)
+        if key_ids:
+            notices.grant_changed(by_grant[grant_id], grant.payment_state, key_ids, cause)
+
+
+def _update_grant(grant: Grant, *, revoked: bool, suspended: bool) -> list[int]:
+    """Set the state of a locked grant; return its keys, whose state has changed with it."""
+    before = grant.payment_state
+    apikeys.update_grant(grant, revoked=revoked, suspended=suspended)
+    if grant.payment_state == before:
+        return []
+    keys = grant.keys.filter(revoked_at=None).order_by("pk")
+    return list(keys.values_list("pk", flat=True))
 
 
 def _sync_conversation(order: Order, conversation: Conversation) -> list[Order]:
@@ -355,7 +391,7 @@ def _sync_conversation(order: Order, conversation: Conversation) -> list[Order]:
     """
     if order.is_good:
         if order.is_duplicate and not _is_paid_by_another(order):
-            order.promote(grant_id=order.grant_id or _issue_key(order).grant_id)
+            _promote(order)
         if not conversation.is_paid:
             conversation.mark_paid(order.stripe_session_id)
     elif conversation.is_paid:
@@ -370,6 +406,18 @@ def _sync_conversation(order: Order, conversation: Conversation) -> list[Order]:
 def _promote_duplicate(order_id: int, conversation: Conversation) -> Order:
     """Make a duplicate the order that pays the conversation; it gets a grant if it has none."""
     order = Order.objects.locked().get(pk=order_id)
-    order.promote(grant_id=order.grant_id or _issue_key(order).grant_id)
+    _promote(order)
     conversation.mark_paid(order.stripe_session_id)
     return order
+
+
+def _promote(order: Order) -> None:
+    """Let a duplicate pay for its conversation; it gets a grant if it has none."""
+    if order.grant_id:
+        order.promote(grant_id=order.grant_id)
+        notices.paid(order)
+        return
+    key = _issue_key(order)
+    order.promote(grant_id=key.grant_id)
+    notices.paid(order)
+    notices.key_issued(order, key.pk)

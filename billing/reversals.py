@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 from django.utils import timezone
 
+from billing import notices
 from billing.models import OPEN_DISPUTE, Dispute, DisputeStatus, Order, Refund, StripeEvent
 from billing.stripe import objects
 from notifications import money
@@ -78,6 +79,7 @@ def record(order: Order, update: objects.Reversal, position: EventPosition) -> s
     if isinstance(update, objects.DisputeUpdate):
         text = _record_dispute(order, update, position)
         order.dispute_status = most_severe(order.disputes.values_list("status", flat=True))
+        notices.disputed(order, Dispute.objects.get(stripe_dispute_id=update.id), update.status)
         return text
     if isinstance(update, objects.FraudWarning):
         if order.fraud_warning_at is None or position.created_at < order.fraud_warning_at:
@@ -88,6 +90,8 @@ def record(order: Order, update: objects.Reversal, position: EventPosition) -> s
     else:
         text = _record_charge(order, update)
     sum_refunds(order)
+    if isinstance(update, objects.RefundUpdate):
+        notices.refunded(order, update, has_failed=update.status in FAILED_REFUNDS)
     refunded = money.plain(order.refunded_cents, order.currency)
     return f"{text}, {refunded} of {money.show(order.amount_cents, order.currency)} refunded"
 

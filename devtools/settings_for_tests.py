@@ -23,6 +23,7 @@ SETTINGS: Mapping[str, str] = {
     "STRIPE_PRICES": "basic=price_basic,pro=price_pro",
     "STRIPE_DEPLOYMENT": "",
     "STRIPE_API_BASE": "",
+    "EVENTS_TO_PRIVATE_NETWORKS": "",
     "EMAIL_URL": "",
     "DEFAULT_FROM_EMAIL": "payflow@example.com",
     "REDIS_URL": "",

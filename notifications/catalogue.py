@@ -39,7 +39,7 @@ register(
     ),
     Kind(
         "order.refunded",
-        _("Refund of %(refunded)s (order %(orderId)s)"),
+        _("Refund of %(refund)s (order %(orderId)s)"),
         is_event=True,
     ),
     Kind(

@@ -23,10 +23,12 @@ Context = Mapping[str, Any]
 
 def readable(notification: Notification) -> dict[str, Any]:
     """The stored data; amounts (`…Cents`) also as people write them, and times (`…At`) as times."""
+    data = notification.data
     shown: dict[str, Any] = {}
-    for name, value in notification.data.items():
+    for name, value in data.items():
         if name.endswith("Cents"):
-            shown[name.removesuffix("Cents")] = money.show(value, notification.data["currency"])
+            base = name.removesuffix("Cents")
+            shown[base] = money.show(value, data.get(f"{base}Currency", data["currency"]))
         shown[name] = parse_datetime(value) if name.endswith("At") else value
     return shown
 

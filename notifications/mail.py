@@ -18,6 +18,7 @@ from django.contrib.auth import get_user_model
 from django.core.mail import EmailMultiAlternatives, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
 from django.db import transaction
+from django.db.models import F
 from django.template.loader import render_to_string
 from django.utils import timezone, translation
 
@@ -30,7 +31,7 @@ logger = logging.getLogger(__name__)
 LEASE = timedelta(minutes=5)
 # A message that is not accepted is tried again after 1, 2, 4 … minutes, at most an hour.
 MIN_PAUSE, MAX_PAUSE = timedelta(minutes=1), timedelta(hours=1)
-GIVE_UP_AFTER = timedelta(days=7)
+MAX_ATTEMPTS = 174  # a week
 # One round ends after so long: the worker has other jobs.
 MAX_SECONDS = 30.0
 MAX_ERROR_LENGTH = 500
@@ -61,9 +62,24 @@ def send_due() -> Iterator[str]:
         _close(server)
 
 
+def resend(notification_id: int) -> bool:
+    """Send a mail once more, for staff. False if it waits to be sent, or never had a mail."""
+    settled = Notification.objects.filter(pk=notification_id)
+    settled = settled.exclude(mail_status__in=(MailStatus.WAITING, MailStatus.NONE))
+    updated = settled.update(
+        mail_status=MailStatus.WAITING,
+        mail_due_at=timezone.now(),
+        mail_attempts=0,
+        mail_resends=F("mail_resends") + 1,
+    )
+    return updated > 0
+
+
 def message_id(notification: Notification) -> str:
+    """The same for each attempt. One that staff sent again is another message."""
     domain = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2] or "localhost"
-    return f"<{notification.public_id}@{domain}>"
+    resend = f".{notification.mail_resends}" if notification.mail_resends else ""
+    return f"<{notification.public_id}{resend}@{domain}>"
 
 
 def _due() -> NotificationQuerySet:
@@ -142,7 +158,7 @@ def _refused(notification: Notification, code: int, text: bytes | str) -> str:
 def _retry(notification: Notification, error: object) -> str:
     now = timezone.now()
     reason = error if isinstance(error, str) else repr(error)
-    if now - notification.created_at > GIVE_UP_AFTER:
+    if notification.mail_attempts >= MAX_ATTEMPTS:
         return _mark(notification, MailStatus.FAILED, reason)
     pause = min(MIN_PAUSE * 2 ** min(notification.mail_attempts - 1, 10), MAX_PAUSE)
     leased = Notification.objects.waiting().filter(pk=notification.pk)

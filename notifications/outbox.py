@@ -26,8 +26,8 @@ def record(
     conversation_id: int | None = None,
     data: Mapping[str, Any] | None = None,
     mail: bool = True,
-) -> None:
-    """Tell it once: nothing is written if the cause has a row of this kind.
+) -> bool:
+    """Tell it once: nothing is written, and False returned, if the cause has a row of this kind.
 
     `data` holds ids and amounts, no names, addresses, secrets or hashes. Without `mail` only other
     systems are told. Raises KeyError for an unknown kind, and NotInTransaction.
@@ -35,6 +35,8 @@ def record(
     described = KINDS[kind]
     if not connection.in_atomic_block:
         raise NotInTransaction(kind)
+    if Notification.objects.filter(cause=cause, kind=kind).exists():
+        return False
     mailed = mail and bool(described.subject)
     notification = Notification(
         kind=kind,
@@ -42,7 +44,10 @@ def record(
         user_id=user_id,
         conversation_id=conversation_id,
         data=dict(data or {}),
+        is_event=described.is_event,
         mail_status=MailStatus.WAITING if mailed else MailStatus.NONE,
         mail_due_at=timezone.now() + described.delay if mailed else None,
     )
+    # Another transaction may write the same row meanwhile.
     Notification.objects.bulk_create([notification], ignore_conflicts=True)
+    return True

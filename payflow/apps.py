@@ -13,6 +13,8 @@ class PayflowConfig(AppConfig):
 
     def ready(self) -> None:
         import_string("payflow.accounts.register_kinds")()
+        describe_by = import_string("notifications.events.describe_by")
+        describe_by(import_string("payflow.service.events.describe"))
         request_started.connect(db.begin_request)
         post_migrate.connect(db.limit_lock_waits, sender=self)
         checks.register(former_migrations, checks.Tags.database)

@@ -12,6 +12,7 @@ import hmac
 import os
 import time
 from collections.abc import Iterator
+from datetime import datetime
 
 from django.conf import settings
 from django.db import DatabaseError, connection
@@ -27,7 +28,8 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from billing.models import OPEN_DISPUTE, Dispute, EventStatus, Order, OrderStatus, StripeEvent
-from support.open_work import DUPLICATES_TO_REFUND, WAITING_EVENTS
+from notifications.models import UNDELIVERED, Delivery, Endpoint, Notification
+from support.open_work import DUPLICATES_TO_REFUND, FAILING_ENDPOINTS, WAITING_EVENTS
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20)
@@ -100,7 +102,7 @@ class DatabaseCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         started = time.perf_counter()
         try:
-            families = [*_events(), _orders(), *_work_for_staff()]
+            families = [*_events(), _orders(), *_work_for_staff(), *_mail(), *_webhooks()]
             if connection.vendor == "postgresql":
                 families.append(_connections())
         except DatabaseError:
@@ -169,6 +171,48 @@ def _work_for_staff() -> Iterator[Metric]:
     yield _gauge("payflow_events_parked", "Events that failed too often.", parked.count())
     yield _gauge("payflow_orders_to_refund", "Duplicates not refunded.", duplicates.count())
     yield _gauge("payflow_disputes_open", "Disputes that need an answer.", disputes.count())
+
+
+def _mail() -> Iterator[Metric]:
+    """By partial indexes: what waits, and what did not arrive."""
+    waiting = Notification.objects.waiting().aggregate(n=Count("*"), due=Min("mail_due_at"))
+    yield _gauge("payflow_mail_waiting", "Mail that waits to be sent.", waiting["n"])
+    yield _gauge(
+        "payflow_mail_overdue_seconds",
+        "How long ago the oldest mail that waits should have been sent.",
+        _seconds_since(waiting["due"]),
+    )
+    undelivered = GaugeMetricFamily(
+        "payflow_mail_undelivered", "Mail that bounced or was given up.", labels=["status"]
+    )
+    found = Notification.objects.undelivered().order_by().values_list("mail_status")
+    counts = dict(found.annotate(number=Count("*")))
+    for status in UNDELIVERED:
+        undelivered.add_metric([status.value], counts.get(status.value, 0))
+    yield undelivered
+
+
+def _webhooks() -> Iterator[Metric]:
+    waiting = Delivery.objects.waiting().filter(endpoint__disabled_at=None)
+    found = waiting.aggregate(n=Count("*"), since=Min("created_at"))
+    yield _gauge(
+        "payflow_webhook_deliveries_waiting", "Events that wait for an endpoint.", found["n"]
+    )
+    yield _gauge(
+        "payflow_webhook_deliveries_oldest_seconds",
+        "Age of the oldest event that waits for an endpoint.",
+        _seconds_since(found["since"]),
+    )
+    disabled = Endpoint.objects.filter(FAILING_ENDPOINTS, disabled_at__isnull=False)
+    yield _gauge(
+        "payflow_webhook_endpoints_disabled",
+        "Endpoints that were disabled because they failed.",
+        disabled.count(),
+    )
+
+
+def _seconds_since(time: datetime | None) -> float:
+    return max((timezone.now() - time).total_seconds(), 0) if time else 0
 
 
 def _connections() -> Metric:

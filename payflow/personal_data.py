@@ -13,6 +13,7 @@ from django.utils import timezone
 
 import accounts.erasure
 import billing.erasure
+import notifications.erasure
 import support.erasure
 from accounts.models import User
 from apikeys import services as apikeys
@@ -21,6 +22,7 @@ from apikeys.secret_patterns import redact_json
 from billing.models import CheckoutLink, Order
 from billing.stripe import objects
 from conversations.models import Conversation
+from notifications.models import Notification
 from support.models import SupportAction
 
 REVOKED_BY_ERASURE = "The account was erased."
@@ -47,6 +49,7 @@ def erase(user: User) -> int:
             names |= objects.personal_names(event.payload)
         billing.erasure.erase(event.pk)
         events += 1
+    notifications.erasure.erase(user.pk)
     support.erasure.erase_texts(user.pk, names)
     for model in SIGN_IN_MODELS:
         model._default_manager.filter(username__iexact=user.email).delete()
@@ -85,6 +88,7 @@ def export(user: User) -> Json:
         "orders": _rows(Order.objects.owned_by(user.pk)),
         "grants": _rows(Grant.objects.owned_by(user.pk)),
         "apiKeys": _rows(ApiKey.objects.owned_by(user.pk), without=("key_hash",)),
+        "notifications": _rows(Notification.objects.owned_by(user.pk)),
         "events": [redact_json(event.payload) for event in events],
         "supportActions": _rows(SupportAction.objects.filter(customer=user), without=("token",)),
         "failedSignIns": [row for rows in sign_ins for row in _rows(rows)],

@@ -258,6 +258,8 @@ vars().update(_config.email("EMAIL_URL"))
 MAIL_IS_SENT = DEBUG or bool(_config.text("EMAIL_URL"))
 DEFAULT_FROM_EMAIL = _config.address("DEFAULT_FROM_EMAIL", "payflow@localhost")
 EMAIL_TIMEOUT = 10  # seconds for each step of a dialogue
+# Endpoints for events may be in a private network, and without TLS.
+EVENTS_TO_PRIVATE_NETWORKS = _config.choice("EVENTS_TO_PRIVATE_NETWORKS", "off", "on") == "on"
 
 # --- Caches and limits ------------------------------------------------------------------------
 REDIS_URL = _config.redis("REDIS_URL")
@@ -315,7 +317,7 @@ SPECTACULAR_SETTINGS = {
         {"name": "checkout-sessions", "description": "For the page that Checkout returns to."},
         {"name": "orders", "description": "What became of each payment."},
         {"name": "api-keys", "description": "What a payment gives: keys, shown once."},
-        {"name": "service", "description": "For your own backend: users by your ids."},
+        {"name": "service", "description": "For your own backend: users by your ids, events."},
         {"name": "webhooks", "description": "What Stripe sends."},
         {"name": "health", "description": "For load balancers and monitoring."},
     ],

@@ -17,10 +17,11 @@ from django.conf import settings
 from django.db import OperationalError
 
 from accounts import second_factor
+from apikeys import expiry
 from billing import checkout
 from billing.events import backfill, replay
 from billing.stripe import client
-from notifications import mail
+from notifications import deliveries, endpoints, mail
 from payflow import db, personal_data
 
 logger = logging.getLogger(__name__)
@@ -62,22 +63,26 @@ def prune() -> Iterator[str]:
     """Personal data that is kept for a time only: `prune_personal_data`."""
     older_than = timedelta(days=personal_data.KEEP_SIGN_INS_DAYS)
     yield from ["deleted"] * personal_data.delete_sign_ins(older_than=older_than)
+    delivered = timedelta(days=deliveries.KEEP_DELIVERED_DAYS)
+    yield from ["deleted"] * deliveries.prune(older_than=delivered)
     yield from ["erased"] * personal_data.erase_later_events()
 
 
-def reencrypt_second_factors() -> Iterator[str]:
+def reencrypt() -> Iterator[str]:
     """After SECRET_KEY was replaced; its fallback may be removed later."""
-    yield from ["encrypted anew"] * second_factor.reencrypt()
+    yield from ["encrypted anew"] * (second_factor.reencrypt() + endpoints.reencrypt())
 
 
 JOBS: Sequence[Job] = (
     Job("mail", timedelta(seconds=5), mail.send_due),
+    Job("events out", timedelta(seconds=5), deliveries.send_due),
     Job("failed events", timedelta(seconds=15), retry_events),
     Job("unsettled payments", timedelta(minutes=15), reconcile_payments),
     Job("undelivered events", timedelta(hours=1), backfill.fetch),
     Job("expired sessions", timedelta(days=1), delete_expired_sessions),
+    Job("keys that end", timedelta(hours=1), expiry.remind),
     Job("personal data", timedelta(days=1), prune),
-    Job("second factors", timedelta(days=1), reencrypt_second_factors),
+    Job("stored secrets", timedelta(days=1), reencrypt),
 )
 
 

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-
-from restapi.lists import Filters
+from rest_framework import serializers
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -37,7 +36,7 @@ def operation(
     response: Any,
     status: int = 200,
     request: Any = None,
-    filters: type[Filters] | None = None,
+    filters: type[serializers.Serializer[Any]] | None = None,
     problems: Iterable[str] = (),
     idempotent: bool = False,
     **more: Any,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
@@ -15,6 +16,8 @@ class ApiView(APIView):
     """Refuses query parameters that it does not know: an ignored filter looks like an answer."""
 
     rows: Rows | None = None
+    # The query parameters of a view that is no list of `rows`.
+    filters: type[serializers.Serializer[Any]] | None = None
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
@@ -22,8 +25,10 @@ class ApiView(APIView):
             self._check_parameters(request)
 
     def _check_parameters(self, request: Request) -> None:
-        lists = self.rows is not None and getattr(self, "action", None) == "list"
-        known = self.rows.filters._declared_fields if self.rows and lists else {}
+        filters = self.filters
+        if self.rows is not None and getattr(self, "action", None) == "list":
+            filters = self.rows.filters
+        known = filters._declared_fields if filters else {}
         faults = {
             name: "There is no such parameter." if name not in known else "This is given twice."
             for name, values in request.query_params.lists()

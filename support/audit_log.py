@@ -39,6 +39,8 @@ _COLUMNS = (
     "api_key_id",
     "grant_id",
     "service_token_id",
+    "notification_id",
+    "endpoint_id",
     "event_id",
     "amount_cents",
     "stripe_refund_id",

@@ -14,7 +14,8 @@ from billing.models import StripeEvent
 
 MAX_REASON_LENGTH = 200  # as long as the reason that a key's owner reads
 ERASED = "[erased]"  # in place of a text about an erased person
-MARK_HANDLED, EXPORT = "mark_handled", "export"  # kinds that queries and pages name
+# Kinds that queries and pages name.
+MARK_HANDLED, EXPORT, ADD_ENDPOINT = "mark_handled", "export", "add_endpoint"
 
 
 class SupportActionQuerySet(models.QuerySet["SupportAction"]):
@@ -69,6 +70,12 @@ class SupportAction(models.Model):
     )
     service_token = models.ForeignKey(
         "accounts.ServiceToken", on_delete=models.PROTECT, null=True, related_name="+"
+    )
+    notification = models.ForeignKey(
+        "notifications.Notification", on_delete=models.PROTECT, null=True, related_name="+"
+    )
+    endpoint = models.ForeignKey(
+        "notifications.Endpoint", on_delete=models.PROTECT, null=True, related_name="+"
     )
     event_id = models.CharField(max_length=255, blank=True, db_default="", db_index=True)
     # Of a refund, in the smallest unit of the order's currency.
@@ -131,6 +138,8 @@ _FOREIGN_KEYS = {
     "Conversation": "conversation_id",
     "CheckoutSettings": "checkout_id",
     "ServiceToken": "service_token_id",
+    "Notification": "notification_id",
+    "Endpoint": "endpoint_id",
 }
 
 

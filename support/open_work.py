@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db.models import Exists, OuterRef, Q
 
 from billing.models import SETTLED
+from notifications.endpoints import DISABLED_BY_STAFF
 from support.models import SupportAction
 
 _HANDLED = SupportAction.objects.done().marking_handled()
@@ -20,6 +21,9 @@ FRAUD_WARNINGS = Q(
     fraud_warning_at__isnull=False,
     refunded_at__isnull=True,
     dispute_status="",
+)
+FAILING_ENDPOINTS = ~Q(disabled_reason=DISABLED_BY_STAFF) & (
+    Q(disabled_at__isnull=False) | Q(failing_since__isnull=False)
 )
 # In the form of the partial index's condition, or PostgreSQL would not use the index.
 UNSETTLED = ~Q(status__in=SETTLED)

@@ -22,6 +22,8 @@ READ_PERMISSIONS = (
     "conversations.view_conversation",
     "apikeys.view_apikey",
     "apikeys.view_grant",
+    "notifications.view_notification",
+    "notifications.view_endpoint",
     "billing.view_order",
     "billing.view_stripeevent",
     "billing.view_checkoutsettings",

@@ -37,6 +37,8 @@ class SupportSite(admin.AdminSite):
         "Grant",
         "User",
         "ServiceToken",
+        "Notification",
+        "Endpoint",
         "CheckoutSettings",
         "SupportAction",
     )

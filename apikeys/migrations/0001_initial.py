@@ -188,6 +188,18 @@ class Migration(migrations.Migration):
                 name="api_keys_unrevealed",
             ),
         ),
+        migrations.AddIndex(
+            model_name="apikey",
+            index=models.Index(
+                condition=models.Q(
+                    ("expires_at__isnull", False),
+                    ("revoked_at__isnull", True),
+                    ("rotated_at__isnull", True),
+                ),
+                fields=["expires_at"],
+                name="api_keys_ending",
+            ),
+        ),
         migrations.AddConstraint(
             model_name="apikey",
             constraint=models.CheckConstraint(

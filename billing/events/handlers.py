@@ -70,6 +70,7 @@ def _payment_failed(event: StripeEvent) -> Outcome:
         return _not_ours()
     fulfilment.fail_attempt(
         reference,
+        str(payment_intent.get("id") or event.event_id),
         at=objects.time_of(event.payload, "created"),
         code=objects.decline_code(payment_intent),
         livemode=bool(payment_intent.get("livemode")),
@@ -85,7 +86,9 @@ def _reversal(event: StripeEvent) -> Outcome:
         return Outcome(EventStatus.IGNORED, "not ours: it has no PaymentIntent")
     position = EventPosition.of_event(event)
     try:
-        result = fulfilment.apply_reversal(update, position, livemode=event.livemode)
+        result = fulfilment.apply_reversal(
+            update, position, cause=event.event_id, livemode=event.livemode
+        )
     except fulfilment.NoOrderYet:
         is_recent = event.created_at > timezone.now() - IGNORE_UNMATCHED_AFTER
         if is_recent or _payment_is_unsettled(update):

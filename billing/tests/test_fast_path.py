@@ -14,6 +14,7 @@ from billing import fast_path
 from billing.events import log
 from billing.models import CheckoutLink, EventStatus, Order, StripeEvent
 from conversations.models import Conversation, PaymentStatus
+from notifications.models import Notification
 from restapi import prepared_sql
 from testing import stripe_events as stripe
 from testing.factories import ConversationFactory
@@ -112,6 +113,7 @@ def test_the_fast_path_writes_every_column_as_the_ordinary_path_does(
                 _comparable(Grant.objects.filter(orders=order), conversation),
                 _comparable(ApiKey.objects.filter(pk=key.pk), conversation),
                 _comparable(Conversation.objects.filter(pk=conversation.pk), conversation),
+                *_told(order, key.pk),
                 *(
                     _comparable(CheckoutLink.objects.filter(pk=link.pk), None)
                     for link in CheckoutLink.objects.filter(stripe_session_id=session["id"])
@@ -119,6 +121,26 @@ def test_the_fast_path_writes_every_column_as_the_ordinary_path_does(
             ]
         )
     assert rows[0] == rows[1]
+
+
+def _told(order: Order, key_id: int) -> list[dict[str, object]]:
+    """The rows of the outbox, in their order, without the payment's own values."""
+    rows = Notification.objects.filter(cause=order.stripe_session_id).order_by("pk")
+    for row in rows:
+        assert (row.user_id, row.conversation_id) == (order.user_id, order.conversation_id)
+        assert (row.data["orderId"], row.data["sessionId"]) == (order.pk, row.cause)
+        assert row.data.get("keyIds", [key_id]) == [key_id]
+    own = {"id", "cause", "user_id", "conversation_id", "data", "created_at"}
+    varying = {"orderId", "sessionId", "keyIds"}
+    return [
+        {
+            **{name: value for name, value in row.items() if name not in own},
+            "mail_due_at": row["mail_due_at"] is not None,
+            "data": {name: row["data"][name] for name in row["data"].keys() - varying},
+            "names": sorted(row["data"]),
+        }
+        for row in rows.values()
+    ]
 
 
 def _watched(path: Callable[[Json], bool], done: list[bool]) -> Callable[[Json], bool]:

@@ -23,6 +23,7 @@ from django.db import connections
 from billing import checkout
 from billing.events import backfill
 from billing.models import Order, StripeEvent
+from billing.tests.stress_listeners import Reader, listening
 from billing.tests.stress_scripts import NOTHING, Payment, deliveries, payments
 from billing.tests.stress_servers import (
     Answers,
@@ -34,10 +35,13 @@ from billing.tests.stress_servers import (
     send_all,
 )
 from billing.tests.test_commands import everything
+from notifications.models import Notification
 from sandbox.testing import RunningSandbox
+from testing import outbox
 from testing import stripe_events as stripe
 from testing.factories import ConversationFactory
 from testing.keys import issued_key
+from testing.webhook_receiver import Receiver
 
 pytestmark = [pytest.mark.postgres, pytest.mark.http, pytest.mark.timeout(900)]
 
@@ -140,6 +144,56 @@ def assert_all_ended_as_scripted(cluster: RestartingCluster, scripted: list[Paym
     assert set(left) & ours <= waiting
 
 
+def assert_outbox_is_complete(cluster: RestartingCluster) -> None:
+    """Each transition has exactly one row, and none holds a secret."""
+    with psycopg.connect(cluster.url()) as database:
+        found = {rule: database.execute(query).fetchall() for rule, query in outbox.FAULTS.items()}
+    assert {rule: rows for rule, rows in found.items() if rows} == {}
+
+
+def assert_everything_was_told(
+    cluster: RestartingCluster, scripted: list[Payment], receiver: Receiver, reader: Reader
+) -> None:
+    """By the list once and in order, and by webhooks at least once, each under its id."""
+    ours = {payment.conversation_id for payment in scripted}
+    with psycopg.connect(cluster.url()) as database:
+        rows = database.execute(
+            "SELECT kind, cause, conversation_id FROM outbox WHERE is_event AND"
+            " conversation_id = ANY(%s) ORDER BY id",
+            [list(ours)],
+        ).fetchall()
+    ids = [(row[2], Notification(kind=row[0], cause=row[1]).public_id) for row in rows]
+    listed = [
+        (event["data"]["conversationId"], event["id"])
+        for event in reader.events
+        if event["data"]["conversationId"] in ours
+    ]
+    assert in_conversations(listed) == in_conversations(ids)
+    positions = [event["position"] for event in reader.events]
+    assert positions == sorted(set(positions))
+    assert {event["id"] for event in receiver.accepted} >= {told for _, told in ids}
+    refused = len(receiver.requests) - len(receiver.accepted)
+    assert refused >= len(receiver.accepted) // 3
+    states = outbox.told_states(reader.events)
+    assert {states[key] for key in states} <= {"live", "suspended", "revoked"}
+    for payment in scripted:
+        keys = {
+            key
+            for event in reader.events
+            if event["data"]["conversationId"] == payment.conversation_id
+            for key in event["data"].get("keyIds", ())
+        }
+        assert tuple(sorted(states[key] for key in keys)) == payment.expected[2]
+
+
+def in_conversations(told: list[tuple[int, str]]) -> dict[int, list[str]]:
+    """The ids by conversation, in their order."""
+    found: defaultdict[int, list[str]] = defaultdict(list)
+    for conversation_id, event_id in told:
+        found[conversation_id].append(event_id)
+    return dict(found)
+
+
 def stress(
     servers: Servers,
     seed: int,
@@ -147,7 +201,7 @@ def stress(
     count: int,
     chaos: Callable[[], None] | None = None,
     explained: Callable[[Failure], bool] = lambda failure: False,
-) -> None:
+) -> list[Payment]:
     """Deliver everything; each answer other than 200 must be `explained`."""
     cluster, app = servers
     scripted = create_payments(cluster, count)
@@ -171,6 +225,8 @@ def stress(
     assert answers.acknowledged == {event["id"] for event in sent}
     assert answers.acknowledged <= stored(cluster)
     assert_all_ended_as_scripted(cluster, scripted)
+    assert_outbox_is_complete(cluster)
+    return scripted
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -189,8 +245,12 @@ def test_every_payment_ends_as_scripted_while_a_worker_is_killed_every_second(
         """The worker of the connection was killed; no other error is accepted."""
         return failure.status is None and any(map(failure.during.overlaps, app.kills))
 
-    stress(servers, seed, count=CONVERSATIONS, chaos=app.kill_a_worker, explained=explained)
+    with listening(*servers) as (receiver, reader):
+        scripted = stress(
+            servers, seed, count=CONVERSATIONS, chaos=app.kill_a_worker, explained=explained
+        )
     assert len(app.kills) > kills
+    assert_everything_was_told(servers[0], scripted, receiver, reader)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

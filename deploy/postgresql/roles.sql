@@ -26,7 +26,8 @@ REVOKE INSERT, UPDATE ON django_migrations, django_content_type FROM payflow_app
 GRANT DELETE ON
     account_emailaddress, account_emailconfirmation, auth_group_permissions, axes_accessattempt,
     axes_accessattemptexpiration, axes_accessfailurelog, axes_accesslog, django_session,
-    mfa_authenticator, refresh_tokens, stripe_events, users, users_groups, users_user_permissions
+    mfa_authenticator, refresh_tokens, stripe_events, users, users_groups, users_user_permissions,
+    webhook_deliveries
 TO payflow_app;
 
 -- The audit log: rows are added and completed. Digests are added; only their salts are removed.

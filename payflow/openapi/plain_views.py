@@ -84,7 +84,10 @@ def add_plain_views(result: Json, **_: Any) -> Json:
     result["components"]["securitySchemes"] |= {
         name: scheme for name, scheme in SCHEMES.items() if name in used
     }
-    result["webhooks"] = {"stripeEvent": {"post": stripe_event()}}
+    result["webhooks"] = {
+        "stripeEvent": {"post": stripe_event()},
+        "serviceEvent": {"post": service_event()},
+    }
     return result
 
 
@@ -135,6 +138,30 @@ def stripe_event() -> Json:
             *("length_required", "event_not_processed", "internal_error"),
             "database_unavailable",
         ],
+    }
+
+
+def service_event() -> Json:
+    headers = {
+        "webhook-id": "The event's id: the same for every attempt.",
+        "webhook-timestamp": "Unix time of this attempt.",
+        "webhook-signature": "`v1,` and the signature; several, while a secret is replaced.",
+    }
+    return {
+        "operationId": "service_event",
+        "summary": "Get an event of payflow's",
+        "description": "payflow posts each event to your endpoints, signed as [Standard Webhooks]"
+        "(https://www.standardwebhooks.com) are. Any 2xx is success; 410 disables the endpoint; "
+        "anything else is tried again for three days. `position` is in the list of events only.",
+        "tags": ["service"],
+        "security": [],
+        "parameters": [
+            {"name": name, "in": "header", "required": True, "description": text, "schema": _TEXT}
+            for name, text in headers.items()
+        ],
+        "requestBody": _content("ServiceEvent", required=True),
+        "responses": {"2XX": {"description": "Received."}},
+        PROBLEMS: [],
     }
 
 

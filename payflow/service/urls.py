@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path, register_converter
 
-from payflow.service import users
+from payflow.service import events, users
 
 
 class Text:
@@ -22,6 +22,7 @@ class Text:
 register_converter(Text, "text")
 
 urlpatterns = [
+    path("service/events", events.EventsView.as_view()),
     path("service/users/<text:externalId>/token", users.UserTokenView.as_view()),
     path("service/users/<text:externalId>", users.user_view, name="service-user"),
 ]

@@ -19,6 +19,8 @@ from apikeys import services
 from billing.models import EventStatus, Order, StripeEvent
 from conversations.models import Conversation
 from devtools.service import ROOT
+from notifications import endpoints, events, outbox
+from notifications.models import Delivery, Notification
 from payflow import metrics
 from testing import stripe_events as stripe
 from testing.keys import paid_key
@@ -209,6 +211,29 @@ def test_without_a_database_the_rest_is_still_shown(monkeypatch: pytest.MonkeyPa
     found = scrape()
     assert found["payflow_database_up"] == 0
     assert "payflow_keys_total{change=issued}" in found
+
+
+def test_mail_and_webhooks_that_wait_are_measured(conversation: Conversation) -> None:
+    endpoint, _ = endpoints.add("https://hooks.example.com/")
+    paid_key(conversation)
+    events.number()
+    hour_ago = timezone.now() - timedelta(hours=1)
+    Delivery.objects.update(created_at=hour_ago)
+    Notification.objects.waiting().update(mail_due_at=hour_ago)
+    with transaction.atomic():
+        outbox.record("key.waiting", "1", user_id=conversation.user_id)
+    Notification.objects.filter(kind="key.waiting").update(mail_status="bounced", mail_due_at=None)
+    found = scrape()
+    assert found["payflow_mail_waiting"] == 1
+    assert found["payflow_mail_overdue_seconds"] >= 3600
+    assert found["payflow_mail_undelivered{status=bounced}"] == 1
+    assert found["payflow_mail_undelivered{status=failed}"] == 0
+    assert found["payflow_webhook_deliveries_waiting"] == 2
+    assert found["payflow_webhook_deliveries_oldest_seconds"] >= 3600
+    endpoints.disable(endpoint.pk, "It failed.")
+    found = scrape()
+    assert found["payflow_webhook_deliveries_waiting"] == 0
+    assert found["payflow_webhook_endpoints_disabled"] == 1
 
 
 def alert_rules() -> list[dict[str, Any]]:

@@ -34,7 +34,7 @@ def test_the_document_is_openapi_3_1_of_a_dated_version() -> None:
     assert DOCUMENT["openapi"] == "3.1.1"
     assert DOCUMENT["info"]["version"] == "2026-11-26"
     assert DOCUMENT["servers"][0]["url"] == "/"
-    assert list(DOCUMENT["webhooks"]) == ["stripeEvent"]
+    assert list(DOCUMENT["webhooks"]) == ["stripeEvent", "serviceEvent"]
     assert {"/healthz", "/readyz", "/api/api-keys/verify"} <= set(DOCUMENT["paths"])
 
 
@@ -73,7 +73,12 @@ def test_ids_are_integers_in_bodies_and_in_paths() -> None:
                 assert parameter["schema"]["type"] == ("string" if text else "integer"), path
     for name, schema in DOCUMENT["components"]["schemas"].items():
         for member, described in schema.get("properties", {}).items():
-            ours = name not in ("Event", "PaymentLink", "Problem") and member not in (
+            ours = name not in (
+                "Event",
+                "PaymentLink",
+                "Problem",
+                "ServiceEvent",
+            ) and member not in (
                 "sessionId",
                 "externalId",
             )

@@ -19,7 +19,7 @@ class StopGrant(StaffAction[Grant]):
     roles = ("support",)
     explanation = (
         "Stops every key of this payment until somebody resumes the grant, and its owner can make "
-        "no other. They see the reason as you write it here."
+        "no other. They see the reason as you write it here, and get it by mail."
     )
     recorded = _STOP_COLUMNS
     owner_reads_reason = True

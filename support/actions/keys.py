@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.db import transaction
 
 from apikeys import services
 from apikeys.models import ApiKey
+from notifications import outbox
 from support.actions.base import ActionRefused, StaffAction
 from support.models import SupportAction
 
@@ -20,9 +22,9 @@ class RevokeKey(StaffAction[ApiKey]):
     permission_label = "Can revoke a key"
     roles = ("support",)
     explanation = (
-        "Ends this key at once and for good, whatever becomes of its payment. Its owner sees that "
-        "support revoked it, and the reason as you write it here, and can make another key: to "
-        "prevent that, stop the grant."
+        "Ends this key at once and for good, whatever becomes of its payment. Its owner sees, and "
+        "gets a mail, that support revoked it, with the reason as you write it here, and can make "
+        "another key: to prevent that, stop the grant."
     )
     recorded = _STOP_COLUMNS
     owner_reads_reason = True
@@ -45,9 +47,11 @@ class SuspendKey(StaffAction[ApiKey]):
     roles = ("support",)
     explanation = (
         "Stops this key until somebody restores it, whatever becomes of its payment. Its owner "
-        "can make another key: to prevent that, stop the grant."
+        "gets a mail with the reason as you write it here, and can make another key: to prevent "
+        "that, stop the grant."
     )
     recorded = _STOP_COLUMNS
+    owner_reads_reason = True
 
     def unavailable_reason(self) -> str:
         if self.subject.revoked_at:
@@ -55,7 +59,7 @@ class SuspendKey(StaffAction[ApiKey]):
         return "It is suspended." if self.subject.suspended_at else ""
 
     def run(self, action: SupportAction) -> str:
-        if not services.suspend(self.subject.pk):
+        if not services.suspend(self.subject.pk, reason=action.reason):
             raise ActionRefused("It was stopped meanwhile.")
         return f"Key {self.subject} suspended."
 
@@ -92,8 +96,9 @@ class ResendReveal(StaffAction[ApiKey]):
     permission_label = "Can ask an owner to reveal their key"
     roles = ("support",)
     explanation = (
-        "Tells the owner on their page of keys that the key waits to be revealed. No key is made; "
-        "one that was revealed before is never shown again."
+        "Tells the owner by mail and on their page of keys that the key waits to be revealed, with "
+        "the reason as you write it here. No key is made; one that was revealed before is never "
+        "shown again."
     )
     recorded = ("revealed_at",)
     owner_reads_reason = True
@@ -107,4 +112,12 @@ class ResendReveal(StaffAction[ApiKey]):
 
     def run(self, action: SupportAction) -> str:
         """Changes no key: the owner's page reads its note from the audit log."""
-        return f"The owner of key {self.subject} finds a note at {settings.FRONTEND_URL}/keys."
+        with transaction.atomic():
+            outbox.record(
+                "key.waiting",
+                f"action/{action.pk}",
+                user_id=self.subject.user_id,
+                data={"keyIds": [self.subject.pk], "reason": action.reason},
+            )
+        note = f"{settings.FRONTEND_URL}/keys"
+        return f"The owner of key {self.subject} gets a mail, and finds a note at {note}."

@@ -17,11 +17,12 @@ from support.actions.events import ReplayEvent
 from support.actions.grants import ResumeGrant, StopGrant
 from support.actions.keys import ResendReveal, RestoreKey, RevokeKey, SuspendKey
 from support.actions.mark_handled import MarkEventHandled, MarkOrderHandled
+from support.actions.notifications import DisableEndpoint, EnableEndpoint, ResendMail
 from support.actions.orders import ClearReview
 from support.actions.reconcile import ReconcileConversation, ReconcileOrder
 from support.actions.refunds import RefundOrder
 from support.actions.service_tokens import RevokeServiceToken
-from support.models import EXPORT, SupportAction
+from support.models import ADD_ENDPOINT, EXPORT, SupportAction
 
 STAFF_ACTIONS: list[type[StaffAction[Any]]] = [
     RefundOrder,
@@ -40,6 +41,9 @@ STAFF_ACTIONS: list[type[StaffAction[Any]]] = [
     CloseCheckout,
     OpenCheckout,
     RevokeServiceToken,
+    ResendMail,
+    DisableEndpoint,
+    EnableEndpoint,
 ]
 
 
@@ -86,7 +90,10 @@ def done_label(kind: str) -> str:
 
 
 def done_labels() -> dict[str, str]:
-    return {each.kind: each.done_label for each in STAFF_ACTIONS} | {EXPORT: "list exported"}
+    return {each.kind: each.done_label for each in STAFF_ACTIONS} | {
+        EXPORT: "list exported",
+        ADD_ENDPOINT: "webhook endpoint added",
+    }
 
 
 def _url(staff_action: StaffAction[Any], back: str) -> str:

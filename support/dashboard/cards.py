@@ -29,9 +29,15 @@ from billing.models import (
 from billing.stripe.objects import PAYMENT_FAILED
 from conversations.models import Conversation, PaymentStatus
 from notifications import money
+from notifications.models import UNDELIVERED, Endpoint, MailStatus, Notification
 from support.dashboard import chart
 from support.models import SupportAction
-from support.open_work import DUPLICATES_TO_REFUND, FRAUD_WARNINGS, WAITING_EVENTS
+from support.open_work import (
+    DUPLICATES_TO_REFUND,
+    FAILING_ENDPOINTS,
+    FRAUD_WARNINGS,
+    WAITING_EVENTS,
+)
 
 CHART_DAYS = 30
 PERIODS = ((1, "today"), (7, "7 days"), (30, "30 days"))
@@ -208,6 +214,7 @@ def _attention_cards(now: datetime, days: Days) -> Iterable[Card]:
         "billing/order/?state=needs_review",
     )
     yield _events_card(found)
+    yield from _outbox_cards(found)
     if CheckoutSettings.objects.is_closed_to_new_customers():
         note, url = "staff have closed it to new customers", "billing/checkoutsettings/"
         yield Card("Checkout", "closed", note, "bad", url)
@@ -215,6 +222,22 @@ def _attention_cards(now: datetime, days: Days) -> Iterable[Card]:
 
 def _number(count: int, thing: str) -> str:
     return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
+def _outbox_cards(found: Mapping[str, tuple[int, datetime | None]]) -> Iterable[Card]:
+    """Mail of 30 days that did not arrive, and webhook endpoints that need somebody."""
+    bounced, failed = found["bounced"][0], found["unsent"][0]
+    yield Card(
+        "Mail not delivered, 30 days",
+        f"{bounced + failed:,}",
+        f"{bounced:,} bounced, {failed:,} not sent" if bounced or failed else "none",
+        "bad" if failed else "wait" if bounced else "good",
+        "notifications/notification/?mail=undelivered",
+    )
+    endpoints, since = found["endpoint"]
+    if endpoints and since:
+        note = "disabled or failing: events wait"
+        yield Card("Webhooks", f"{endpoints:,}", note, "bad", "notifications/endpoint/")
 
 
 def _refunds_card(days: Day) -> Card:
@@ -261,6 +284,13 @@ def _counts(now: datetime) -> Mapping[str, tuple[int, datetime | None]]:
     parts += [_count_row(duplicates, "duplicate"), _count_row(disputes, "dispute")]
     parts += [_count_row(Order.objects.filter(needs_review=True), "review")]
     parts += [_count_row(Order.objects.filter(FRAUD_WARNINGS), "fraud_warning")]
+    mails = Notification.objects.filter(created_at__gte=now - timedelta(days=CHART_DAYS))
+    undelivered = mails.filter(mail_status__in=UNDELIVERED)
+    parts += [
+        _count_row(undelivered.filter(mail_status=MailStatus.BOUNCED), "bounced"),
+        _count_row(undelivered.filter(mail_status=MailStatus.FAILED), "unsent"),
+        _count_row(Endpoint.objects.filter(FAILING_ENDPOINTS), "endpoint"),
+    ]
     rows = parts[0].union(*parts[1:], all=True)
     counted = {row["name"]: (row["number"], row["since"]) for row in rows}
     return defaultdict(lambda: (0, None), counted)

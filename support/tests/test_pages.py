@@ -27,6 +27,8 @@ LISTS = (
     "apikeys/apikey",
     "accounts/user",
     "accounts/servicetoken",
+    "notifications/notification",
+    "notifications/endpoint",
     "support/supportaction",
 )
 MAX_QUERIES = 12

@@ -23,6 +23,8 @@ from accounts import second_factor
 from accounts.models import User
 from billing.models import Order
 from billing.stripe import client as stripe_client
+from notifications import mail
+from notifications.models import Notification
 from support import roles
 from support.models import SupportAction
 from support.tests.conftest import paid
@@ -68,6 +70,25 @@ def signed_in(form: dict[str, Any] = FORM, page: str = "/admin/login/") -> Clien
     client = Client()
     assert client.post(page, form).status_code == 302
     return client
+
+
+def test_staff_get_a_mail_about_each_sign_in(ada: User) -> None:
+    signed_in()
+    row = Notification.objects.get(kind="staff.signed_in")
+    message = mail.compose(row)
+    assert message is not None
+    assert message.to == [EMAIL]
+    assert "from 127.0.0.1." in str(message.body)
+    call_command("erase_user", EMAIL, stdout=StringIO())
+    row.refresh_from_db()
+    assert "127.0.0.1" not in str(row.data)
+    assert mail.compose(row) is None
+
+
+def test_a_customer_gets_no_mail_about_a_sign_in(db: None) -> None:
+    UserFactory.create(email=EMAIL, password=PASSWORD)
+    signed_in(page="/accounts/login/")
+    assert not Notification.objects.exists()
 
 
 @pytest.mark.parametrize("page", ["/admin/login/", "/accounts/login/"])
