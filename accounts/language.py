@@ -1,4 +1,4 @@
-"""The language of an account: that of its pages and mails."""
+"""The language of an account, for its mails: the one chosen on a page, else its first."""
 
 from __future__ import annotations
 
@@ -23,19 +23,10 @@ def choose(request: HttpRequest) -> HttpResponse:
     return response
 
 
-def apply(request: HttpRequest, response: HttpResponse, user: User) -> None:
-    """After a sign-in: the browser gets the account's language, or the account the browser's."""
+def learn(user: User) -> None:
+    """At a sign-in: mails to an account that chose no language are in that of the page."""
     if not user.language:
         _remember(user, translation.get_language() or settings.LANGUAGE_CODE)
-    elif settings.LANGUAGE_COOKIE_NAME not in request.COOKIES:
-        response.set_cookie(
-            settings.LANGUAGE_COOKIE_NAME,
-            user.language,
-            max_age=settings.LANGUAGE_COOKIE_AGE,
-            secure=settings.LANGUAGE_COOKIE_SECURE,
-            httponly=settings.LANGUAGE_COOKIE_HTTPONLY,
-            samesite="Lax",
-        )
 
 
 def _remember(user: User, language: str) -> None:

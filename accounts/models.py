@@ -39,7 +39,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     email = models.EmailField(max_length=254, unique=True)
     name = models.CharField(max_length=200, blank=True, db_default="")
-    # Of pages and mails, a code of LANGUAGES; empty: not known yet.
+    # Of mails, a code of LANGUAGES; empty: not known yet.
     language = models.CharField(max_length=16, blank=True, db_default="", editable=False)
     # No input matches "!": a user inserted by SQL can use tokens, but not sign in.
     password = models.CharField(max_length=128, db_default="!")

@@ -40,7 +40,7 @@ class SignInView(LoginView):
             # Sends the mail again, and says so.
             email_verification="mandatory" if confirmation.is_pending(user) else "none",
         )
-        language.apply(self.request, answer, user)
+        language.learn(user)
         return answer
 
 
