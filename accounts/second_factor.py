@@ -21,7 +21,7 @@ _JUST_ADDED = "second_factor_added"
 
 class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # django-allauth has no types
     def get_totp_issuer(self) -> str:
-        return "payflow"
+        return str(settings.SITE_NAME)
 
     def encrypt(self, text: str) -> str:
         return encryption.encrypt(_PURPOSE, text)
