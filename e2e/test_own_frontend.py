@@ -54,6 +54,7 @@ def shop() -> Iterator[Stack]:
         yield Stack(url, stripe.url, f"customer-{ports[0]}@example.com", "")
 
 
+@pytest.mark.timeout(400)  # it starts servers of its own
 def test_a_frontend_of_ones_own_shows_the_key_while_the_webhook_is_blocked(
     browser: Browser, shop: Stack
 ) -> None:
