@@ -14,6 +14,8 @@ import requests
 from pytest_django.fixtures import Settings
 
 from accounts import service_tokens
+from devtools.ports import free_port
+from notifications import deliveries, endpoints
 from sandbox.testing import RunningSandbox, running
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,7 +29,7 @@ pytestmark = [
 
 @pytest.fixture
 def stripe(live_server: Any, settings: Settings) -> Iterator[RunningSandbox]:
-    settings.JWT_SUBJECT = "external_id"
+    settings.JWT_SUBJECT, settings.EVENTS_TO_PRIVATE_NETWORKS = "external_id", True
     secret = settings.STRIPE_WEBHOOK_SECRETS[0]
     webhook = f"{live_server.url}/api/webhooks/stripe"
     with running(webhook=webhook, webhook_secret=secret) as sandbox:
@@ -38,11 +40,14 @@ def stripe(live_server: Any, settings: Settings) -> Iterator[RunningSandbox]:
 @pytest.fixture
 def shop(live_server: Any, stripe: RunningSandbox) -> Iterator[str]:
     """The URL of the other backend."""
+    port = free_port()
+    _, secret = endpoints.add(f"http://127.0.0.1:{port}/webhooks/payflow")
     environment = {
         **{name: value for name, value in os.environ.items() if name in ("PATH", "HOME")},
         "PAYFLOW_URL": live_server.url,
         "SERVICE_TOKEN": service_tokens.issue("shop"),
-        "PORT": "0",
+        "WEBHOOK_SECRET": secret,
+        "PORT": str(port),
     }
     with subprocess.Popen(  # noqa: S603 - the project's own example
         [sys.executable, str(ROOT / "docs/examples/backend/shop.py")],
@@ -89,6 +94,15 @@ def test_it_provisions_pays_verifies_refunds_and_erases(
     order = call("GET", f"/orders/{session['order']['id']}").json()
     assert (order["state"], order["refundedCents"]) == ("refunded", order["amountCents"])
     assert product().status_code == 401
+
+    assert set(deliveries.send_due()) == {"delivered"}  # as run_worker does
+    told = requests.get(f"{shop}/events", timeout=30).json()
+    assert [each["type"] for each in told][:2] == ["order.completed", "key.issued"]
+    assert "order.refunded" in {each["type"] for each in told}
+    facts = told[0]["data"]
+    assert facts["userExternalId"] == user_id["id"]
+    assert facts["conversationExternalId"] == purchase["externalId"]
+    assert facts["conversationMetadata"] == purchase["metadata"]
 
     assert browser.delete(f"{shop}/account", timeout=30).status_code == 200
     assert call("GET", "/orders").status_code == 401
