@@ -8,6 +8,7 @@ from allauth.account.authentication import get_authentication_records
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 from allauth.mfa.utils import is_mfa_enabled
+from django.conf import settings
 from django.http import HttpRequest
 
 from accounts.models import User
@@ -21,7 +22,7 @@ _JUST_ADDED = "second_factor_added"
 
 class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # django-allauth has no types
     def get_totp_issuer(self) -> str:
-        return "payflow"
+        return str(settings.SITE_NAME)
 
     def encrypt(self, text: str) -> str:
         return encryption.encrypt(_PURPOSE, text)

@@ -17,7 +17,7 @@ from devtools import supervisor
 
 ROOT = Path(__file__).resolve().parents[1]
 LAST_LINES = 20
-START_TIMEOUT = 30.0
+START_TIMEOUT = 120.0  # of a busy machine
 POLL_INTERVAL = 0.1
 
 

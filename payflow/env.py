@@ -135,6 +135,15 @@ class Configuration:
                 refuse(f"{tiers} names a second price for the tier {tier}.")
         return found
 
+    def folder(self, name: str) -> Path | None:
+        """An absolute path of a folder; None if unset."""
+        value = self.text(name)
+        if not value:
+            return None
+        if not (Path(value).is_absolute() and Path(value).is_dir()):
+            refuse(f"{name} must be the absolute path of a folder.")
+        return Path(value)
+
     def key_pattern(self, name: str) -> str:
         value = self.text(name)
         try:

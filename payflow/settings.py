@@ -86,7 +86,12 @@ USE_TZ = True
 # --- Languages of pages and mails (payflow.http.language) -------------------------------------
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("de", "Deutsch")]
-LOCALE_PATHS = [BASE_DIR / "locale"]
+# A site's own name, and a folder outside of the checkout whose templates/, static/ and locale/ come
+# before those of the checkout.
+SITE_NAME = _config.text("SITE_NAME", "payflow")
+SUPPORT_ADDRESS = _config.text("SUPPORT_ADDRESS")
+SITE_DIR = _config.folder("SITE_DIR")
+LOCALE_PATHS = [*([SITE_DIR / "locale"] if SITE_DIR else []), BASE_DIR / "locale"]
 FORMAT_MODULE_PATH = ["payflow.formats"]
 LANGUAGE_COOKIE_AGE = 365 * 24 * 60 * 60
 LANGUAGE_COOKIE_HTTPONLY = True
@@ -143,14 +148,15 @@ MIDDLEWARE = [
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
+        "DIRS": [*([SITE_DIR / "templates"] if SITE_DIR else []), BASE_DIR / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-            ]
+            ],
+            "builtins": ["payflow.templatetags.site"],
         },
     }
 ]
@@ -356,7 +362,11 @@ SPECTACULAR_SETTINGS = {
 }
 
 STATIC_URL = "/static/"
-STATICFILES_DIRS = [BASE_DIR / "static"]
+_own_static = SITE_DIR / "static" if SITE_DIR else None
+STATICFILES_DIRS = [
+    *([_own_static] if _own_static and _own_static.is_dir() else []),
+    BASE_DIR / "static",
+]
 # Without STATIC_ROOT files are served from the apps: there is no build step. With it, from there,
 # named by their content, after `manage.py collectstatic`.
 STATIC_ROOT = _config.text("STATIC_ROOT") or None

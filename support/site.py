@@ -24,8 +24,6 @@ from support.dashboard import cards
 
 
 class SupportSite(admin.AdminSite):
-    site_header = "payflow support"
-    site_title = "payflow support"
     index_title = "Support desk"
     site_url = "/"
     # The order of the menu; models not named here come last.
@@ -80,7 +78,9 @@ class SupportSite(admin.AdminSite):
         return cast("HttpResponse", view(request))
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
-        return {**super().each_context(request), "is_live": settings.STRIPE_LIVEMODE}
+        name = f"{settings.SITE_NAME} support"
+        named = {"site_header": name, "site_title": name, "is_live": settings.STRIPE_LIVEMODE}
+        return {**super().each_context(request), **named}
 
     def get_app_list(
         self, request: HttpRequest, app_label: str | None = None
