@@ -89,7 +89,7 @@ def listening(cluster: Cluster, app: App) -> Iterator[tuple[Receiver, Reader]]:
         "DJANGO_SETTINGS_MODULE": "payflow.settings",
         "LOG_LEVEL": "CRITICAL",
     }
-    token = manage(environment, "issue_service_token", f"reader {uuid.uuid4()}").strip()
+    token = manage(environment, "issue_service_token", f"reader-{uuid.uuid4()}").strip()
     with psycopg.connect(cluster.url()) as database:
         found = database.execute("SELECT coalesce(max(position), 0) FROM outbox").fetchone()
     reader = Reader(f"http://{LOOPBACK}:{app.port}/api/service/events", token, (found or (0,))[0])

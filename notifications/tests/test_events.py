@@ -127,6 +127,8 @@ def test_an_event_is_signed_and_sent_once(stranger: User, receiver: Receiver) ->
         "userId": stranger.pk,
         "userExternalId": None,
         "conversationId": None,
+        "conversationExternalId": None,
+        "conversationMetadata": {},
     }
 
 
