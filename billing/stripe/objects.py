@@ -350,8 +350,13 @@ def _payment_failed(payment_intent: object) -> bool:
 def _object_id(stripe_object: Json) -> str:
     found = stripe_object.get("id")
     if not isinstance(found, str) or not 0 < len(found) <= 255:
-        raise ValueError(f"The {stripe_object.get('object')} has no id.")
+        raise ValueError(f"The {_kind(stripe_object)} has no id.")
     return found
+
+
+def _kind(stripe_object: Json) -> str:
+    """What Stripe calls it, for a message."""
+    return str(stripe_object.get("object"))[:64]
 
 
 def _amount(stripe_object: Json, name: str) -> int:
@@ -359,7 +364,7 @@ def _amount(stripe_object: Json, name: str) -> int:
     if amount is None:
         return 0
     if type(amount) is not int or not 0 <= amount <= MAX_AMOUNT:  # a bool is an int
-        raise ValueError(f"The {stripe_object.get('object')} has no readable {name}.")
+        raise ValueError(f"The {_kind(stripe_object)} has no readable {name}.")
     return amount
 
 

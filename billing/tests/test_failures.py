@@ -92,6 +92,12 @@ def test_atomic_requests_do_not_roll_back_the_failed_event(
     assert "no readable amount_total" in stored.last_error
 
 
+def test_the_recorded_fault_is_not_cut_by_what_was_sent(conversation: Conversation) -> None:
+    event = stripe.completed(conversation, object="x" * 60_000, amount_total="a lot")
+    assert stripe.deliver(event).status_code == 500
+    assert StripeEvent.objects.get().last_error.endswith("x has no readable amount_total.")
+
+
 @pytest.mark.parametrize("name", ["amount_total", "amount_subtotal"])
 @pytest.mark.parametrize("amount", [True, False, "", [], {}, 20.0, -1, 10**12])
 def test_an_amount_that_is_no_amount_is_not_guessed(
