@@ -69,7 +69,7 @@ class Rows:
     table: str
     columns: Mapping[str, str]
     filters: type[Filters] = Filters
-    # Members whose column is JSON: SQL answers text.
+    # Members whose column is JSON: SQL answers text, which stands in the answer as it is.
     json: Sequence[str] = ()
 
     def one(self, user_id: int | None, row_id: int) -> Row:
@@ -156,7 +156,7 @@ class Rows:
         rows = [dict(zip(names, row, strict=True)) for row in found]
         for name in self.json:
             for row in rows:
-                row[name] = orjson.loads(row[name])
+                row[name] = orjson.Fragment(row[name])
         return rows
 
 

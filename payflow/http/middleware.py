@@ -151,12 +151,13 @@ def content_security_policy(get_response: GetResponse) -> GetResponse:
 
 
 def machine_shortcut(get_response: GetResponse) -> GetResponse:
-    """Answer Stripe's webhook and /healthz here: the middleware below is for browsers.
+    """Answer Stripe's webhook and probes here: the middleware below is for browsers.
 
-    That saves a seventh of an event's processor time, and two thirds of a probe's. Other methods,
+    That saves a seventh of an event's processor time, and up to two thirds of a probe's. Other methods,
     and the webhook's route with a slash at its end, reach the same views the ordinary way.
     """
-    routes = (("POST", reverse("stripe-webhook")), ("GET", reverse("healthz")))
+    probes = (("GET", reverse(name)) for name in ("healthz", "readyz"))
+    routes = (("POST", reverse("stripe-webhook")), *probes)
     matches = {(method, path): resolve(path) for method, path in routes}
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
