@@ -87,11 +87,11 @@ class SessionExpired(CheckoutError):
     detail = "The payment link of this Idempotency-Key has ended. Use a new key for a new link."
 
 
-class SessionOpen(CheckoutError):
-    """The session was not paid so far, and still can be."""
+class SessionOpen(Exception):
+    """The session was not paid so far, and still can be: nothing is wrong."""
 
     def __init__(self, conversation_id: int) -> None:
-        super().__init__()
+        super().__init__(conversation_id)
         self.conversation_id = conversation_id
 
 

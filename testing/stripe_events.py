@@ -135,6 +135,19 @@ def event(kind: str, stripe_object: Json, **fields: Any) -> Json:
     }
 
 
+def fraud_warning(payment_intent: str, **fields: Any) -> Json:
+    """An event that says that the card's issuer warns of this payment."""
+    warning = {
+        "id": "issfr_1",
+        "object": "radar.early_fraud_warning",
+        "actionable": True,
+        "charge": "ch_1",
+        "fraud_type": "made_with_stolen_card",
+        "payment_intent": payment_intent,
+    }
+    return event("radar.early_fraud_warning.created", warning, **fields)
+
+
 def completed(conversation: Conversation, **fields: Any) -> Json:
     """`checkout.session.completed` for a paid session of this conversation."""
     return event("checkout.session.completed", session(conversation, **fields))

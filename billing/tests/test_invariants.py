@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from io import StringIO
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -17,6 +18,7 @@ from billing import invariants, reversals
 from billing.models import (
     CheckoutLink,
     DisputeStatus,
+    ImportedPayment,
     Order,
     OrderStatus,
     Refund,
@@ -43,6 +45,13 @@ def refund_in_part(order: Order) -> None:
 def dispute(order: Order, status: str = "needs_response") -> None:
     told = stripe.dispute(order.stripe_payment_intent_id or "", status)
     stripe.deliver(stripe.event("charge.dispute.created", told))
+
+
+def import_payment(order: Order, payment_intent_id: str, **fields: Any) -> None:
+    grant = Grant.objects.create(user=order.user)
+    ImportedPayment.objects.create(
+        stripe_payment_intent_id=payment_intent_id, grant=grant, **fields
+    )
 
 
 @pytest.fixture
@@ -127,6 +136,12 @@ def breaks(order: Order) -> dict[str, list[Callable[[], object]]]:
                 )
             ),
             lambda: CheckoutLink.objects.update(closed_at=None),
+        ],
+        "imported payment that has an order": [
+            lambda: import_payment(order, order.stripe_payment_intent_id or ""),
+        ],
+        "imported grant that is not as its refund and dispute": [
+            lambda: import_payment(order, "pi_imported", refunded_at=now),
         ],
         "processed payment event without its order": [
             lambda: StripeEvent.objects.update(object_id="cs_other"),

@@ -73,6 +73,7 @@ dispute won       | waits   | waits   | waits   | =       | =      | =        | 
 funds reinstated  | waits   | waits   | waits   | =       | =      | =        | paid     | =        | paid     | =                  | waits          | =              | =             | =             | =             | duplicate | =              | =
 dispute lost      | waits   | waits   | waits   | =       | =      | lost     | lost     | =        | =        | =                  | waits          | =              | =             | dup. lost     | =             | =         | =              | lost
 dispute prevented | waits   | waits   | waits   | =       | =      | =        | paid     | =        | paid     | =                  | waits          | =              | =             | =             | =             | duplicate | =              | =
+fraud warning     | waits   | waits   | waits   | =       | =      | =        | =        | =        | =        | =                  | waits          | =              | =             | =             | =             | =         | =              | =
 """  # noqa: E501 - a table
 (_, *HEAD), *ROWS = ([cell.strip() for cell in line.split("|")] for line in TABLE.split("\n")[1:-1])
 CASES = [
@@ -139,6 +140,7 @@ EVENTS: dict[str, Callable[[Payment], stripe.Json]] = {
     "funds reinstated": lambda p: p.dispute("funds_reinstated", "won"),
     "dispute lost": lambda p: p.dispute("closed", "lost"),
     "dispute prevented": lambda p: p.dispute("updated", "prevented"),
+    "fraud warning": lambda p: stripe.fraud_warning(p.intent),
 }
 
 OTHER = "other: "  # of the conversation's other session

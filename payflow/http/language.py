@@ -25,10 +25,12 @@ def language(get_response: GetResponse) -> GetResponse:
     Django's LocaleMiddleware leaves it on, for whatever the thread does next.
     """
     admin = reverse("admin:index")
+    of_machines = {reverse(name) for name in ("healthz", "readyz", "metrics")}
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         path = request.path_info
-        if is_api(request) or path.startswith((admin, settings.STATIC_URL)):
+        is_page = not (is_api(request) or path in of_machines)
+        if not is_page or path.startswith((admin, settings.STATIC_URL)):
             return get_response(request)
         chosen = translation.get_language_from_request(request)
         with translation.override(chosen):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from django import template
 from django.conf import settings
+from django.templatetags.static import static
+
+_STYLES = "payflow/site.css"
 
 register = template.Library()
 
@@ -17,3 +20,11 @@ def site_name() -> str:
 def support_address() -> str:
     """Empty if there is none."""
     return str(settings.SUPPORT_ADDRESS)
+
+
+@register.simple_tag
+def site_styles() -> str:
+    """The URL of the site's own styles; empty if SITE_DIR has none."""
+    folder = settings.SITE_DIR
+    has_styles = folder is not None and (folder / "static" / _STYLES).is_file()
+    return static(_STYLES) if has_styles else ""

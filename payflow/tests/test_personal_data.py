@@ -313,9 +313,11 @@ def test_events_that_arrive_after_an_erasure_are_erased_by_the_daily_command(per
 
 def test_every_member_that_a_parser_reads_is_kept() -> None:
     readers = {"get", "_amount", "_currency", "time_of"}
+    source = inspect.getsource(objects)
+    source = source.replace(inspect.getsource(objects.parse_offer), "")  # no event has a price
     read = {
         argument.value
-        for call in ast.walk(ast.parse(inspect.getsource(objects)))
+        for call in ast.walk(ast.parse(source))
         if isinstance(call, ast.Call)
         and getattr(call.func, "attr", getattr(call.func, "id", "")) in readers
         for argument in call.args

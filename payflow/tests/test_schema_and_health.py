@@ -36,7 +36,7 @@ def test_the_schema_validates_without_a_warning() -> None:
 def test_the_schema_of_a_fresh_process_names_every_way_to_authenticate() -> None:
     document = yaml.safe_load(manage(os.environ, "spectacular", "--fail-on-warn"))
     assert set(document["components"]["securitySchemes"]) == {
-        *("apiKey", "jwt", "session", "stripeSignature", "metricsToken")
+        *("apiKey", "jwt", "session", "stripeSignature", "metricsToken", "serviceToken")
     }
 
 

@@ -15,15 +15,7 @@ LIST = "/admin/billing/order/?state=fraud_warning"
 
 
 def warn(payment_intent_id: str, **fields: Any) -> None:
-    warning = {
-        "id": "issfr_1",
-        "object": "radar.early_fraud_warning",
-        "actionable": True,
-        "charge": "ch_1",
-        "fraud_type": "made_with_stolen_card",
-        "payment_intent": payment_intent_id,
-    }
-    stripe.deliver(stripe.event("radar.early_fraud_warning.created", warning, **fields))
+    stripe.deliver(stripe.fraud_warning(payment_intent_id, **fields))
 
 
 def test_a_warning_is_shown_with_a_refund_one_click_away(finance: Client, order: Order) -> None:
