@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 import time
 from collections.abc import Callable, Iterator
 
@@ -174,8 +175,9 @@ def test_a_double_click_on_another_button_does_it_once(
     page = buyer.page
     page.route(f"**/{action}", answer_late)
     if action == "pay":
-        buyer.start_conversation("Twice")
-        page.get_by_role("button", name="Pay for Twice").first.dblclick()
+        title = f"An impatient payment {secrets.token_hex(4)}"
+        buyer.start_conversation(title)
+        page.get_by_role("button", name=f"Pay for {title}").dblclick()
         expect(page.get_by_role("heading", name="Checkout")).to_be_visible()
         return
     page.goto("/keys")
