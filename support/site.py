@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, ClassVar, cast
 
 from django.conf import settings
@@ -26,7 +27,7 @@ from support.dashboard import cards
 class SupportSite(admin.AdminSite):
     index_title = "Support desk"
     site_url = "/"
-    # The order of the menu; models not named here come last.
+    # The models that have pages, in the order of the menu.
     model_order: ClassVar[tuple[str, ...]] = (
         "Order",
         "StripeEvent",
@@ -40,6 +41,14 @@ class SupportSite(admin.AdminSite):
         "CheckoutSettings",
         "SupportAction",
     )
+
+    def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
+        """Leave out the pages of other packages: they write past our services, without a reason."""
+        given = (
+            model_or_iterable if isinstance(model_or_iterable, Iterable) else [model_or_iterable]
+        )
+        own = [model for model in given if model.__name__ in self.model_order]
+        super().register(own, admin_class, **options)
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
         search_view = require_POST(sensitive_post_parameters("q")(self.search_view))
@@ -90,8 +99,7 @@ class SupportSite(admin.AdminSite):
         if app_label or not apps:
             return apps
         models = [model for app in apps for model in app["models"]]
-        rank = {name: number for number, name in enumerate(self.model_order)}
-        models.sort(key=lambda model: rank.get(model["object_name"], len(rank)))
+        models.sort(key=lambda model: self.model_order.index(model["object_name"]))
         return [{**apps[0], "name": "Desk", "app_url": reverse("admin:index"), "models": models}]
 
     def password_change(

@@ -9,7 +9,6 @@ from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.auth import forms as auth_forms
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
@@ -29,7 +28,6 @@ from support.models import SupportAction
 MAX_ROWS = 20
 
 # Groups are not edited here: `create_roles` sets what each role may do, and would undo an edit.
-admin.site.unregister(Group)
 
 
 class UserCreationForm(auth_forms.AdminUserCreationForm):  # type: ignore[type-arg]  # not at run time

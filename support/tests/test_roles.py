@@ -110,6 +110,13 @@ def test_each_page_offers_just_what_the_role_may(
     assert offered == {kind for kind in on_page if role in MAY[kind]}
 
 
+def test_the_desk_has_no_page_of_another_package(staff: StaffClient, order: Order) -> None:
+    root = staff("root")
+    for path in ("account/emailaddress", "mfa/authenticator", "auth/group", "axes/accessattempt"):
+        assert root.get(f"/admin/{path}/").status_code == 404
+        assert f"/admin/{path}/" not in root.get("/admin/").content.decode()
+
+
 @pytest.mark.parametrize("role", STAFF)
 def test_nobody_adds_or_edits_money_events_or_keys(
     staff: StaffClient, order: Order, role: str
