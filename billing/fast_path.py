@@ -37,7 +37,7 @@ FULFIL = f"""
         WHERE id = %(conversation_id)s AND user_id = %(user_id)s AND payment_status <> 'paid'
         AND EXISTS (
             SELECT FROM stripe_events
-            WHERE event_id = %(event_id)s AND status NOT IN ('processed', 'ignored')
+            WHERE event_id = %(event_id)s AND status = 'received'
         )
         AND NOT EXISTS (SELECT FROM orders WHERE stripe_session_id = %(session_id)s)
         AND NOT EXISTS (
@@ -118,6 +118,8 @@ def _is_common(session: CheckoutSession) -> bool:
 
 def try_fulfil(event: dict[str, Any]) -> bool:
     """Handle this recorded event if it is the common case; otherwise do nothing, return False.
+
+    An event that failed before is handled as it was stored then, which this delivery may not be.
 
     FULFIL starts after LOCK has locked the event and the payment, so its snapshot includes every
     transaction that held them. If it waits for the conversation, PostgreSQL evaluates the
