@@ -24,6 +24,10 @@ PACKAGES = {
     "promtool": "prometheus",
     "systemd-analyze": "systemd",
     "openssl": "openssl",
+    # The commands of the guide.
+    "curl": "curl",
+    "jq": "jq",
+    "psql": "postgresql-client",
 }
 # Of `make cluster`.
 CLUSTER_PACKAGES = {
