@@ -29,6 +29,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import django
 import psycopg
@@ -176,10 +177,20 @@ def prepare(cluster: Cluster) -> None:
             [CONVERSATIONS],
         )
         database.execute("CREATE SEQUENCE bench CACHE 1")
-        database.execute("CREATE TABLE bench_payload (payload text)")
-        payload = json.dumps(example(0, "sql"))
-        database.execute("INSERT INTO bench_payload VALUES (%s)", [payload])
+        add_constants(database)
         database.execute("VACUUM ANALYZE")
+
+
+def add_constants(database: psycopg.Connection[Any]) -> None:
+    """What `webhook.sql` sends with each payment, and payflow with its own request."""
+    payload = json.dumps(example(0, "sql"))
+    database.execute("CREATE TABLE bench_payload (payload text)")
+    database.execute("INSERT INTO bench_payload VALUES (%s)", [payload])
+    database.execute(
+        "CREATE FUNCTION bench_data() RETURNS jsonb IMMUTABLE LANGUAGE sql AS $$"
+        """SELECT '{"sessionId": "cs_sql_1", "amountCents": 2000, "currency": "usd","""
+        """ "tier": "premium", "orderId": 1, "keyIds": [1], "by": "payment"}'::jsonb $$"""
+    )
 
 
 def as_payflow_does() -> str:
@@ -203,6 +214,8 @@ def as_payflow_does() -> str:
         "key_name": "'Auto-generated from payment'",
         "key_hash": "encode(sha256(('sql' || :n)::bytea), 'hex')",
         "key_prefix": "'sk_00000000000000000'",
+        "order_data": "bench_data()",
+        "key_data": "bench_data()",
     }
     told = {name: f"({value})" for name, value in values.items()}
     before, begin, _ = SQL.read_text().partition("BEGIN;\n")

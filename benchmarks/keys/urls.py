@@ -46,8 +46,11 @@ urlpatterns = [
     # As the project has it: three authentication classes, its permissions, its throttle.
     path("api/payflow", Answer.as_view()),
     path("api/verify", verify, name="verify"),
-    # Middleware looks up the webhook and the admin by their names.
+    # Middleware looks up the webhook, the probes and the admin by their names.
     *billing,
+    path("healthz", answer, name="healthz"),
+    path("readyz", answer, name="readyz"),
+    path("metrics", answer, name="metrics"),
     path("admin/", include(([path("", answer, name="index")], "admin"))),
     path("api/token", behind("rest_framework.authentication.TokenAuthentication")),
     path("api/knox", behind("knox.auth.TokenAuthentication")),
