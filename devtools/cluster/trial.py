@@ -27,7 +27,7 @@ from devtools import debian
 from devtools.cluster.__main__ import up
 from devtools.cluster.layout import NODES, cluster_port
 from devtools.cluster.load import VERIFY, Load, Seen
-from devtools.cluster.topology import Cluster, ClusterError, remove
+from devtools.cluster.topology import LIMITS, Cluster, ClusterError, remove
 from devtools.management import CommandFailedError, manage
 
 SECONDS = float(os.environ.get("TRIAL_SECONDS") or 600)
@@ -258,8 +258,8 @@ def report(seen: Seen, phases: list[Phase]) -> None:
 def main() -> int:
     wrong: list[str]
     port = cluster_port()
-    os.environ.setdefault("LINKS_PER_MINUTE", "0")
-    os.environ.setdefault("API_KEY_REQUESTS_PER_MINUTE", "0")
+    for name in LIMITS:
+        os.environ.setdefault(name, "0")
     if debian.provide({"wrk": "wrk"}):
         print("payflow: wrk is not installed. On Debian: apt-get install wrk", file=sys.stderr)
         return 1
