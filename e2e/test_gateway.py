@@ -235,7 +235,7 @@ def test_repeated_failures_are_throttled_by_client_address(gateway: str, owner: 
     """
     port = int(gateway.rpartition(":")[2])
     headers = {"Authorization": "Bearer sk_" + "0" * 64}
-    statuses = []
+    statuses: list[int] = []
     while statuses[-3:] != [429, 429, 429]:
         assert len(statuses) < 200
         headers["X_Forwarded_For"] = f"10.0.0.{len(statuses)}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 import re
 from collections.abc import Callable
 
@@ -21,8 +20,6 @@ from apikeys.throttling import RATE_LIMIT
 from payflow.http import problems, versions
 from payflow.http import request_id as request_ids
 from payflow.http.problems import is_api
-
-logger = logging.getLogger(__name__)
 
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -130,12 +127,7 @@ class api_problems:  # noqa: N801 - Django's middleware setting reads like a lis
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """Views outside of DRF raise DRF's exceptions too; they become the same documents here."""
-        if problems.is_api(request):
-            return problems.for_exception(error)
-        if problems.is_database_unavailable(error):
-            logger.error("The database is not available", exc_info=error)
-            return problems.database_unavailable(is_page=True)
-        return None
+        return problems.for_exception(error) if problems.is_api(request) else None
 
 
 def content_security_policy(get_response: GetResponse) -> GetResponse:

@@ -232,7 +232,7 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    if is_database_unavailable(sys.exc_info()[1]):  # raised by a middleware; Django logs it
+    if is_database_unavailable(sys.exc_info()[1]):  # Django logs it
         return database_unavailable(is_page=not is_api(request))
     if is_api(request):
         return internal_error()
