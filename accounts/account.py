@@ -22,7 +22,7 @@ from django.views import View
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 
-from accounts import confirmation, erasure
+from accounts import confirmation, session_list
 from accounts.forms import AddressForm, NameForm, PasswordForm
 from accounts.models import User
 from accounts.second_factor import has_second_factor
@@ -77,6 +77,7 @@ class AccountView(LoginRequiredMixin, View):
             "address_form": AddressForm(request),
             "has_second_factor": has_second_factor(user),
             "unconfirmed": _unconfirmed(user).first(),
+            "sessions": session_list.sessions_of(user, current=request.session.session_key),
             "done": request.GET.get("done", ""),
             **forms,
         }
@@ -117,8 +118,13 @@ class AddressView(AccountView):
 
 
 class SessionsView(AccountView):
+    """Ends the session that the form names, else all but this one."""
+
     def post(self, request: HttpRequest) -> HttpResponse:
-        erasure.delete_sessions(_user(request), but=request.session.session_key)
+        if handle := request.POST.get("session"):
+            session_list.end(_user(request), handle)
+            return _done("session")
+        session_list.end_all(_user(request), but=request.session.session_key)
         return _done("sessions")
 
 
