@@ -26,7 +26,12 @@ def choose(request: HttpRequest) -> HttpResponse:
 def learn(user: User) -> None:
     """At a sign-in: mails to an account that chose no language are in that of the page."""
     if not user.language:
-        _remember(user, translation.get_language() or settings.LANGUAGE_CODE)
+        _remember(user, current())
+
+
+def current() -> str:
+    """The language of the page."""
+    return translation.get_language() or settings.LANGUAGE_CODE
 
 
 def _remember(user: User, language: str) -> None:

@@ -67,6 +67,10 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # django-all
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return bool(settings.SIGN_UP)
 
+    def new_user(self, request: HttpRequest) -> User:
+        """Mails to who signs up are in the language of the page."""
+        return User(language=language.current())
+
     def clean_email(self, email: str) -> str:
         return User.normalize_username(super().clean_email(email))
 

@@ -6,6 +6,7 @@ Links with a token are made when their mail is sent (`context` of a kind): none 
 from __future__ import annotations
 
 import secrets
+import time
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -19,6 +20,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse, reverse_lazy
+from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
 from accounts import sign_in
@@ -47,29 +49,42 @@ class AccountAdapter(sign_in.AccountAdapter):
     ) -> None:
         address = emailconfirmation.email_address
         with transaction.atomic():
-            _record("account.confirm", address.user_id, address=address.pk)
+            self._record("account.confirm", address.user_id, address=address.pk)
             if not signup and address.email != address.user.email:
-                _record("account.address_changing", address.user_id)
+                self._record("account.address_changing", address.user_id)
 
     def send_password_reset_mail(self, user: User, email: str, context: object) -> None:
-        _record("account.reset", user.pk)
+        self._record("account.reset", user.pk)
 
     def send_account_already_exists_mail(self, email: str) -> None:
         """Take as long as a new account does: that hashes a password."""
         make_password(secrets.token_hex())
-        _record("account.exists", User.objects.get_by_natural_key(email).pk)
+        user = User.objects.get_by_natural_key(email)
+        made_it = Notification.objects.filter(
+            kind="account.confirm", cause__startswith=self._cause(user.pk)
+        )
+        if not made_it.exists():
+            self._record("account.exists", user.pk)
 
     def send_notification_mail(
         self, template_prefix: str, user: User, *args: object, **kwargs: object
     ) -> None:
         if kind := _NOTICES.get(template_prefix):
-            _record(kind, user.pk)
+            self._record(kind, user.pk)
 
+    @transaction.atomic
+    def _record(self, kind: str, user_id: int, **data: int) -> None:
+        cause = " ".join([self._cause(user_id), *map(str, data.values())])
+        outbox.record(kind, cause, user_id=user_id, data=data)
 
-@transaction.atomic
-def _record(kind: str, user_id: int, **data: int) -> None:
-    """Each request is a cause of its own; django-allauth limits them."""
-    outbox.record(kind, f"{user_id} {uuid.uuid4()}", user_id=user_id, data=data)
+    def _cause(self, user_id: int) -> str:
+        """Each request is a cause of its own; django-allauth limits them.
+
+        But a form that is sent twice within a minute, as by a double click, is one cause.
+        """
+        form = self.request.POST.get("csrfmiddlewaretoken") or uuid.uuid4().hex
+        value = f"{form} {int(time.time()) // 60}"
+        return f"{user_id} {salted_hmac('payflow.accounts', value).hexdigest()}"
 
 
 def _confirmation(notification: Notification) -> Mapping[str, Any] | None:

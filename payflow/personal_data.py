@@ -83,6 +83,7 @@ def export(user: User) -> Json:
     return {
         "user": _row(user, without=("password",)),
         "addresses": _rows(EmailAddress.objects.filter(user=user)),
+        "sessions": _rows(user.sessions.all(), without=("session_key", "session_data")),
         "conversations": _rows(Conversation.objects.owned_by(user.pk)),
         "paymentLinks": _rows(CheckoutLink.objects.filter(user=user)),
         "orders": _rows(Order.objects.owned_by(user.pk)),

@@ -102,7 +102,6 @@ INSTALLED_APPS = [
     "support.apps.SupportAdminConfig",  # Django's admin, with support's site
     "django.contrib.auth",
     "django.contrib.contenttypes",
-    "django.contrib.sessions",
     "django.contrib.messages",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
@@ -136,6 +135,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "payflow.http.middleware.bearer_shortcut",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "accounts.session_list.note_use",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -382,6 +382,7 @@ if STATIC_ROOT:
 _plain_http = DEBUG or _config.text("FRONTEND_URL").startswith("http://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = not _plain_http
 SESSION_COOKIE_HTTPONLY = True
+SESSION_ENGINE = "accounts.sessions"
 CSRF_FAILURE_VIEW = "payflow.http.problems.csrf_failed"
 CSRF_TRUSTED_ORIGINS = [origin_of(FRONTEND_URL)]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")

@@ -58,12 +58,18 @@ class MailServer:
 @contextmanager
 def running(settings: Settings) -> Iterator[MailServer]:
     """A mail server that Django's settings name."""
+    with serving() as mail_server:
+        settings.MAIL_IS_SENT = True
+        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+        settings.EMAIL_HOST, settings.EMAIL_PORT = LOOPBACK, mail_server.port
+        yield mail_server
+
+
+@contextmanager
+def serving() -> Iterator[MailServer]:
     mail_server = MailServer(free_port())
     controller = Controller(mail_server, hostname=LOOPBACK, port=mail_server.port)
     controller.start()
-    settings.MAIL_IS_SENT = True
-    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-    settings.EMAIL_HOST, settings.EMAIL_PORT = LOOPBACK, mail_server.port
     try:
         yield mail_server
     finally:

@@ -168,6 +168,38 @@ class Migration(migrations.Migration):
             options={"db_table": "refresh_tokens"},
         ),
         migrations.CreateModel(
+            name="BrowserSession",
+            fields=[
+                (
+                    "session_key",
+                    models.CharField(
+                        max_length=40, primary_key=True, serialize=False, verbose_name="session key"
+                    ),
+                ),
+                ("session_data", models.TextField(verbose_name="session data")),
+                ("expire_date", models.DateTimeField(db_index=True, verbose_name="expire date")),
+                ("browser", models.CharField(db_default="", max_length=20)),
+                ("system", models.CharField(db_default="", max_length=20)),
+                ("network", models.GenericIPAddressField(null=True)),
+                ("used_at", models.DateTimeField(null=True)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="sessions",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "session",
+                "verbose_name_plural": "sessions",
+                "db_table": "browser_sessions",
+                "abstract": False,
+            },
+        ),
+        migrations.CreateModel(
             name="ServiceToken",
             fields=[
                 (

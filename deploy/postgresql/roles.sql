@@ -25,7 +25,7 @@ REVOKE INSERT, UPDATE ON django_migrations, django_content_type FROM payflow_app
 -- accounts and groups.
 GRANT DELETE ON
     account_emailaddress, account_emailconfirmation, auth_group_permissions, axes_accessattempt,
-    axes_accessattemptexpiration, axes_accessfailurelog, axes_accesslog, django_session,
+    axes_accessattemptexpiration, axes_accessfailurelog, axes_accesslog, browser_sessions,
     mfa_authenticator, refresh_tokens, stripe_events, users, users_groups, users_user_permissions,
     webhook_deliveries
 TO payflow_app;

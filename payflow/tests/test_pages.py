@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
+import time_machine
 from django.test import Client
+from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from accounts.models import User
@@ -60,6 +63,16 @@ def test_a_conversation_can_be_started_and_its_title_is_escaped(stranger: User) 
     page = client.get("/").content.decode()
     assert "<script>alert" not in page
     assert "&lt;script&gt;" in page
+
+
+def test_a_conversation_that_is_started_twice_at_once_is_one(stranger: User) -> None:
+    client = signed_in(stranger)
+    for title in ("Garden", "Garden", "Roof"):
+        assert client.post("/", {"title": title}).headers["Location"] == "/"
+    assert sorted(Conversation.objects.values_list("title", flat=True)) == ["Garden", "Roof"]
+    with time_machine.travel(timezone.now() + timedelta(minutes=1)):
+        client.post("/", {"title": "Garden"})
+    assert Conversation.objects.count() == 3
 
 
 def test_the_success_page_offers_the_key_and_a_get_never_shows_it(

@@ -18,7 +18,6 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts import erasure as accounts_erasure
 from accounts.models import User
 from accounts.tokens import issue_access
 from billing import erasure, invariants
@@ -266,10 +265,9 @@ def test_keys_tokens_sessions_and_the_password_of_an_erased_person_end(person: U
     assert answer.status_code == 401
 
 
-def test_sessions_and_actions_are_read_a_page_at_a_time(
+def test_actions_are_read_a_page_at_a_time_and_sessions_by_their_user(
     person: User, stranger: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(accounts_erasure, "PAGE_SIZE", 2)
     monkeypatch.setattr(audit_log, "PAGE_SIZE", 2)
     browsers = {user: [Client() for _ in range(3)] for user in (person, stranger)}
     for user, clients in browsers.items():
@@ -277,11 +275,14 @@ def test_sessions_and_actions_are_read_a_page_at_a_time(
             client.force_login(user, "django.contrib.auth.backends.ModelBackend")
     with CaptureQueriesContext(connection) as context:
         run("erase_user", EMAIL)
-    for columns in ('SELECT "django_session"."session_key"', 'SELECT "support_actions"."id", "'):
-        reads = [query["sql"] for query in context if query["sql"].startswith(columns)]
-        pages = [read for read in reads if read.endswith(" LIMIT 2")]
-        assert len(pages) > 2
-        assert {read for read in reads if not read.endswith((" LIMIT 2", " LIMIT 21"))} == set()
+    columns = 'SELECT "support_actions"."id", "'
+    reads = [query["sql"] for query in context if query["sql"].startswith(columns)]
+    pages = [read for read in reads if read.endswith(" LIMIT 2")]
+    assert len(pages) > 2
+    assert {read for read in reads if not read.endswith((" LIMIT 2", " LIMIT 21"))} == set()
+    of_sessions = [query["sql"] for query in context if "browser_sessions" in query["sql"]]
+    assert of_sessions
+    assert all('"browser_sessions"."user_id"' in sql for sql in of_sessions)
     assert [each.get("/").status_code for each in browsers[person]] == [302] * 3
     assert [each.get("/").status_code for each in browsers[stranger]] == [200] * 3
 
