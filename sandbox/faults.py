@@ -1,7 +1,7 @@
 """Faults for one route or the next requests: an error, a delay, a lost request or a lost answer.
 
 The fault switches of the control page apply to every request; a fault applies to those that match
-its method and path, and only as often as it says.
+its method, path and API key, and only as often as it says.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ class Fault:
     method: str = "*"
     path: str = "*"
     """Pattern of the request's path, such as `/v1/refunds` or `/v1/checkout/sessions/*`."""
+    key: str = ""
+    """The end of the request's API key, such as its last four characters; empty is any key."""
     times: int = 0
     """How many requests it applies to; 0 is no limit."""
     after: int = 0
@@ -47,9 +49,10 @@ class Fault:
     matched: int = 0
     """How many requests have matched so far."""
 
-    def matches(self, method: str, path: str) -> bool:
-        """Whether a request has this fault's method and path."""
-        return self.method in ("*", method) and fnmatchcase(path, self.path)
+    def matches(self, method: str, path: str, key: str) -> bool:
+        """Whether a request has this fault's method, path and API key."""
+        is_same_route = self.method in ("*", method) and fnmatchcase(path, self.path)
+        return is_same_route and key.endswith(self.key)
 
     @property
     def is_due(self) -> bool:
@@ -102,10 +105,10 @@ class Faults:
         self._faults = kept
         return removed
 
-    def apply_to(self, method: str, path: str) -> Fault | None:
+    def apply_to(self, method: str, path: str, key: str) -> Fault | None:
         """Count a request. Returns the fault that applies to it."""
         for index, fault in enumerate(self._faults):
-            if fault.matches(method, path) and not fault.is_used_up:
+            if fault.matches(method, path, key) and not fault.is_used_up:
                 counted = replace(fault, matched=fault.matched + 1)
                 self._faults[index] = counted
                 if counted.is_due:
@@ -123,6 +126,7 @@ def fault_from(values: JsonObject) -> Fault:
         id=new_id("fault"),
         method=_one_of(values, "method", _METHODS, default="*", upper=True),
         path=_text(values, "path") or "*",
+        key=_text(values, "key"),
         times=_integer(values, "times", 1_000_000),
         after=_integer(values, "after", 1_000_000),
         status=_integer(values, "status", 599),

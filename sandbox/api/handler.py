@@ -123,7 +123,7 @@ class ApiHandler:
         body = await request.read()
         values = _values(request, body)
         context.params = values
-        await self._apply_fault(context)
+        await self._apply_fault(context, key)
         context.idempotent_request = _idempotent_request(request, key, body)
         with self._idempotency.lock(context.idempotent_request):
             if stored := self._idempotency.find_response(context.idempotent_request):
@@ -148,8 +148,8 @@ class ApiHandler:
             raise parameter_not_supported(unread[0])
         return expand(self._account, body, paths)
 
-    async def _apply_fault(self, context: RequestContext) -> None:
-        fault = context.fault = self._account.faults.apply_to(context.method, context.path)
+    async def _apply_fault(self, context: RequestContext, key: str) -> None:
+        fault = context.fault = self._account.faults.apply_to(context.method, context.path, key)
         if fault is None:
             return
         if fault.delay:

@@ -51,7 +51,7 @@ def _fault_table(faults: Sequence[Fault]) -> Markup:
             ("Requests", "Fault", "Applies to"),
             [
                 (
-                    tag("code", f"{fault.method} {fault.path}"),
+                    tag("code", _target(fault)),
                     _described(fault),
                     f"{_reach(fault)}; {fault.matched} matched",
                 )
@@ -60,6 +60,10 @@ def _fault_table(faults: Sequence[Fault]) -> Markup:
         ),
         button("/sandbox/faults/clear", "Remove all faults"),
     )
+
+
+def _target(fault: Fault) -> str:
+    return f"{fault.method} {fault.path}" + (f" with a key …{fault.key}" if fault.key else "")
 
 
 def _described(fault: Fault) -> str:

@@ -256,3 +256,19 @@ def test_the_control_page_shows_the_last_requests(shop: Shop) -> None:
     create(shop)
 
     assert "POST /v1/products" in shop.page("/sandbox")
+
+
+def test_a_fault_may_be_of_one_api_key(shop: Shop, sandbox: RunningSandbox) -> None:
+    """As after a key was rolled: the old one is refused, the new one works."""
+    make = {"base_addresses": {"api": sandbox.url}, "max_network_retries": 0}
+    old, new = (
+        stripe.StripeClient("sk_test_old", **make),
+        stripe.StripeClient("sk_test_new", **make),
+    )
+    send(sandbox, key="_old", status=401, code="api_key_expired")
+
+    with pytest.raises(stripe.AuthenticationError) as refused:
+        old.v1.products.create({"name": "Book"})
+    assert refused.value.code == "api_key_expired"
+
+    assert new.v1.products.create({"name": "Book"}).name == "Book"
