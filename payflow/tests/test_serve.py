@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -11,10 +10,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from http.client import HTTPConnection
 from pathlib import Path
 
 import psycopg
@@ -22,11 +20,12 @@ import pytest
 from django.db import connection
 
 from conversations.models import Conversation
-from devtools.ports import LOOPBACK, free_port, is_free
+from devtools.ports import LOOPBACK, is_free
 from devtools.pytest_postgres import database_url
-from devtools.service import ROOT, Service
+from devtools.service import ROOT
 from devtools.settings_for_tests import SETTINGS
 from testing import stripe_events as stripe
+from testing.servers import App, serving, until
 
 pytestmark = [
     pytest.mark.postgres,
@@ -35,80 +34,18 @@ pytestmark = [
     pytest.mark.timeout(120),
 ]
 
-WITHIN = 60.0
 SLOW_CONNECTIONS = 64
 WORKERS = 2
 TOKEN = "metrics-token-of-the-tests"
 
 
-class App:
-    """A running `manage.py serve`."""
-
-    def __init__(self, service: Service, port: int) -> None:
-        self.service = service
-        self.port = port
-
-    def connect(self) -> HTTPConnection:
-        return HTTPConnection(LOOPBACK, self.port, timeout=WITHIN)
-
-    def get(self, path: str, **headers: str) -> int:
-        connection = self.connect()
-        try:
-            connection.request("GET", path, headers=headers)
-            return connection.getresponse().status
-        finally:
-            connection.close()
-
-    def metrics(self) -> str:
-        connection = self.connect()
-        try:
-            connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
-            return connection.getresponse().read().decode()
-        finally:
-            connection.close()
-
-    def deliver(self, event: stripe.Json) -> int:
-        body = json.dumps(event)
-        headers = {"Content-Type": "application/json", "Stripe-Signature": stripe.signature(body)}
-        connection = self.connect()
-        try:
-            connection.request("POST", stripe.URL, body, headers)
-            return connection.getresponse().status
-        finally:
-            connection.close()
-
-    def signal(self, number: int) -> None:
-        os.kill(self.service.server_pid, number)
-
-    @property
-    def workers(self) -> list[int]:
-        """The process ids of the workers, the oldest first."""
-        pid = self.service.server_pid
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return [int(child) for child in children if is_worker(child)]
-
-
-def is_worker(pid: str) -> bool:
-    """Multiprocessing has another child, its resource tracker."""
-    return "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WITHIN
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-@contextmanager
-def serving(*options: str, **changes: str | None) -> Iterator[App]:
-    port = free_port()
-    variables = {**SETTINGS, "PATH": os.environ["PATH"], "DATABASE_URL": database_url(), **changes}
-    environment = {name: value for name, value in variables.items() if value is not None}
-    command = [sys.executable, "manage.py", "serve", f"--bind={LOOPBACK}:{port}", *options]
-    with Service("app", command, environment) as service:
-        service.wait_for(f"http://{LOOPBACK}:{port}/healthz")
-        yield App(service, port)
+def metrics_of(app: App) -> str:
+    connection = app.connect()
+    try:
+        connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
+        return connection.getresponse().read().decode()
+    finally:
+        connection.close()
 
 
 @pytest.fixture(scope="module")
@@ -221,11 +158,11 @@ def test_the_workers_count_together_and_keep_the_count_of_one_that_died(app: App
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(app.get, ["/api/schema"] * 16)) == {200}
     for _ in range(8):  # whichever worker is asked
-        assert [float(value) for value in counted.findall(app.metrics())] == [16]
+        assert [float(value) for value in counted.findall(metrics_of(app))] == [16]
     victim = app.workers[0]
     os.kill(victim, signal.SIGKILL)
     until(lambda: victim not in app.workers and len(app.workers) == WORKERS)
-    assert [float(value) for value in counted.findall(app.metrics())] == [16]
+    assert [float(value) for value in counted.findall(metrics_of(app))] == [16]
 
 
 def test_sigterm_lets_a_running_request_end(
