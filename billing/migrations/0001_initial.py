@@ -445,8 +445,15 @@ class Migration(migrations.Migration):
             index=models.Index(
                 condition=models.Q(("type", "checkout.session.completed"), _negated=True),
                 fields=["type", "-id"],
-                include=("created_at",),
                 name="stripe_events_by_type",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="stripeevent",
+            index=models.Index(
+                condition=models.Q(("type", "payment_intent.payment_failed")),
+                fields=["created_at"],
+                name="stripe_events_declined",
             ),
         ),
         migrations.AddIndex(

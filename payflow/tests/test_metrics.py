@@ -165,25 +165,48 @@ def test_a_scrape_asks_the_database_a_fixed_number_of_times(conversation: Conver
     assert len(many) == len(few) <= 11
 
 
+def make_orders(conversation: Conversation, **numbers: int) -> None:
+    """So many orders of each status."""
+    Order.objects.bulk_create(
+        Order(
+            user=conversation.user,
+            conversation=conversation,
+            stripe_session_id=f"cs_{status}_{number}",
+            amount_cents=1,
+            status=status,
+        )
+        for status, count in numbers.items()
+        for number in range(count)
+    )
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_exceptions_are_counted_up_to_a_number_and_then_estimated(
+    conversation: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_orders(conversation, failed=300, pending=5, completed=695)
+    monkeypatch.setattr(metrics, "_COUNTED_UP_TO", 0)
+    monkeypatch.setattr(metrics, "_MOST_COUNTED", 100)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE orders")
+    recent = ("cs_failed_1", "cs_failed_2", "cs_pending_1")
+    Order.objects.filter(stripe_session_id__in=recent).update(status="completed")
+    found = scrape()
+    assert found["payflow_orders{status=failed}"] == 300  # as of the last ANALYZE
+    assert found["payflow_orders{status=pending}"] == 4
+
+
 @pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
 def test_the_orders_of_a_large_table_are_estimated_and_exceptions_counted(
     conversation: Conversation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Order.objects.bulk_create(
-        Order(
-            user=conversation.user,
-            conversation=conversation,
-            stripe_session_id=f"cs_{number}",
-            amount_cents=1,
-            status="pending" if number == 0 else "completed",
-        )
-        for number in range(1000)
-    )
+    make_orders(conversation, pending=1, completed=999)
     monkeypatch.setattr(metrics, "_COUNTED_UP_TO", 0)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE orders")
-    Order.objects.filter(stripe_session_id="cs_1").update(status="failed")
+    Order.objects.filter(stripe_session_id="cs_completed_1").update(status="failed")
     with CaptureQueriesContext(connection) as queries:
         found = scrape()
     assert found["payflow_orders{status=completed}"] == pytest.approx(999, rel=0.01)
