@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.core.management import get_commands
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -113,6 +115,32 @@ def test_the_docs_list_the_events_that_are_handled() -> None:
     assert to_subscribe_to == set(SUBSCRIPTION)
     table = (ROOT / "docs" / "events.md").read_text().partition("## Statuses")[0]
     assert set(re.findall(r"`([a-z_]+(?:\.[a-z_]+)+)`", table)) == set(HANDLERS)
+
+
+def unique_without_the_user() -> Iterator[set[str]]:
+    """The columns of each unique constraint of ours that does not contain the user."""
+    for model in apps.get_models():
+        options = model._meta
+        if Path(apps.get_app_config(options.app_label).path).parent != ROOT:
+            continue
+        single = [[f] for f in options.concrete_fields if f.unique and not f.primary_key]
+        several = [
+            [options.get_field(name) for name in each.fields]
+            for each in options.total_unique_constraints
+        ]
+        for fields in (*single, *several):
+            columns = {field.column for field in fields}
+            if "user_id" not in columns:
+                yield {f"{options.db_table}.{column}" for column in columns}
+
+
+def test_the_page_on_sharding_names_every_unique_constraint_that_crosses_shards() -> None:
+    named = set(re.findall(r"`([a-z_]+\.[a-z_]+)`", (ROOT / "docs" / "scaling.md").read_text()))
+    crossing = list(unique_without_the_user())
+    assert {"stripe_events.event_id"} in crossing
+    assert [columns for columns in crossing if not columns & named] == []
+    tables = {model._meta.db_table for model in apps.get_models()}
+    assert {name.split(".")[0] for name in named} <= tables
 
 
 @pytest.mark.django_db
