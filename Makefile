@@ -10,7 +10,7 @@ E2E := $(call stamp,e2e)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install run demo test soak revocations bench-webhook bench-keys bench-admin bench-edge bench-invariants bench-replay disaster conformance programs e2e screenshots check fmt lint types migrations reference messages deploy-check production-install lock sbom advisories clean cluster cluster-down cluster-test bench
+.PHONY: help install run demo test soak revocations bench-webhook bench-keys bench-admin bench-growth bench-edge bench-invariants bench-replay disaster conformance programs e2e screenshots check fmt lint types migrations reference messages deploy-check production-install lock sbom advisories clean cluster cluster-down cluster-test image-walk bench
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,11 +82,17 @@ cluster-down: install ## stop it and remove its data
 cluster-test: install ## let parts of the cluster fail under load for TRIAL_SECONDS (600)
 	@$(BIN)/python -m devtools.cluster.trial
 
+image-walk: install ## run the Containerfile's steps in plain directories (needs root and debootstrap)
+	@$(BIN)/python -m devtools.image_walk
+
 bench-edge: install programs ## compare key checks by nginx at the edge with payflow's own (needs wrk)
 	@$(BIN)/python -m benchmarks.edge
 
 bench-admin: install ## time the admin at 1,000,000 orders (takes minutes)
 	$(BIN)/python -m benchmarks.admin
+
+bench-growth: install ## time requests, pages, probes and pruning at 1,000 to 10,000,000 events (takes an hour)
+	$(BIN)/python -m benchmarks.growth
 
 bench-invariants: install ## time check_invariants at 1,000,000 orders (takes minutes)
 	$(BIN)/python -m benchmarks.invariants
@@ -115,8 +121,9 @@ types migrations reference: export ENV_FILE =
 types: $(E2E) ## check the types, those of the browser tests too
 	$(BIN)/mypy .
 
-migrations: install ## check that the migrations match the models
+migrations: install ## check that the migrations match the models, and run beside the former code
 	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python -m devtools.migration_lint
 
 reference: install ## write docs/openapi.json, errors.md and configuration.md from the code
 	DJANGO_SETTINGS_MODULE=payflow.settings $(BIN)/python -m devtools.reference
