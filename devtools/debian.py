@@ -22,7 +22,6 @@ PACKAGES = {
     "redis-server": "redis-server",
     "caddy": "caddy",
     "promtool": "prometheus",
-    "docker-compose": "docker-compose",
     "systemd-analyze": "systemd",
     "openssl": "openssl",
     # The commands of the guide.

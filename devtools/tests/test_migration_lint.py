@@ -12,7 +12,7 @@ from pytest_django.fixtures import Settings
 
 from devtools import migration_lint
 
-pytestmark = [pytest.mark.postgres, pytest.mark.django_db]
+pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
 
 MIGRATION = """
 from django.contrib.postgres.operations import AddIndexConcurrently

@@ -87,21 +87,6 @@ def test_the_compose_file_names_files_and_services_that_exist() -> None:
     assert set(upstreams) <= set(services)
 
 
-def test_compose_accepts_the_file_with_the_variables_that_it_names(tmp_path: Path) -> None:
-    shutil.copytree(DEPLOY, tmp_path, dirs_exist_ok=True)
-    shutil.copy(ROOT / ".env.example", tmp_path / "payflow.env")
-    (tmp_path / ".env").write_text("PAYFLOW_HOST=pay.example.com\nPOSTGRES_PASSWORD=secret\n")
-    compose = [program("docker-compose"), "--file", str(tmp_path / "compose.yaml"), "config"]
-    resolved = yaml.safe_load(run(*compose, directory=tmp_path))
-    assert resolved["services"]["web-1"]["environment"]["FRONTEND_URL"] == "https://pay.example.com"
-    (tmp_path / ".env").unlink()
-    done = subprocess.run(  # noqa: S603
-        compose, cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode != 0
-    assert "POSTGRES_PASSWORD" in done.stderr or "PAYFLOW_HOST" in done.stderr
-
-
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 def test_systemd_accepts_the_unit(unit: Path, tmp_path: Path) -> None:
     """With this Python in place of the installed one, which systemd looks for."""

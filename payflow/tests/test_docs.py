@@ -120,7 +120,7 @@ def test_the_docs_list_the_events_that_are_handled() -> None:
 def unique_without_the_user() -> Iterator[set[str]]:
     """The columns of each unique constraint of ours that does not contain the user."""
     for model in apps.get_models():
-        options = model._meta
+        options: Any = model._meta
         if Path(apps.get_app_config(options.app_label).path).parent != ROOT:
             continue
         single = [[f] for f in options.concrete_fields if f.unique and not f.primary_key]

@@ -95,8 +95,8 @@ class Traffic:
     def flowing(self) -> Iterator[None]:
         """Send until the block has ended; each kind has then succeeded."""
         done = threading.Event()
-        kinds = (self.open_a_page, self.list_with_a_token, self.refresh_a_token)
-        kinds += (self.ask_for_a_link, self.deliver_an_event)
+        kinds = [self.open_a_page, self.list_with_a_token, self.refresh_a_token]
+        kinds += [self.ask_for_a_link, self.deliver_an_event]
         threads = [threading.Thread(target=self._repeat, args=(kind, done)) for kind in kinds]
         for thread in threads:
             thread.start()
