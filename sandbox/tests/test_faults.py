@@ -260,10 +260,9 @@ def test_the_control_page_shows_the_last_requests(shop: Shop) -> None:
 
 def test_a_fault_may_be_of_one_api_key(shop: Shop, sandbox: RunningSandbox) -> None:
     """As after a key was rolled: the old one is refused, the new one works."""
-    make = {"base_addresses": {"api": sandbox.url}, "max_network_retries": 0}
     old, new = (
-        stripe.StripeClient("sk_test_old", **make),
-        stripe.StripeClient("sk_test_new", **make),
+        stripe.StripeClient(key, base_addresses={"api": sandbox.url}, max_network_retries=0)
+        for key in ("sk_test_old", "sk_test_new")
     )
     send(sandbox, key="_old", status=401, code="api_key_expired")
 
