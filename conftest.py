@@ -39,7 +39,11 @@ def reset_process_state() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def stripe_said_no_price(settings: Settings) -> None:
-    """Pages show no price unless the test runs the local Stripe: Stripe itself is not asked."""
+    """Pages show no price unless the test runs the local Stripe: Stripe itself is not asked.
+
+    What an earlier test has put into the cache is gone.
+    """
+    cache.clear()
     for price_id in settings.STRIPE_PRICES.values():
         cache.set(offers.asked(price_id), 1)
 

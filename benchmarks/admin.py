@@ -27,7 +27,7 @@ from django.test.utils import CaptureQueriesContext, setup_test_environment
 from devtools.postgres import Cluster
 from devtools.settings_for_tests import SETTINGS
 
-LIST_LIMIT, HOME_LIMIT = 150.0, 300.0  # milliseconds
+LIST_LIMIT, HOME_LIMIT = 150.0, 100.0  # milliseconds
 DATA = Path(__file__).with_name("admin_data.sql")
 
 

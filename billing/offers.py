@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from django.conf import settings
-from django.core.cache import cache
+from django.core.cache import caches
 
 from billing.stripe import client, objects
 
@@ -32,7 +32,7 @@ class Offer:
 def offer(tier: str = objects.DEFAULT_TIER) -> Offer | None:
     """What the tier costs; None while that is not known."""
     price_id = settings.STRIPE_PRICES[tier]
-    known = cache.get(_key(price_id))
+    known = caches["results"].get(_key(price_id))
     if not (known and time.time() - known["at"] < FRESH_FOR):
         known = _ask(price_id) or known
     return Offer(**known["offer"]) if known else None
@@ -49,7 +49,7 @@ def _key(price_id: str) -> str:
 
 def _ask(price_id: str) -> dict[str, Any] | None:
     """Ask Stripe, unless somebody did so just now."""
-    if not cache.add(asked(price_id), 1, ASK_EVERY):
+    if not caches["results"].add(asked(price_id), 1, ASK_EVERY):
         return None
     try:
         with client.within(PATIENCE):
@@ -59,5 +59,5 @@ def _ask(price_id: str) -> dict[str, Any] | None:
     if found is None:
         return None
     answer = {"at": time.time(), "offer": asdict(Offer(*found))}
-    cache.set(_key(price_id), answer, KEPT_FOR)
+    caches["results"].set(_key(price_id), answer, KEPT_FOR)
     return answer

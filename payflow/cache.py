@@ -1,15 +1,18 @@
-"""The cache that all processes share: Redis, with values as JSON."""
+"""The caches that all processes share: Redis, with values as JSON."""
 
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
+from django.core.cache.backends.redis import RedisCache
+from redis.exceptions import RedisError
 
-def redis_cache(url: str) -> dict[str, Any]:
-    """Django's configuration of the cache."""
-    return {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+
+def redis_caches(url: str) -> dict[str, dict[str, Any]]:
+    """Django's CACHES: one that fails while Redis does not answer, and one that never does."""
+    common = {
         "LOCATION": url,
         "KEY_PREFIX": "payflow",
         "OPTIONS": {
@@ -19,6 +22,28 @@ def redis_cache(url: str) -> dict[str, Any]:
             "serializer": "payflow.cache.JSONSerializer",
         },
     }
+    return {
+        "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", **common},
+        "results": {"BACKEND": "payflow.cache.ResultsCache", **common},
+    }
+
+
+class ResultsCache(RedisCache):
+    """For what can be asked or added up again: nothing is kept while Redis does not answer."""
+
+    def get(self, key: Any, default: Any = None, version: int | None = None) -> Any:
+        with suppress(RedisError):
+            return super().get(key, default, version)
+        return default
+
+    def set(self, *arguments: Any, **options: Any) -> None:
+        with suppress(RedisError):
+            super().set(*arguments, **options)
+
+    def add(self, *arguments: Any, **options: Any) -> bool:
+        with suppress(RedisError):
+            return super().add(*arguments, **options)
+        return True
 
 
 class JSONSerializer:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import django_stubs_ext
 
-from payflow.cache import redis_cache
+from payflow.cache import redis_caches
 from payflow.dev_secrets import secrets_for
 from payflow.env import (
     Configuration,
@@ -269,8 +269,8 @@ EVENTS_TO_PRIVATE_NETWORKS = _config.choice("EVENTS_TO_PRIVATE_NETWORKS", "off",
 
 # --- Caches and limits ------------------------------------------------------------------------
 REDIS_URL = _config.redis("REDIS_URL")
-if REDIS_URL:
-    CACHES = {"default": redis_cache(REDIS_URL)}
+_memory = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+CACHES = redis_caches(REDIS_URL) if REDIS_URL else {"default": _memory, "results": _memory}
 # 0 is no limit.
 API_KEY_REQUESTS_PER_MINUTE = _config.integer("API_KEY_REQUESTS_PER_MINUTE", 6000)
 # Of one account; half of it if that has never paid.

@@ -23,7 +23,7 @@ from accounts.models import User
 from accounts.tokens import issue_access
 from apikeys import throttling
 from devtools import debian
-from payflow.cache import redis_cache
+from payflow.cache import redis_caches
 from testing.clients import bearer
 from testing.factories import PASSWORD, UserFactory
 from testing.keys import revealed_key
@@ -58,7 +58,7 @@ def redis(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
         while not socket.exists():
             time.sleep(0.01)
         settings.REDIS_URL = f"unix://{socket}"
-        settings.CACHES = {"default": redis_cache(settings.REDIS_URL)}
+        settings.CACHES = redis_caches(settings.REDIS_URL)
         yield server
         caches["default"].close()
         server.kill()
@@ -266,6 +266,19 @@ def test_the_number_of_counters_is_bounded(
     assert len(counts._counts) == 2
     assert counts.add("c", 2) == 1
     assert counts.add("c", 2) == 2
+
+
+def test_pages_and_the_desk_work_while_redis_is_gone(
+    redis: subprocess.Popen[bytes], stranger: User, admin_client: Client, settings: Settings
+) -> None:
+    settings.STRIPE_API_BASE = "http://127.0.0.1:9"
+    customer = Client()
+    customer.force_login(stranger, "django.contrib.auth.backends.ModelBackend")
+    pages = ((customer, "/"), (admin_client, "/admin/"))
+    assert [client.get(path).status_code for client, path in pages] == [200, 200]
+    redis.kill()
+    redis.wait()
+    assert [client.get(path).status_code for client, path in pages] == [200, 200]
 
 
 def test_without_redis_each_process_counts_for_itself_without_delay(

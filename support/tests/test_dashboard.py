@@ -6,6 +6,7 @@ import re
 from datetime import date, datetime, timedelta
 
 import pytest
+from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 
@@ -46,6 +47,18 @@ def test_sales_are_counted_by_period_and_compared_with_the_previous_one(support:
     assert shown["Revenue, 7 days"].note == "+200% vs previous period"
     assert shown["Paid orders, 30 days"].value == "4"
     assert shown["Paid orders, 30 days"].note == "+300% vs previous period"
+
+
+def test_sums_of_earlier_days_are_kept_for_five_minutes_and_those_of_today_are_not(
+    support: Client,
+) -> None:
+    recorded(3)
+    assert cards(support)["Revenue, 7 days"].value == "20.00 USD"
+    recorded(3)
+    recorded(0)
+    assert cards(support)["Revenue, 7 days"].value == "40.00 USD"
+    cache.clear()  # as after five minutes
+    assert cards(support)["Revenue, 7 days"].value == "60.00 USD"
 
 
 def test_currencies_are_never_added_up(support: Client) -> None:
