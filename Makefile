@@ -62,9 +62,9 @@ e2e: $(E2E) ## run the browser tests in the machine's Chromium
 	@$(BIN)/python -m devtools.debian
 	env -u DATABASE_URL $(BIN)/pytest e2e -p no:randomly
 
-screenshots: $(E2E) ## take screenshots of a customer's journey on a phone, and of every page of the admin
+screenshots: $(E2E) ## take screenshots of a customer's journey on a phone, of every page, and of the admin
 	@$(BIN)/python -m devtools.browser
-	env -u DATABASE_URL $(BIN)/pytest e2e/test_phone_journey.py e2e/test_support_pages.py -p no:randomly
+	env -u DATABASE_URL $(BIN)/pytest e2e/test_phone_journey.py e2e/test_pages.py e2e/test_support_pages.py -p no:randomly
 	@echo "They are in .run/screenshots."
 
 conformance: install ## compare the local Stripe with Stripe's own description (needs Node 20)

@@ -1,17 +1,23 @@
-"""The servers of the browser tests: payflow, the local Stripe, a demo user."""
+"""The servers of the browser tests: payflow, the local Stripe, mail, a demo user."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from devtools.management import manage
 from devtools.ports import LOOPBACK, free_port
 from devtools.service import Service
+from testing import mail_server
+from testing.mail_server import MailServer
+
+MAIL_TIMEOUT = 90  # seconds; the worker looks every five
 
 
 @dataclass(frozen=True)
@@ -22,11 +28,37 @@ class Stack:
     stripe: str
     email: str
     password: str
+    mail: MailServer = field(default_factory=MailServer)
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @contextmanager
+    def sending_mail(self) -> Iterator[None]:
+        """Run the worker, which sends the outbox."""
+        worker = [sys.executable, "manage.py", "run_worker"]
+        with Service("worker", worker, self.environment):
+            yield
+
+    def mailed_link(self, address: str, below: str) -> str:
+        """The path of the newest link below this one in a message to the address; waits for it."""
+        deadline = time.monotonic() + MAIL_TIMEOUT
+        while time.monotonic() < deadline:
+            for message in reversed(self.mail.received):
+                part = message.get_body(("plain",))
+                found = re.search(rf"{self.url}({below}\S+)", part.get_content() if part else "")
+                if found and message["To"] == address:
+                    return found[1]
+            time.sleep(0.2)
+        raise TimeoutError(f"no mail to {address}")
 
 
 @contextmanager
 def running_stack() -> Iterator[Stack]:
     """Start both servers on free ports and the test run's database; stop them at the end."""
+    with mail_server.serving() as mail:
+        yield from _running_with(mail)
+
+
+def _running_with(mail: MailServer) -> Iterator[Stack]:
     port, stripe_port = free_port(), free_port()
     url, stripe = f"http://{LOOPBACK}:{port}", f"http://{LOOPBACK}:{stripe_port}"
     environment = {
@@ -35,6 +67,8 @@ def running_stack() -> Iterator[Stack]:
         "FRONTEND_URL": url,
         "STRIPE_API_BASE": stripe,
         "TRUSTED_PROXIES": "1",  # e2e/test_gateway.py puts nginx in front
+        "EMAIL_URL": f"smtp://{LOOPBACK}:{mail.port}",
+        "SIGN_UP": "on",
         "WEB_CONCURRENCY": "1",
         "WEB_THREADS": "8",
     }
@@ -48,4 +82,4 @@ def running_stack() -> Iterator[Stack]:
     ):
         local_stripe.wait_for_line_with(stripe)
         app.wait_for(f"{url}/healthz")
-        yield Stack(url, stripe, demo["email"], demo["password"])
+        yield Stack(url, stripe, demo["email"], demo["password"], mail, environment)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 from collections.abc import Iterator
 
 import pytest
@@ -82,14 +83,37 @@ def reload_until(page: Page, text: str) -> None:
     expect(found).to_be_visible()
 
 
-def test_from_signing_in_to_a_refund(phone: Page, stack: Stack) -> None:  # noqa: PLR0915
-    page = phone
+def make_an_account(page: Page, stack: Stack) -> None:
+    """Sign up, follow the link of the mail, sign in."""
     page.goto("/")
     expect(page.get_by_role("heading", name="Anmelden")).to_be_visible()
     shoot(page, "01-sign-in")
-    page.get_by_label("E-Mail").fill(stack.email)
-    page.get_by_label("Passwort").fill(stack.password)
+    page.get_by_role("link", name="Konto anlegen").click()
+    email, password = f"{secrets.token_hex(6)}@example.com", secrets.token_urlsafe(12)
+    page.get_by_label("E-Mail").fill(email)
+    page.get_by_label("Passwort").fill(password)
+    shoot(page, "01a-sign-up")
+    page.get_by_role("button", name="Konto anlegen").click()
+    expect(page.get_by_role("heading", name="Sehen Sie in Ihre E-Mails")).to_be_visible()
+    shoot(page, "01b-confirm-sent")
+    with stack.sending_mail():
+        link = stack.mailed_link(email, "/accounts/confirm/")
+    page.goto(link)
+    shoot(page, "01c-confirm")
+    page.get_by_role("button", name="Diese Adresse bestätigen").click()
+    page.goto(link)
+    expect(page.get_by_role("heading", name="Dieser Link wurde benutzt")).to_be_visible()
+    shoot(page, "01d-link-used")
+    page.get_by_role("link", name="Anmelden").click()
+    page.get_by_label("E-Mail").fill(email)
+    page.get_by_label("Passwort").fill(password)
     page.get_by_role("button", name="Anmelden").click()
+
+
+@pytest.mark.timeout(300)  # the longest journey; it waits for mail and for events
+def test_from_signing_up_to_a_refund(phone: Page, stack: Stack) -> None:  # noqa: PLR0915
+    page = phone
+    make_an_account(page, stack)
     page.get_by_label("Titel").fill("Gartenplanung für den Sommer")
     page.get_by_role("button", name="Beginnen").click()
     shoot(page, "02-conversations")
@@ -112,12 +136,15 @@ def test_from_signing_in_to_a_refund(phone: Page, stack: Stack) -> None:  # noqa
     page.locator("button#complete").click()
     expect(page.get_by_role("heading", name="Vielen Dank")).to_be_visible()
     session_id = page.url.partition("session_id=")[2]
+    expect(page.get_by_text("20,00 USD").first).to_be_visible()
+    expect(page.get_by_role("link", name="Beleg").first).to_be_visible()
     shoot(page, "06-success")
     page.get_by_role("button", name="Schlüssel aufdecken").click()
     key = page.locator("#api-key")
     expect(key).to_have_text(KEY)
     first = key.inner_text()
     assert status_with(first, stack) == 200
+    expect(page.locator("[data-copy]:visible")).to_have_count(0)  # they need a script
     shoot(page, "07-key")
 
     page.goto("/keys")
@@ -148,6 +175,9 @@ def test_from_signing_in_to_a_refund(phone: Page, stack: Stack) -> None:  # noqa
     page.goto("/")
     reload_until(page, "erstattet")
     shoot(page, "14-conversations")
+    page.goto("/account/")
+    expect(page.get_by_text("Diese hier")).to_be_visible()
+    shoot(page, "16-account")
     page.goto("/nichts")
     shoot(page, "15-not-found")
     page.get_by_role("link", name="Zur Startseite").click()
