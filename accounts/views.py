@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from allauth.account.adapter import get_adapter
 from django.contrib.auth import views
+from django.db import transaction
+from django.http import HttpResponse
 
 from accounts.forms import PasswordChangeForm
 
@@ -14,3 +17,10 @@ class PasswordChangeView(views.PasswordChangeView):
 
     def get_form_kwargs(self) -> dict[str, Any]:
         return {**super().get_form_kwargs(), "request": self.request}
+
+    @transaction.atomic
+    def form_valid(self, form: Any) -> HttpResponse:
+        """Change the password, and tell its owner by mail, as a reset does."""
+        answer = super().form_valid(form)
+        get_adapter().send_notification_mail("account/email/password_changed", form.user)
+        return answer

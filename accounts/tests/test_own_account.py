@@ -158,6 +158,7 @@ def test_a_changed_password_ends_the_other_sessions() -> None:
     assert answer.headers["Location"] == "/account/"
     assert is_signed_in(browser)
     assert not is_signed_in(other)
+    assert [message.subject for message in delivered()] == ["Your password was changed"]
 
 
 PAGES = ["", "name/", "address/", "sessions/", "erase/"]
