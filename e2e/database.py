@@ -8,7 +8,7 @@ from typing import Any
 
 import dj_database_url
 import psycopg
-from django.contrib.auth.hashers import make_password
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
 from devtools.pytest_postgres import is_postgres
 
@@ -25,9 +25,11 @@ def execute(sql: str, *values: Any) -> list[tuple[Any, ...]]:
 
 
 def add_user(email: str, password: str) -> int:
+    """The servers hash as in production, and not as quickly as the settings of the tests do."""
+    hasher = PBKDF2PasswordHasher()
     rows = execute(
         "INSERT INTO users (email, password) VALUES (%s, %s) RETURNING id",
         email,
-        make_password(password),
+        hasher.encode(password, hasher.salt()),
     )
     return int(rows[0][0])

@@ -23,6 +23,10 @@ from payflow.http import problems
 from testing import pages
 from testing.pages import Visitor
 
+# Thirty pages, each at four widths and with axe twice, on a busy machine.
+pytestmark = pytest.mark.timeout(400)
+
+ORDER = re.compile(r"^Order \d+")
 WIDTHS = (320, 390, 768, 1280)
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 # Of the rules only contrast depends on the scheme.
@@ -91,7 +95,7 @@ def walk(customer: Customer, title: str) -> None:
     actions = [link.get_attribute("href") for link in page.locator(".actions a").all()[:3]]
     page.goto("/orders")
     check(page)
-    order = page.get_by_role("link", name="Order").first.get_attribute("href")
+    order = page.get_by_role("link", name=ORDER).first.get_attribute("href")
     page.goto("/")
     conversation = page.get_by_role("link", name=title).get_attribute("href")
     for path in (*actions, order, conversation, "/payments/cancel", "/nowhere"):
@@ -163,7 +167,7 @@ def pay(customer: Customer) -> dict[str, Any]:
     customer.reveal_key()
     page.goto("/keys")
     rename = page.get_by_role("link", name=f"Rename key {title}").get_attribute("href")
-    order = page.get_by_role("link", name="Order").first.get_attribute("href")
+    order = page.get_by_role("link", name=ORDER).first.get_attribute("href")
     page.goto("/")
     conversation = page.get_by_role("link", name=title).get_attribute("href")
     numbers = [re.findall(r"\d+", str(each))[0] for each in (rename, order, conversation)]

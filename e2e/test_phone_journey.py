@@ -72,9 +72,9 @@ def refund(stack: Stack, session_id: str) -> None:
     ).raise_for_status()
 
 
-def reload_until(page: Page, text: str) -> None:
+def reload_until(page: Page, text: str, *, exact: bool = False) -> None:
     """As a person does who waits for an event to arrive."""
-    found = page.get_by_text(text).first
+    found = page.get_by_text(text, exact=exact).first
     for _ in range(60):
         if found.is_visible():
             return
@@ -170,7 +170,7 @@ def test_from_signing_up_to_a_refund(phone: Page, stack: Stack) -> None:  # noqa
     shoot(page, "12-orders")
     refund(stack, session_id)
     page.get_by_role("main").get_by_role("link", name="Bestellung").first.click()
-    reload_until(page, "Erstattungen")
+    reload_until(page, "Erstattet", exact=True)  # the order; the list of refunds may be earlier
     shoot(page, "13-refunded-order")
     page.goto("/")
     reload_until(page, "erstattet")

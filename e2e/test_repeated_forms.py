@@ -74,6 +74,8 @@ class Form:
     says: str
     check: Callable[[Person, int], None]
     needs_account: bool = True
+    # Whoever goes back and asks for another mail gets one.
+    is_sent_from_back: bool = True
 
 
 def at(path: str) -> Callable[[Person], None]:
@@ -92,6 +94,12 @@ def typed(**fields: str) -> Callable[[Person], None]:
             person.page.locator(f"#id_{name}").fill(text)
 
     return fill
+
+
+def open_address(person: Person) -> None:
+    if person.page.locator("details:not([open])").count():
+        person.page.locator("summary").click()
+    typed(email="new.address@example.com", password=".password")(person)
 
 
 def nothing(person: Person) -> None:
@@ -158,11 +166,12 @@ FORMS = {
         "Send the link",
         "Look into your mail",
         check_reset,
+        is_sent_from_back=False,
     ),
     "name": Form(at("/account/"), typed(name="Ada"), "Save", "Your name is saved.", check_name),
     "address": Form(
         at("/account/"),
-        typed(email="new.address@example.com", password=".password"),
+        open_address,
         "Change the address",
         "is not confirmed yet",
         check_address,
@@ -178,7 +187,7 @@ FORMS = {
         at("/accounts/password_change/"),
         typed(old_password=".password", new_password1=".other", new_password2=".other"),
         "Save",
-        "My account|If you had sent it just before, the first time counts.",
+        "My account|the first time counts|entered incorrectly",
         check_password,
     ),
     "erase": Form(
@@ -217,12 +226,12 @@ def test_a_form_that_is_clicked_twice_reloaded_and_gone_back_to_acts_once(
     page.get_by_role("button", name=form.button).dblclick()
     says = page.get_by_role("main").get_by_text(re.compile(form.says)).first
     expect(says).to_be_visible()
-    page.unroute("**/*")
+    page.unroute_all(behavior="wait")
     page.reload()
     expect(says).to_be_visible()
     page.go_back()
     again = page.get_by_role("button", name=form.button)
-    if again.count():
+    if again.count() and form.is_sent_from_back:
         form.fill(person)
         again.click()
         expect(page.get_by_role("main")).to_be_visible()
@@ -262,14 +271,16 @@ def test_a_refund_by_staff_that_is_clicked_twice_and_gone_back_to_is_one(
     page, customer = person.page, Customer(person.page, stack)
     customer.sign_in()
     customer.pay_for("Money back once")
-    order = int(execute("SELECT max(id) FROM orders")[0][0])
-    page.goto(f"/admin/billing/order/{order}/change/")
-    page.get_by_role("link", name="Refund…").click()
+    page.goto("/admin/billing/order/")
+    page.locator("#content").get_by_role("link", name=re.compile(r"^Order \d+")).first.click()
+    order_page = page.url
+    order = int(re.findall(r"/order/(\d+)/", order_page)[0])
+    page.locator("#content").get_by_role("link", name="Refund…").first.click()
     page.get_by_label("Reason").fill(REASON)
     page.route("**/*", answer_posts_late)
     page.get_by_role("button", name="Refund", exact=True).dblclick()
     expect(page.locator(".messagelist")).to_be_visible()
-    page.unroute("**/*")
+    page.unroute_all(behavior="wait")
     page.reload()
     page.go_back()
     again = page.get_by_role("button", name="Refund", exact=True)
@@ -278,7 +289,7 @@ def test_a_refund_by_staff_that_is_clicked_twice_and_gone_back_to_is_one(
         again.click()
         expect(page.locator("#content")).to_be_visible()
     assert len(refunds_of(stack, order)) == 1
-    page.goto(f"/admin/billing/order/{order}/change/")
+    page.goto(order_page)
     if page.get_by_role("link", name="Refund…").count():
         pytest.fail("A refunded order offers another refund.")
 
@@ -334,8 +345,8 @@ def test_an_action_on_a_key_that_is_reloaded_gone_back_to_or_sent_signed_out_act
         page.get_by_label("Name").fill("laptop")
     page.route(f"**/{action}", answer_late)
     button.dblclick()
-    expect(page).to_have_url(re.compile("/keys$"))
-    page.unroute(f"**/{action}")
+    expect(page.get_by_role("heading", name="My keys")).to_be_visible()
+    page.unroute_all(behavior="wait")
     page.reload()
     page.go_back()
     button = page.get_by_role("main").get_by_role("button")
