@@ -8,7 +8,8 @@ import re
 import psycopg
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, ViewportSize
+from django.contrib import admin
+from playwright.sync_api import Page, ViewportSize, expect
 
 from devtools.pytest_postgres import is_postgres
 from e2e.customer import DECLINED_CARD, Customer
@@ -114,17 +115,24 @@ def test_every_page_of_the_admin(
     check("edit-account")
     agent.find("sk_live_pasted_by_mistake")
     check("search")
-    for path in (
-        "",
-        "billing/order/",
-        "billing/stripeevent/",
-        "conversations/conversation/",
-        "apikeys/apikey/",
-        "accounts/user/",
-        "support/supportaction/",
-        "accounts/user/add/",
-        "password_change/",
-    ):
+    lists = [f"{each._meta.label_lower.replace('.', '/')}/" for each in admin.site._registry]
+    for path in ("", *lists, "accounts/user/add/", "password_change/"):
         page.goto(f"/admin/{path}")
         check(f"list-{path.rstrip('/').replace('/', '-')}" if path else "home")
     assert not check.faults, "\n".join(check.faults)
+
+
+@pytest.mark.parametrize("viewport", [NARROW], ids=["narrow"], indirect=True)
+def test_on_a_phone_every_list_is_a_tap_or_two_from_the_first_page(
+    customer: Customer, page: Page, viewport: ViewportSize
+) -> None:
+    page.goto("/")
+    customer.sign_in()
+    for model in admin.site._registry:
+        changelist = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
+        page.goto("/admin/")
+        link = page.locator(f"a[href='{changelist}']").locator("visible=true").first
+        expect(link, str(model)).to_have_count(1)
+        link.click()
+        expect(page).to_have_url(re.compile(re.escape(changelist)))
+        expect(page.locator("#content h1")).to_be_visible()
