@@ -13,7 +13,7 @@ from allauth.account import app_settings
 from allauth.account.models import EmailAddress
 from django.core import signing
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, F, OuterRef
 from django.utils import timezone
 
 from accounts.models import User
@@ -62,6 +62,7 @@ def delete_abandoned(*, older_than: timedelta = KEEP_UNCONFIRMED) -> int:
         ~Exists(lately),
         ~Exists(confirmed),
         verified=False,
+        email__iexact=F("user__email"),
         user__date_joined__lt=before,
         user__last_login=None,
         user__external_id=None,
