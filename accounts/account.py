@@ -86,8 +86,12 @@ class ConfirmView(ConfirmEmailView):  # type: ignore[misc]
         return render(self.request, "account/confirmation_ended.html", context, status=status)
 
     def post(self, *args: Any, **kwargs: Any) -> HttpResponse:
+        address = self.get_object().email_address
         try:
             with transaction.atomic():
+                # The lock under which `confirmation.delete_abandoned` deletes it.
+                if not EmailAddress.objects.select_for_update().filter(pk=address.pk):
+                    return self._ended(kwargs["key"])
                 answer: HttpResponse = super().post(*args, **kwargs)
         except IntegrityError:  # another account got the address at the same time
             return self._taken()

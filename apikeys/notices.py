@@ -40,16 +40,16 @@ def suspended(key: ApiKey, at: datetime, reason: str) -> None:
     _stopped("key.suspended", f"key/{key.pk}", at, key.user_id, [key.pk], reason)
 
 
-def restored(key: ApiKey, at: datetime) -> None:
-    _stopped("key.restored", f"key/{key.pk}", at, key.user_id, [key.pk])
+def restored(key: ApiKey, at: datetime, reason: str) -> None:
+    _stopped("key.restored", f"key/{key.pk}", at, key.user_id, [key.pk], reason)
 
 
 def grant_stopped(grant: Grant, at: datetime, reason: str) -> None:
     _stopped("key.suspended", f"grant/{grant.pk}", at, grant.user_id, _keys_of(grant), reason)
 
 
-def grant_resumed(grant: Grant, at: datetime) -> None:
-    _stopped("key.restored", f"grant/{grant.pk}", at, grant.user_id, _keys_of(grant))
+def grant_resumed(grant: Grant, at: datetime, reason: str) -> None:
+    _stopped("key.restored", f"grant/{grant.pk}", at, grant.user_id, _keys_of(grant), reason)
 
 
 def expiring(key: ApiKey, ends_at: datetime, *, before: int, days_left: int) -> bool:
@@ -64,7 +64,7 @@ def _keys_of(grant: Grant) -> list[int]:
 
 
 def _stopped(
-    kind: str, subject: str, at: datetime, user_id: int, key_ids: list[int], reason: str = ""
+    kind: str, subject: str, at: datetime, user_id: int, key_ids: list[int], reason: str
 ) -> None:
     """By staff: what can happen again is named by its time too."""
     if key_ids:

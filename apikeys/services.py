@@ -82,13 +82,16 @@ def stop_grant(grant_id: int, *, reason: str) -> bool:
 
 
 @transaction.atomic
-def resume_grant(grant_id: int) -> bool:
-    """Undo `stop_grant`; the payment's effects stay. False if it was not stopped."""
+def resume_grant(grant_id: int, *, reason: str = "") -> bool:
+    """Undo `stop_grant`; the payment's effects stay. False if it was not stopped.
+
+    Its owner is told the reason.
+    """
     grant = lock_grant(grant_id)
     if grant.stopped_at is None:
         return False
     _set_stopped(grant, None, "")
-    notices.grant_resumed(grant, timezone.now())
+    notices.grant_resumed(grant, timezone.now(), reason)
     return True
 
 
@@ -296,13 +299,16 @@ def suspend(key_id: int, *, reason: str = "") -> bool:
 
 
 @transaction.atomic
-def restore(key_id: int) -> bool:
-    """Undo `suspend`; a revoked key stays revoked. False if it was not suspended."""
+def restore(key_id: int, *, reason: str = "") -> bool:
+    """Undo `suspend`; a revoked key stays revoked. False if it was not suspended.
+
+    Its owner is told the reason.
+    """
     key = ApiKey.objects.locked().get(pk=key_id)
     if key.suspended_at is None:
         return False
     _set_suspended(key, None)
-    notices.restored(key, timezone.now())
+    notices.restored(key, timezone.now(), reason)
     return True
 
 

@@ -44,6 +44,28 @@ INSERT INTO disputes (order_id, stripe_dispute_id, amount_cents, currency, statu
 SELECT id, 'du_' || id, 2000, currency, dispute_status, now(), id
 FROM orders WHERE dispute_status <> '';
 
+INSERT INTO outbox (kind, cause, user_id, conversation_id, data, is_event, position, mail_status,
+                    created_at)
+SELECT CASE WHEN status = 'failed' THEN 'order.failed' WHEN status = 'pending' THEN 'payment.pending'
+            WHEN is_duplicate THEN 'order.duplicate' ELSE 'order.completed' END,
+       stripe_session_id, user_id, conversation_id,
+       jsonb_build_object('orderId', id, 'sessionId', stripe_session_id, 'amountCents', amount_cents,
+                          'currency', currency, 'tier', tier),
+       status <> 'pending', CASE WHEN status <> 'pending' THEN 2 * id END, 'sent', created_at
+FROM orders
+UNION ALL
+SELECT 'key.issued', stripe_session_id, user_id, conversation_id,
+       jsonb_build_object('orderId', id, 'keyIds', jsonb_build_array(grant_id), 'by', 'payment'),
+       true, 2 * id + 1, 'none', created_at
+FROM orders WHERE grant_id IS NOT NULL;
+
+INSERT INTO outbox (kind, cause, user_id, conversation_id, is_event, position, mail_status)
+SELECT 'order.refunded', stripe_refund_id, user_id, conversation_id, true, -2 * r.id, 'sent'
+FROM refunds r JOIN orders o ON o.id = r.order_id
+UNION ALL
+SELECT 'dispute.opened', stripe_dispute_id, user_id, conversation_id, true, -2 * d.id - 1, 'sent'
+FROM disputes d JOIN orders o ON o.id = d.order_id;
+
 INSERT INTO checkout_links (link_id, stripe_session_id, user_id, conversation_id, tier,
                             stripe_price_id, amount_cents, created_at, closed_at)
 SELECT 'link_' || id, stripe_session_id, user_id, conversation_id, 'premium', 'price_1',

@@ -114,6 +114,11 @@ class OrderSerializer(serializers.Serializer[Any]):
         allow_null=True,
         help_text="Stripe's status of the most severe dispute; null without one.",
     )
+    receiptUrl = serializers.URLField(  # noqa: N815
+        allow_null=True,
+        help_text="Stripe's receipt, a page that whoever has the URL can read. The URL ends after "
+        "some weeks. Null while Stripe's event of the charge has not arrived.",
+    )
     paidAt = serializers.DateTimeField(allow_null=True)  # noqa: N815
     createdAt = serializers.DateTimeField()  # noqa: N815
 
@@ -166,6 +171,7 @@ ROWS = Rows(
         "refundedCents": "refunded_cents",
         "refundedAt": "refunded_at",
         "disputeStatus": "NULLIF(dispute_status, '')",
+        "receiptUrl": "NULLIF(receipt_url, '')",
         "paidAt": "paid_at",
         "createdAt": "created_at",
     },

@@ -14,7 +14,7 @@ from django.db.models import F, Max, Q, TextField
 from django.db.models.functions import Cast
 from django.utils import timezone
 
-from billing.models import Order, StripeEvent, StripeEventQuerySet
+from billing.models import Order, OrderQuerySet, StripeEvent, StripeEventQuerySet
 from billing.stripe import objects
 
 # Rows read by one statement, so that each stays below the statement's time limit.
@@ -68,6 +68,17 @@ def erase(event_id: int) -> None:
         event.last_error = f"{event.last_error.partition(':')[0]}: {_REMOVED}"
     event.erased_at = timezone.now()
     event.save(update_fields=["payload", "last_error", "erased_at", "updated_at"])
+    if event.payment_intent_id:
+        _forget_receipts(Order.objects.filter(stripe_payment_intent_id=event.payment_intent_id))
+
+
+def erase_receipts(user_id: int) -> None:
+    """Forget where Stripe shows the user's receipts, whose events may have been pruned."""
+    _forget_receipts(Order.objects.filter(user_id=user_id))
+
+
+def _forget_receipts(orders: OrderQuerySet) -> None:
+    orders.exclude(receipt_url="").update(receipt_url="", updated_at=timezone.now())
 
 
 def _pages(about: Q) -> Iterator[StripeEvent]:

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import connection
 
 from apikeys import metrics, tokens
-from billing import notices
+from billing import notices, receipts
 from billing.fulfilment import KEY_NAME, LOCK_PAYMENT, NEEDS_REVIEW
 from billing.models import RECORDED_SINCE
 from billing.stripe.objects import REVERSAL_PARSERS, CheckoutSession, parse_session
@@ -68,13 +68,15 @@ FULFIL = f"""
     completed AS (
         INSERT INTO orders (
             user_id, conversation_id, stripe_session_id, stripe_payment_intent_id, amount_cents,
-            currency, status, tier, livemode, needs_review, grant_id, paid_at, updated_at
+            currency, status, tier, livemode, needs_review, grant_id, receipt_url, paid_at,
+            updated_at
         )
         SELECT
             %(user_id)s, paid.id, %(session_id)s, %(payment_intent_id)s, %(amount_cents)s,
             %(currency)s, 'completed', %(tier)s, %(livemode)s, COALESCE(
                 (SELECT differs FROM closed), %(session_created_at)s >= ({RECORDED_SINCE}), true
-            ), issued.grant_id, clock_timestamp(), clock_timestamp()
+            ), issued.grant_id, COALESCE(({receipts.NEWEST}), ''), clock_timestamp(),
+            clock_timestamp()
         FROM paid, issued
         RETURNING id, conversation_id, needs_review
     ),

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from apikeys import services as apikeys
 from apikeys.models import ApiKey, Grant
-from billing import imported, links, log_context, notices, reversals
+from billing import imported, links, log_context, notices, receipts, reversals
 from billing.models import EventStatus, Order, OrderStatus, StripeEvent
 from billing.stripe.objects import REVERSAL_PARSERS, CheckoutSession, Reference, Reversal
 from conversations.models import Conversation, PaymentStatus
@@ -204,6 +204,15 @@ def _apply_to_imported(update: Reversal, position: reversals.EventPosition, caus
     return Result(None, f"grant {grant.pk}: {text}")
 
 
+def update_receipt(payment_intent_id: str, *, livemode: bool) -> None:
+    """A charge's event is stored: write its receipt's URL to the order, if that is recorded."""
+    _lock_payment(payment_intent_id)
+    orders = Order.objects.filter(stripe_payment_intent_id=payment_intent_id, livemode=livemode)
+    url = receipts.newest(payment_intent_id, livemode=livemode) if orders.exists() else ""
+    if url:
+        orders.exclude(receipt_url=url).update(receipt_url=url, updated_at=timezone.now())
+
+
 def apply(session: CheckoutSession) -> Result:
     """Apply a session as Stripe's API returns it now. Raises Unmatched and links.NotOurs."""
     if session.is_paid and session.status == "complete":
@@ -282,6 +291,9 @@ def _locked_order(session: CheckoutSession, conversation: Conversation) -> Order
         order.currency = session.currency
         order.livemode = session.livemode
         order.stripe_payment_intent_id = session.payment_intent_id or order.stripe_payment_intent_id
+        if intent := order.stripe_payment_intent_id:
+            known = receipts.newest(intent, livemode=order.livemode)
+            order.receipt_url = known or order.receipt_url
         if order.pk:  # refunds count in the order's currency, against its amount
             reversals.sum_refunds(order)
     return order

@@ -1,4 +1,4 @@
-"""What must hold between orders, grants, keys, links, conversations and settled events at any time.
+"""What must hold between orders, grants, keys, links, conversations, settled events and the outbox.
 
 Each rule is one SQL query for the rows that break it, in SQL that both databases run, with a
 bounded number of rows: a million orders are checked in seconds.
@@ -26,6 +26,16 @@ _NOT_IMPORTED = (
 )
 _COUNTED = "r.status IN ('pending', 'requires_action', 'succeeded')"
 _FAILED = "r.status IN ('canceled', 'failed')"
+
+# The kind by which an order's last change was told.
+_KIND = """CASE WHEN o.status = 'failed' THEN 'order.failed'
+    WHEN o.status = 'pending' THEN 'payment.pending'
+    WHEN o.is_duplicate THEN 'order.duplicate' ELSE 'order.completed' END"""
+
+
+def _untold(cause: str, kind: str) -> str:
+    return f"NOT EXISTS (SELECT 1 FROM outbox n WHERE n.cause = {cause} AND n.kind = {kind})"
+
 
 # The sums of each order's refunds, in its own currency.
 _SUMS = f"""
@@ -147,6 +157,34 @@ RULES: dict[str, str] = {
              'charge.dispute.funds_withdrawn', 'charge.dispute.funds_reinstated')
         AND NOT EXISTS (SELECT 1 FROM disputes d WHERE d.stripe_dispute_id = e.object_id)
         AND {_NOT_IMPORTED}
+    """,
+    # billing.notices writes these rows of the outbox, in the transactions of their causes.
+    "order that was not told": f"""
+        SELECT o.id FROM orders o WHERE {_untold("o.stripe_session_id", _KIND)}
+    """,
+    "order whose key was not told": f"""
+        SELECT o.id FROM orders o WHERE o.grant_id IS NOT NULL
+        AND {_untold("o.stripe_session_id", "'key.issued'")}
+    """,
+    "refund that was not told": f"""
+        SELECT r.id FROM refunds r WHERE {_untold("r.stripe_refund_id", "'order.refunded'")}
+    """,
+    "failed refund that was not told": f"""
+        SELECT r.id FROM refunds r WHERE {_FAILED}
+        AND {_untold("r.stripe_refund_id", "'order.refund_failed'")}
+    """,
+    "dispute that was not told": f"""
+        SELECT d.id FROM disputes d WHERE d.status NOT LIKE 'warning%'
+        AND {_untold("d.stripe_dispute_id", "'dispute.opened'")}
+    """,
+    "decided dispute that was not told": f"""
+        SELECT d.id FROM disputes d WHERE d.status IN ('won', 'lost', 'prevented')
+        AND {_untold("d.stripe_dispute_id || '/' || d.status", "'dispute.closed'")}
+    """,
+    "outbox row about a payment that has no order": """
+        SELECT n.id FROM outbox n WHERE n.kind IN
+            ('order.completed', 'order.duplicate', 'order.failed', 'payment.pending')
+        AND NOT EXISTS (SELECT 1 FROM orders o WHERE o.stripe_session_id = n.cause)
     """,
 }
 

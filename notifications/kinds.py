@@ -22,13 +22,16 @@ Context = Mapping[str, Any]
 
 
 def readable(notification: Notification) -> dict[str, Any]:
-    """The stored data; amounts (`…Cents`) also as people write them, and times (`…At`) as times."""
+    """The stored data; amounts (`…Cents`) also as people write them, and times (`…At`) as times.
+
+    Called in the language of the mail.
+    """
     data = notification.data
     shown: dict[str, Any] = {}
     for name, value in data.items():
         if name.endswith("Cents"):
             base = name.removesuffix("Cents")
-            shown[base] = money.show(value, data.get(f"{base}Currency", data["currency"]))
+            shown[base] = money.localized(value, data.get(f"{base}Currency", data["currency"]))
         shown[name] = parse_datetime(value) if name.endswith("At") else value
     return shown
 

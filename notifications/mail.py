@@ -132,10 +132,13 @@ def compose(notification: Notification) -> EmailMultiAlternatives | None:
         context = {"link": kind.link, "link_label": kind.link_label, **given}
         if context["link"].startswith("/"):
             context["link"] = settings.FRONTEND_URL + context["link"]
+        context["subject"] = str(kind.subject) % context
         # `strip` makes it a plain text, which the page of HTML escapes.
         context["body"] = render_to_string(kind.template, context).strip()
+        context["site_name"] = settings.SITE_NAME
+        context["support_address"] = settings.SUPPORT_ADDRESS
         message = EmailMultiAlternatives(
-            subject=str(kind.subject) % context,
+            subject=context["subject"],
             body=render_to_string("notifications/mail.txt", context).strip() + "\n",
             to=[context.get("to") or user.get_username()],
             headers={"Message-ID": message_id(notification), "Auto-Submitted": "auto-generated"},

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
+from django.utils.formats import number_format
+
 ZERO_DECIMALS = frozenset(
     [
         "bif",
@@ -41,8 +43,14 @@ def decimals(currency: str) -> int:
 
 
 def show(amount: int, currency: str) -> str:
-    """`1,234.50 USD`, `2,000 JPY`, `1.500 KWD`."""
+    """For staff, in English: `1,234.50 USD`, `2,000 JPY`, `1.500 KWD`."""
     return f"{plain(amount, currency, grouped=True)} {currency.upper()}"
+
+
+def localized(amount: int, currency: str) -> str:
+    """For customers, in the current language: in German `1.234,50 USD`."""
+    value = number_format(plain(amount, currency), decimals(currency), force_grouping=True)
+    return f"{value} {currency.upper()}"
 
 
 def plain(amount: int, currency: str, *, grouped: bool = False) -> str:

@@ -13,6 +13,7 @@ class PayflowConfig(AppConfig):
 
     def ready(self) -> None:
         import_string("payflow.accounts.register_kinds")()
+        import_string("payflow.key_mails.register")()
         describe_by = import_string("notifications.events.describe_by")
         describe_by(import_string("payflow.service.events.describe"))
         request_started.connect(db.begin_request)

@@ -49,6 +49,7 @@ def erase(user: User) -> int:
             names |= objects.personal_names(event.payload)
         billing.erasure.erase(event.pk)
         events += 1
+    billing.erasure.erase_receipts(user.pk)
     notifications.erasure.erase(user.pk)
     support.erasure.erase_texts(user.pk, names)
     for model in SIGN_IN_MODELS:

@@ -16,7 +16,7 @@ from importlib import import_module
 from django.conf import settings
 from django.db import OperationalError
 
-from accounts import second_factor
+from accounts import confirmation, second_factor
 from apikeys import expiry
 from billing import checkout
 from billing.events import backfill, replay
@@ -63,6 +63,7 @@ def prune() -> Iterator[str]:
     """Personal data that is kept for a time only: `prune_personal_data`."""
     older_than = timedelta(days=personal_data.KEEP_SIGN_INS_DAYS)
     yield from ["deleted"] * personal_data.delete_sign_ins(older_than=older_than)
+    yield from ["deleted"] * confirmation.delete_abandoned()
     delivered = timedelta(days=deliveries.KEEP_DELIVERED_DAYS)
     yield from ["deleted"] * deliveries.prune(older_than=delivered)
     yield from ["erased"] * personal_data.erase_later_events()

@@ -101,7 +101,7 @@ class SupportAction(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.kind}, {self.created_at:%Y-%m-%d %H:%M}"
+        return f"{self.kind}, {self.created_at:%Y-%m-%d %H:%M} UTC"
 
     @property
     def result(self) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from django.utils import timezone
 
-from billing import fulfilment, links
+from billing import fulfilment, links, receipts
 from billing.models import IGNORE_UNMATCHED_AFTER, EventStatus, StripeEvent
 from billing.reversals import EventPosition
 from billing.stripe import objects
@@ -103,6 +103,14 @@ def _payment_is_unsettled(update: objects.Reversal) -> bool:
     return of_payment.filter(type__startswith="checkout.session.").exists()
 
 
+def _charge(event: StripeEvent) -> Outcome:
+    """Stored for search (support.payment_search), and for its order's receipt."""
+    if intent := objects.payment_intent_id(event.stripe_object):
+        fulfilment.update_receipt(intent, livemode=event.livemode)
+    # Whether the order is recorded yet or not: a replay changes nothing.
+    return Outcome(EventStatus.IGNORED, "stored for search, and for the receipt of its order")
+
+
 def _not_ours() -> Outcome:
     return Outcome(EventStatus.IGNORED, "not ours: it has no payflow metadata")
 
@@ -120,10 +128,8 @@ HANDLERS: Mapping[str, Handler] = {
     objects.PAYMENT_FAILED: _payment_failed,
     PAYMENT_FAILED_ALIAS: _payment_failed,
     **dict.fromkeys(objects.REVERSAL_PARSERS, _reversal),
+    **dict.fromkeys(receipts.TYPES, _charge),
 }
 
-# Stored only: support.payment_search finds a payment by its card or its receipt.
-_STORED_ONLY = {"charge.succeeded", "charge.updated"}
-
 # What a webhook endpoint is to send us.
-SUBSCRIPTION = sorted(set(HANDLERS) - _UNSUBSCRIBED | _STORED_ONLY)
+SUBSCRIPTION = sorted(set(HANDLERS) - _UNSUBSCRIBED)

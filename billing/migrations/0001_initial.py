@@ -132,6 +132,7 @@ class Migration(migrations.Migration):
                 ),
                 ("dispute_status", models.CharField(blank=True, db_default="", max_length=32)),
                 ("fraud_warning_at", models.DateTimeField(blank=True, null=True)),
+                ("receipt_url", models.TextField(blank=True, db_default="", editable=False)),
                 (
                     "created_at",
                     models.DateTimeField(

@@ -100,6 +100,8 @@ class Order(models.Model):
     dispute_status = models.CharField(max_length=32, blank=True, db_default="")
     # When the card's issuer first warned that the payment was fraudulent, by Stripe's clock.
     fraud_warning_at = models.DateTimeField(null=True, blank=True)
+    # Stripe's page, with the customer's data; empty until an event tells it: see billing.receipts.
+    receipt_url = models.TextField(blank=True, db_default="", editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(auto_now=True, db_default=Now())
 

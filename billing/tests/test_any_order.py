@@ -82,6 +82,9 @@ DISPUTE_COURSES = [
 def payment_histories(draw: st.DrawFn) -> History:
     """A payment with up to three refunds and two disputes, in chronological order."""
     history = list(draw(st.sampled_from(PAYMENTS)))
+    for version in range(draw(st.integers(0, 2))):  # before or after the session's own events
+        kind = draw(st.sampled_from(["charge.succeeded", "charge.updated"]))
+        history.insert(draw(st.integers(0, len(history))), (kind, {"number": version}))
     occurred = draw(st.permutations(range(5)))[: draw(st.integers(0, 5))]
     live: dict[int, int] = {}
     for number in occurred:
@@ -146,6 +149,9 @@ def objects(
             yield kind, stripe.declined_intent(conversation, id=intent, metadata=metadata)
         elif kind == "charge.refunded":
             yield kind, stripe.refunded_charge(intent, fields["refunded"])
+        elif kind in ("charge.succeeded", "charge.updated"):
+            url = f"https://pay.stripe.com/receipts/{fields['number']}"
+            yield kind, stripe.refunded_charge(intent, 0, receipt_url=url)
         elif "dispute" in kind:
             yield kind, stripe.dispute(intent, **own_fields)
         else:
@@ -174,7 +180,7 @@ def money(order: Order) -> dict[str, Any]:
     """The amounts and statuses of an order, its refunds and its disputes."""
     events = StripeEvent.objects.filter(payment_intent_id=order.stripe_payment_intent_id)
     return {
-        "order": (order.status, order.amount_cents, order.dispute_status),
+        "order": (order.status, order.amount_cents, order.dispute_status, order.receipt_url),
         "refunded": (order.refunded_cents, order.refunded_at is not None),
         "refunds": sorted(order.refunds.values_list("amount_cents", "status")),
         "disputes": sorted(order.disputes.values_list("status", flat=True)),

@@ -53,12 +53,20 @@ def _without_a_known_amount(conversation: Conversation) -> Json:
     return session
 
 
+def _with_a_receipt(conversation: Conversation) -> Json:
+    session = linked_session(conversation)
+    charge = stripe.refunded_charge(session["payment_intent"], 0, receipt_url="https://stripe/r")
+    log.record(stripe.event("charge.succeeded", charge))
+    return session
+
+
 # Sessions, and whether the order needs a review.
 SESSIONS: dict[str, tuple[Callable[[Conversation], Json], bool]] = {
     "as its link says": (linked_session, False),
     "with a discount": (lambda it: linked_session(it, amount_subtotal=2000, amount_total=5), False),
     "with a closed link": (_closed, False),
     "of a link whose amount is not known": (_without_a_known_amount, False),
+    "with a receipt": (_with_a_receipt, False),
     "of another amount": (lambda it: linked_session(it, amount_total=4999), True),
     "of another currency": (lambda it: linked_session(it, currency="eur"), True),
     "converted by Stripe": (

@@ -25,6 +25,7 @@ from billing.models import (
     StripeEvent,
 )
 from conversations.models import Conversation
+from notifications.models import Notification
 from testing import stripe_events as stripe
 from testing.factories import ConversationFactory, UserFactory
 from testing.links import completed, linked_session
@@ -52,6 +53,10 @@ def import_payment(order: Order, payment_intent_id: str, **fields: Any) -> None:
     ImportedPayment.objects.create(
         stripe_payment_intent_id=payment_intent_id, grant=grant, **fields
     )
+
+
+def untell(kind: str) -> None:
+    assert Notification.objects.filter(kind=kind).delete()[0] == 1
 
 
 @pytest.fixture
@@ -153,6 +158,24 @@ def breaks(order: Order) -> dict[str, list[Callable[[], object]]]:
         "processed dispute event without its dispute": [
             lambda: dispute(order),
             lambda: order.disputes.all().delete(),
+        ],
+        "order that was not told": [lambda: untell("order.completed")],
+        "order whose key was not told": [lambda: untell("key.issued")],
+        "refund that was not told": [
+            lambda: refund_in_part(order),
+            lambda: untell("order.refunded"),
+        ],
+        "failed refund that was not told": [
+            lambda: refund_in_part(order),
+            lambda: Refund.objects.update(status="failed"),
+        ],
+        "dispute that was not told": [lambda: dispute(order), lambda: untell("dispute.opened")],
+        "decided dispute that was not told": [
+            lambda: dispute(order, "lost"),
+            lambda: untell("dispute.closed"),
+        ],
+        "outbox row about a payment that has no order": [
+            lambda: Notification.objects.filter(kind="order.completed").update(cause="cs_other"),
         ],
     }
 

@@ -64,6 +64,7 @@ VALUES: Json = {
     "metadata": {"plan": "team", "seats": "5"},
     "name": "Production",
     "next": None,
+    "receiptUrl": "https://pay.stripe.com/receipts/payment/CAcaFwoVYWNjdF8x",
     "paidAt": "2026-11-26T09:31:12Z",
     "prefix": "sk_0a1b0a1b0a1b0a1b0",
     "previous": None,

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from django import template
-from django.utils.formats import number_format
 
 from apikeys.models import ApiKey
 from billing import offers
@@ -17,17 +16,10 @@ from payflow.pages import statuses
 
 register = template.Library()
 
+register.simple_tag(money.localized, name="amount")
 register.filter("order_status", statuses.of_order)
 register.filter("refund_status", statuses.of_refund)
 register.filter("key_status", statuses.of_key)
-
-
-@register.simple_tag
-def amount(cents: int, currency: str) -> str:
-    """`1,234.50 USD`, in German `1.234,50 USD`."""
-    places = money.decimals(currency)
-    value = number_format(money.plain(cents, currency), places, force_grouping=True)
-    return f"{value} {currency.upper()}"
 
 
 @register.simple_tag

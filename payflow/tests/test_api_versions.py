@@ -46,7 +46,7 @@ def schema(name: str) -> Callable[[Json], Json]:
 def test_what_is_added_breaks_nobody() -> None:
     new = copy.deepcopy(CURRENT)
     new["paths"]["/api/new"] = new["paths"]["/api/orders"]
-    schema("Order")(new)["properties"]["receiptUrl"] = {"type": "string"}
+    schema("Order")(new)["properties"]["invoiceUrl"] = {"type": "string"}
     schema("NewConversation")(new)["properties"]["colour"] = {"type": "string"}
     schema("NewConversation")(new)["properties"]["title"]["maxLength"] = 300
     parameter = {"name": "tier", "in": "query", "schema": {"type": "string"}}

@@ -41,14 +41,16 @@ class ResumeGrant(StaffAction[Grant]):
     permission_label = "Can resume all keys of a payment"
     roles = ("support",)
     explanation = (
-        "Undoes a stop by staff: the keys work again, unless the payment is disputed or refunded."
+        "Undoes a stop by staff: the keys work again, unless the payment is disputed or refunded. "
+        "Their owner gets a mail with the reason as you write it here."
     )
     recorded = _STOP_COLUMNS
+    owner_reads_reason = True
 
     def unavailable_reason(self) -> str:
         return "" if self.subject.stopped_at else "It is not stopped."
 
     def run(self, action: SupportAction) -> str:
-        if not services.resume_grant(self.subject.pk):
+        if not services.resume_grant(self.subject.pk, reason=action.reason):
             raise ActionRefused("It is not stopped any more.")
         return f"{self.subject} resumed."

@@ -47,8 +47,8 @@ class SuspendKey(StaffAction[ApiKey]):
     roles = ("support",)
     explanation = (
         "Stops this key until somebody restores it, whatever becomes of its payment. Its owner "
-        "gets a mail with the reason as you write it here, and can make another key: to prevent "
-        "that, stop the grant."
+        "sees the reason as you write it here, and gets it by mail, and can make another key: to "
+        "prevent that, stop the grant."
     )
     recorded = _STOP_COLUMNS
     owner_reads_reason = True
@@ -73,9 +73,10 @@ class RestoreKey(StaffAction[ApiKey]):
     roles = ("support",)
     explanation = (
         "Lifts the suspension by staff. The key works again, unless its grant is suspended, "
-        "stopped or revoked."
+        "stopped or revoked. Its owner gets a mail with the reason as you write it here."
     )
     recorded = _STOP_COLUMNS
+    owner_reads_reason = True
 
     def unavailable_reason(self) -> str:
         if self.subject.revoked_at:
@@ -83,7 +84,7 @@ class RestoreKey(StaffAction[ApiKey]):
         return "" if self.subject.suspended_at else "It is not suspended."
 
     def run(self, action: SupportAction) -> str:
-        if not services.restore(self.subject.pk):
+        if not services.restore(self.subject.pk, reason=action.reason):
             raise ActionRefused("It is not suspended any more.")
         return f"Key {self.subject} restored."
 

@@ -58,6 +58,6 @@ class SupportActionAdmin(SupportModelAdmin[SupportAction]):
         event = StripeEvent.objects.filter(event_id=subject.event_id or None)
         label = registry.done_label(subject.kind).capitalize()
         return {
-            "title": f"{label}, {subject.created_at:%Y-%m-%d %H:%M}",
+            "title": f"{label}, {subject.created_at:%Y-%m-%d %H:%M} UTC",
             "event": event.defer("payload").first(),
         }

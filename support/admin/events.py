@@ -53,6 +53,7 @@ class TypeFilter(ChoiceFilter):
 
 @admin.register(StripeEvent)
 class StripeEventAdmin(SupportModelAdmin[StripeEvent]):
+    counted_as = ("event", "events")
     list_display = ("event_id", "type", "shown_status", "outcome", "created_at")
     list_filter = (StatusFilter, TypeFilter)
     deferred = ("payload", "last_error")

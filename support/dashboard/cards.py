@@ -294,7 +294,7 @@ def _events_card(found: Mapping[str, tuple[int, datetime | None]]) -> Card:
     stuck, since = found["stuck"]
     parts = [f"{number:,} {status}" for status, number in waiting.items() if number]
     if stuck and since:
-        parts.append(f"{stuck:,} stuck since {since:%-d %b, %H:%M}")
+        parts.append(f"{stuck:,} stuck since {since:%-d %b, %H:%M} UTC")
     return Card(
         "Events waiting",
         f"{sum(waiting.values()):,}",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from django.utils.translation import gettext
+
 from apikeys.models import ApiKey
 from notifications import kinds
 from notifications.kinds import Context
 from notifications.models import Notification
+from payflow.templatetags import customer
 
 KINDS = (
     "key.rotated",
@@ -18,15 +21,15 @@ KINDS = (
 
 
 def with_names(notification: Notification) -> Context | None:
-    """None if none of the keys exists any more."""
+    """The names that the page of keys shows. None if none of the keys exists any more."""
     data = kinds.readable(notification)
     # Of a rotation, the key that its owner knows.
     ids = data.get("replacedKeyIds") or data["keyIds"]
-    names = list(ApiKey.objects.filter(pk__in=ids).order_by("pk").values_list("name", flat=True))
-    if not names:
+    keys = customer.with_payments(ApiKey.objects.filter(pk__in=ids).order_by("pk"))
+    if not keys:
         return None
-    shown = ", ".join(f"“{name}”" for name in names)
-    return {**data, "keyNames": shown, "keyCount": len(names)}
+    names = (gettext("“%(name)s”") % {"name": customer.title(key)} for key in keys)
+    return {**data, "keyNames": ", ".join(names), "keyCount": len(keys)}
 
 
 def register() -> None:
