@@ -41,3 +41,22 @@ def ask_for_account(email: str = EMAIL, password: str = PASSWORD) -> str:
     answer = Client().post("/accounts/signup/", {"email": email, "password1": password})
     assert answer.status_code == 302
     return answer.headers["Location"]
+
+
+def reset(email: str, password: str = OTHER_PASSWORD) -> None:
+    Client().post("/accounts/password_reset/", {"email": email})
+    (message,) = delivered()
+    browser = Client()
+    for _ in range(2):
+        page = browser.get(link_in(message), follow=True)
+    assert page.status_code == 200
+    form = {"password1": password, "password2": password}
+    answer = browser.post(page.request["PATH_INFO"], form)
+    assert answer.headers["Location"] == "/accounts/password_reset/done/"
+    for used in (
+        Client().get(link_in(message), follow=True),
+        browser.post(page.request["PATH_INFO"], form),
+    ):
+        assert used.status_code == 410
+        assert 'href="/accounts/password_reset/"' in used.content.decode()
+        assert "If you have just chosen a password, it counts" in used.content.decode()

@@ -18,6 +18,7 @@ from testing.own_account import (
     delivered,
     is_signed_in,
     link_in,
+    reset,
     sign_in,
 )
 
@@ -100,25 +101,6 @@ def test_whether_an_address_has_an_account_is_told_to_its_owner_only() -> None:
     )
     assert known.headers["Location"] == unknown.headers["Location"]
     assert [message.to for message in delivered()] == [[user.email]]
-
-
-def reset(email: str, password: str = OTHER_PASSWORD) -> None:
-    Client().post("/accounts/password_reset/", {"email": email})
-    (message,) = delivered()
-    browser = Client()
-    for _ in range(2):
-        page = browser.get(link_in(message), follow=True)
-    assert page.status_code == 200
-    form = {"password1": password, "password2": password}
-    answer = browser.post(page.request["PATH_INFO"], form)
-    assert answer.headers["Location"] == "/accounts/password_reset/done/"
-    for used in (
-        Client().get(link_in(message), follow=True),
-        browser.post(page.request["PATH_INFO"], form),
-    ):
-        assert used.status_code == 410
-        assert 'href="/accounts/password_reset/"' in used.content.decode()
-        assert "If you have just chosen a password, it counts" in used.content.decode()
 
 
 def test_someone_made_by_sql_without_a_password_chooses_one() -> None:

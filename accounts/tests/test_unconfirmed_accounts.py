@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from io import StringIO
 from typing import Any
@@ -14,11 +14,14 @@ from django.core.cache import cache
 from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
-from pytest_django.fixtures import Settings
 
 from accounts import confirmation
 from accounts.models import User
-from accounts.tests.test_own_account import (
+from conversations.models import Conversation
+from notifications.models import Notification
+from testing.concurrency import concurrently
+from testing.factories import PASSWORD, UserFactory
+from testing.own_account import (
     EMAIL,
     OTHER_PASSWORD,
     ask_for_account,
@@ -28,21 +31,8 @@ from accounts.tests.test_own_account import (
     reset,
     sign_in,
 )
-from conversations.models import Conversation
-from notifications.models import Notification
-from testing.concurrency import concurrently
-from testing.factories import PASSWORD, UserFactory
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def sign_up(settings: Settings) -> Iterator[None]:
-    settings.SIGN_UP = True
-    settings.MAIL_IS_SENT = True
-    cache.clear()
-    yield
-    cache.clear()
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("sign_up")]
 
 
 def pruned_after(days: float) -> int:
