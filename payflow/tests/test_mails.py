@@ -29,6 +29,7 @@ pytestmark = [pytest.mark.http, pytest.mark.django_db]
 
 LANGUAGES = ("en", "de")
 SITE = "http://testserver"
+SESSIONS = {"browser_sessions", "django_session"}
 HELLO = {"en": "Hello,", "de": "Guten Tag,"}
 END = {
     "en": "Questions? Write to help@acme.example.\n\n"
@@ -111,7 +112,7 @@ def stored() -> dict[str, Any]:
     """Every row of every table but those of sessions."""
     rows = {}
     with connection.cursor() as cursor:
-        for table in set(connection.introspection.table_names(cursor)) - {"django_session"}:
+        for table in set(connection.introspection.table_names(cursor)) - SESSIONS:
             cursor.execute(f'SELECT * FROM "{table}"')  # noqa: S608 - the tables' own names
             rows[table] = sorted(cursor.fetchall(), key=str)
     return rows
@@ -156,7 +157,8 @@ def test_a_mail_says_what_happened_in_its_readers_language(
 def test_a_mail_that_is_repeated_has_the_same_id_and_its_links_change_nothing(
     case: Case, server: MailServer
 ) -> None:
-    scene = Scene("en")
+    scene, owner = Scene("en"), Client()
+    owner.force_login(scene.user, "django.contrib.auth.backends.ModelBackend")
     row, message = sent_for(case, scene, server)
     # As the row is if the process died before it marked it, and its lease is over.
     own = Notification.objects.filter(pk=row.pk)
@@ -164,8 +166,6 @@ def test_a_mail_that_is_repeated_has_the_same_id_and_its_links_change_nothing(
     assert list(mail.send_due()) == ["sent"]
     assert server.received[-1]["Message-ID"] == message["Message-ID"]
 
-    owner = Client()
-    owner.force_login(scene.user, "django.contrib.auth.backends.ModelBackend")
     before = stored()
     for link in re.findall(rf"{SITE}(/\S*)", parts(message)[0]):
         for browser in (Client(), owner):
