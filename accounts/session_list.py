@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import timedelta
+from http import HTTPStatus
 from typing import cast
 
 from allauth.account.adapter import get_adapter
@@ -34,6 +35,8 @@ def note_use(get_response: GetResponse) -> GetResponse:
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         response = get_response(request)
+        if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return response  # perhaps because no session can be read
         session = cast("SessionStore", request.session)
         if session.accessed and session.session_key and SESSION_KEY in session:
             noted_at = session.noted_at

@@ -106,7 +106,7 @@ def test_an_account_starts_conversations_only_so_fast(
     api = api_of(conversation.user)
     assert [start(api).status_code for _ in range(allowed)] == [201] * allowed
     assert_throttled(start(api))
-    page = page_of(conversation.user).post("/", {"title": "x"})
+    page = page_of(conversation.user).post("/", {"title": "another"})
     assert page.status_code == 429
     assert "Too many conversations" in page.content.decode()
     assert 1 <= int(page.headers["Retry-After"]) <= 60
