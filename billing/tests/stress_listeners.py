@@ -1,4 +1,7 @@
-"""The listeners of the stress test: a receiver of webhooks that fails, and a reader of the list."""
+"""The listeners of the stress test: receivers of webhooks and mail, and a reader of the list.
+
+The process that sends is killed again and again, and the receiver of webhooks fails.
+"""
 
 from __future__ import annotations
 
@@ -19,28 +22,37 @@ from devtools.management import manage
 from devtools.ports import LOOPBACK
 from devtools.postgres import Cluster
 from devtools.service import ROOT
-from testing import webhook_receiver
+from testing import mail_server, webhook_receiver
+from testing.mail_server import MailServer
 from testing.webhook_receiver import Receiver
 
-# `run_worker`'s job without its pauses; with an argument, until nothing waits.
+# Seconds until the process that sends is killed; it takes about one to begin.
+SENDER_LIVES = 5.0
+# `run_worker`'s jobs without their pauses; with an argument, until nothing waits.
 SEND = """
 import sys
 import django; django.setup()
 from django.db import DatabaseError, connection
 from django.utils import timezone
-from notifications import deliveries, events
-from notifications.models import Delivery
+from notifications import deliveries, events, mail
+from notifications.models import Delivery, Notification
 deliveries.MAX_FAILURES = 10**9
 until_done = len(sys.argv) > 1
-while not until_done or events.number() or Delivery.objects.waiting().exists():
+def waits():
+    return Delivery.objects.waiting().exists() or Notification.objects.waiting().exists()
+while not until_done or events.number() or waits():
     try:
         Delivery.objects.waiting().filter(status=500).update(due_at=timezone.now())
         for outcome in deliveries.send_due(): pass
+        for outcome in mail.send_due(): pass
     except DatabaseError:
         connection.close()
 """
-# What was leased by the process that was killed is due at once.
-END = "UPDATE webhook_deliveries SET due_at = now() WHERE due_at IS NOT NULL"
+# What was leased by a process that was killed, or is told later, is due at once.
+END = """
+    UPDATE webhook_deliveries SET due_at = now() WHERE due_at IS NOT NULL;
+    UPDATE outbox SET mail_due_at = now() WHERE mail_status = 'waiting'
+"""
 REMOVE = "DELETE FROM webhook_deliveries; DELETE FROM webhook_endpoints"
 
 
@@ -76,12 +88,41 @@ class Reader:
             continue
 
 
-@contextmanager
-def listening(cluster: Cluster, app: App) -> Iterator[tuple[Receiver, Reader]]:
-    """Listen to what happens in the block, and then to what is left.
+class Sender:
+    """The process that sends."""
 
-    The process that sends is killed at the end of the block.
-    """
+    def __init__(self, environment: dict[str, str]) -> None:
+        self._environment = environment
+        self._process: subprocess.Popen[bytes] | None = None
+        self.kills = 0
+
+    def restart(self) -> None:
+        self.kill()
+        command = [sys.executable, "-c", SEND]
+        self._process = subprocess.Popen(command, env=self._environment, cwd=ROOT)  # noqa: S603
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+            self.kills += 1
+
+    def send_to_the_end(self) -> None:
+        command = [sys.executable, "-c", SEND, "to the end"]
+        subprocess.run(command, env=self._environment, cwd=ROOT, check=True)  # noqa: S603
+
+
+@dataclass
+class Listeners:
+    receiver: Receiver
+    reader: Reader
+    mails: MailServer
+
+
+@contextmanager
+def listening(cluster: Cluster, app: App) -> Iterator[Listeners]:
+    """Listen to what happens in the block, and then to what is left."""
     environment = {
         **os.environ,
         "DATABASE_URL": cluster.url(),
@@ -93,20 +134,19 @@ def listening(cluster: Cluster, app: App) -> Iterator[tuple[Receiver, Reader]]:
     with psycopg.connect(cluster.url()) as database:
         found = database.execute("SELECT coalesce(max(position), 0) FROM outbox").fetchone()
     reader = Reader(f"http://{LOOPBACK}:{app.port}/api/service/events", token, (found or (0,))[0])
-    send = [sys.executable, "-c", SEND]
-    with webhook_receiver.running() as receiver:
+    with webhook_receiver.running() as receiver, mail_server.serving() as mails:
         receiver.answer = lambda number: 500 if number % 3 == 0 else 204
         manage(environment, "webhook_endpoint", receiver.url)
-        sender = subprocess.Popen(send, env=environment, cwd=ROOT)  # noqa: S603
+        sender = Sender({**environment, "EMAIL_URL": f"smtp://{LOOPBACK}:{mails.port}"})
         try:
-            with every(0.2, reader.try_to_read):
-                yield receiver, reader
+            with every(0.2, reader.try_to_read), every(SENDER_LIVES, sender.restart):
+                yield Listeners(receiver, reader, mails)
         finally:
             sender.kill()
-            sender.wait()
+        assert sender.kills > 0
         with psycopg.connect(cluster.url()) as database:
             database.execute(END)
-        subprocess.run([*send, "to the end"], env=environment, cwd=ROOT, check=True)  # noqa: S603
+        sender.send_to_the_end()
         reader.read_to_the_end()
         with psycopg.connect(cluster.url()) as database:
             database.execute(REMOVE)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -23,7 +23,7 @@ from django.db import connections
 from billing import checkout
 from billing.events import backfill
 from billing.models import Order, StripeEvent
-from billing.tests.stress_listeners import Reader, listening
+from billing.tests.stress_listeners import Listeners, listening
 from billing.tests.stress_scripts import NOTHING, Payment, deliveries, payments
 from billing.tests.stress_servers import (
     Answers,
@@ -35,13 +35,14 @@ from billing.tests.stress_servers import (
     send_all,
 )
 from billing.tests.test_commands import everything
+from notifications import mail
 from notifications.models import Notification
 from sandbox.testing import RunningSandbox
 from testing import outbox
 from testing import stripe_events as stripe
 from testing.factories import ConversationFactory
 from testing.keys import issued_key
-from testing.webhook_receiver import Receiver
+from testing.mail_server import MailServer
 
 pytestmark = [pytest.mark.postgres, pytest.mark.http, pytest.mark.timeout(900)]
 
@@ -152,9 +153,10 @@ def assert_outbox_is_complete(cluster: RestartingCluster) -> None:
 
 
 def assert_everything_was_told(
-    cluster: RestartingCluster, scripted: list[Payment], receiver: Receiver, reader: Reader
+    cluster: RestartingCluster, scripted: list[Payment], listeners: Listeners
 ) -> None:
     """By the list once and in order, and by webhooks at least once, each under its id."""
+    receiver, reader = listeners.receiver, listeners.reader
     ours = {payment.conversation_id for payment in scripted}
     with psycopg.connect(cluster.url()) as database:
         rows = database.execute(
@@ -184,6 +186,26 @@ def assert_everything_was_told(
             for key in event["data"].get("keyIds", ())
         }
         assert tuple(sorted(states[key] for key in keys)) == payment.expected[2]
+
+
+def assert_every_mail_was_sent(
+    cluster: RestartingCluster, scripted: list[Payment], mails: MailServer
+) -> None:
+    """Each row's mail once, or again with the same Message-ID where a kill came in between."""
+    ours = [payment.conversation_id for payment in scripted]
+    with psycopg.connect(cluster.url()) as database:
+        rows = database.execute(
+            "SELECT kind, cause, mail_status, mail_attempts FROM outbox"
+            " WHERE mail_status <> 'none' AND conversation_id = ANY(%s)",
+            [ours],
+        ).fetchall()
+    received = Counter(message["Message-ID"] for message in mails.received)
+    assert {row[2] for row in rows} <= {"sent", "skipped"}
+    for kind, cause, status, attempts in rows:
+        row = Notification(kind=kind, cause=cause)
+        times = received[mail.message_id(row)]
+        assert 1 <= times <= attempts if status == "sent" else times == 0, (row, times, attempts)
+    assert not any("sk_" in message.as_string() for message in mails.received)
 
 
 def in_conversations(told: list[tuple[int, str]]) -> dict[int, list[str]]:
@@ -245,12 +267,13 @@ def test_every_payment_ends_as_scripted_while_a_worker_is_killed_every_second(
         """The worker of the connection was killed; no other error is accepted."""
         return failure.status is None and any(map(failure.during.overlaps, app.kills))
 
-    with listening(*servers) as (receiver, reader):
+    with listening(*servers) as listeners:
         scripted = stress(
             servers, seed, count=CONVERSATIONS, chaos=app.kill_a_worker, explained=explained
         )
     assert len(app.kills) > kills
-    assert_everything_was_told(servers[0], scripted, receiver, reader)
+    assert_everything_was_told(servers[0], scripted, listeners)
+    assert_every_mail_was_sent(servers[0], scripted, listeners.mails)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
