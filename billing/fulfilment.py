@@ -13,7 +13,7 @@ from datetime import datetime
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from apikeys import services as apikeys
@@ -311,37 +311,44 @@ def _has_order(conversation: Conversation) -> bool:
 
 
 def _apply_waiting_reversals(order: Order, conversation: Conversation) -> None:
-    """Apply the refunds and disputes that arrived before their order, which is saved by now."""
-    found = _record_waiting_reversals(order)
-    if found or order.refunded_cents or order.dispute_status:
+    """Apply the refunds and disputes that arrived before their order, which is saved by now.
+
+    Those that a pending order has recorded take effect with its payment. Each of the others is
+    applied under its event's id, as if it came after the order: a rebuild tells nothing again.
+    """
+    if order.refunded_cents or order.dispute_status:
         _sync(order, conversation, order.stripe_session_id)
+    for event in _waiting_reversals(order):
+        if _record_waiting(event, order):
+            _sync(order, conversation, event.event_id)
 
 
-def _record_waiting_reversals(order: Order) -> bool:
-    """Record the refunds and disputes that arrived before their order; True if there were any.
+def _waiting_reversals(order: Order) -> QuerySet[StripeEvent]:
+    """The refunds and disputes that arrived before their order, locked.
 
     Skips locked events: waiting for one would reverse the lock order. Its transaction is about to
     take the payment's lock, which this one holds, and will find the order; process_events retries
     one that does not.
     """
     if not order.stripe_payment_intent_id:
-        return False
+        return StripeEvent.objects.none()
     waiting = StripeEvent.objects.of_payment(order.stripe_payment_intent_id)
     waiting = waiting.filter(type__in=REVERSAL_PARSERS, livemode=order.livemode)
     waiting = waiting.exclude(status=EventStatus.PROCESSED)
-    found = False
-    for event in waiting.order_by("pk").locked(skip_locked=True):
-        try:
-            update = REVERSAL_PARSERS[event.type](event.stripe_object)
-            if update is None or event.is_of_connected_account:
-                continue
-            text = reversals.record(order, update, reversals.EventPosition.of_event(event))
-        except (ValueError, reversals.OfAnotherOrder):
-            continue  # its own handling records why; the payment must not fail
-        text = f"order {order.pk}: {text}"
-        event.mark_settled(EventStatus.PROCESSED, text, order.conversation_id)
-        found = True
-    return found
+    return waiting.order_by("pk").locked(skip_locked=True)
+
+
+def _record_waiting(event: StripeEvent, order: Order) -> bool:
+    """Record what the event says, and settle it; False if it is not the order's."""
+    try:
+        update = REVERSAL_PARSERS[event.type](event.stripe_object)
+        if update is None or event.is_of_connected_account:
+            return False
+        text = reversals.record(order, update, reversals.EventPosition.of_event(event))
+    except (ValueError, reversals.OfAnotherOrder):
+        return False  # its own handling records why; the payment must not fail
+    event.mark_settled(EventStatus.PROCESSED, f"order {order.pk}: {text}", order.conversation_id)
+    return True
 
 
 def _sync(order: Order, conversation: Conversation, cause: str) -> None:

@@ -12,9 +12,10 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
+from apikeys.models import ApiKey, Grant
 from billing import checkout
 from billing.events.handlers import SUBSCRIPTION
-from billing.models import CheckoutLink, Order
+from billing.models import CheckoutLink, Dispute, EventStatus, Order, Refund, StripeEvent
 from billing.tests.test_commands import run
 from conversations.models import Conversation
 from notifications import mail
@@ -90,12 +91,25 @@ def reconcile(local_stripe: RunningSandbox) -> None:
     assert len(local_stripe.requests()) >= before + CheckoutLink.objects.count()
 
 
+def rebuild(local_stripe: RunningSandbox) -> None:
+    """Lose orders, grants and keys, and handle the event log again; the outbox is kept."""
+    for model in (Refund, Dispute, Order, ApiKey, Grant):
+        model._default_manager.all().delete()
+    StripeEvent.objects.update(status=EventStatus.RECEIVED)
+    for conversation in Conversation.objects.all():
+        session_id = CheckoutLink.objects.get(conversation_id=conversation.pk).stripe_session_id
+        conversation.unpay()
+        conversation.mark_pending(session_id)
+    run("replay_events")
+
+
 WAYS: dict[str, Callable[[RunningSandbox], Any]] = {
     "replay_events --force": lambda _: run("replay_events", "--force"),
     "reconcile_orders": reconcile,
     "fetch_events --from-start": lambda _: run("fetch_events", "--from-start"),
     "recover_payments": lambda _: recover(),
     "deliveries": deliver_again,
+    "a rebuild": rebuild,
 }
 
 
