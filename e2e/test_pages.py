@@ -218,6 +218,8 @@ def test_every_error_page_is_for_everybody(page: Page) -> None:
         page.goto(f"/error/{status}")
         is_for_everybody(page)
         shoot(page, f"error-{status}")
+    style = pages.MAINTENANCE_STYLE
+    page.route(f"**/{style.name}", lambda route: route.fulfill(path=style))
     body = pages.MAINTENANCE.read_bytes()
     page.route("**/maintenance", partial(fulfil, status=503, body=body))
     page.goto("/maintenance")

@@ -12,6 +12,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from payflow.http import problems
 
 MAINTENANCE = Path(__file__).resolve().parents[1] / "deploy" / "nginx" / "maintenance.html"
+MAINTENANCE_STYLE = MAINTENANCE.with_suffix(".css")
 # Begins with what machines and staff request, and what Swagger UI shows.
 OTHERS = ("api", "admin/", "healthz", "readyz", "metrics")
 

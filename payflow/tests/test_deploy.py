@@ -177,7 +177,8 @@ def test_the_reference_proxy_shows_its_own_page_during_maintenance(tmp_path: Pat
     """With nobody behind it, and with the file that says so."""
     port, nobody = free_port(), free_port()
     (tmp_path / "payflow").mkdir()
-    shutil.copy(DEPLOY / "nginx" / "maintenance.html", tmp_path / "payflow")
+    for name in ("maintenance.html", "maintenance.css"):
+        shutil.copy(DEPLOY / "nginx" / name, tmp_path / "payflow")
     server = (DEPLOY / "nginx" / "payflow.conf").read_text()
     server = re.sub(r"(?s)server \{\n    listen 80;.*?\n\}\n", "", server)
     server = re.sub(r"(?m)^    ssl_.*\n", "", server)
@@ -210,6 +211,8 @@ def test_the_reference_proxy_shows_its_own_page_during_maintenance(tmp_path: Pat
                 assert answer.status_code == status
                 assert "Back soon" in answer.text
                 assert answer.headers["Retry-After"] == "60"
+            style = client.get(f"http://{LOOPBACK}:{port}/maintenance.css", timeout=10)
+            assert (style.status_code, style.headers["Content-Type"]) == (200, "text/css")
 
 
 def test_promtool_accepts_rules_and_configuration() -> None:
