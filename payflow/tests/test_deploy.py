@@ -87,6 +87,22 @@ def test_the_compose_file_names_files_and_services_that_exist() -> None:
     assert set(upstreams) <= set(services)
 
 
+def compose_faults(file: Path) -> str:
+    """What the compose specification's own schema says against a file."""
+    command = ["check-jsonschema", "--builtin-schema", "vendor.compose-spec", str(file)]
+    command[0] = str(Path(sys.executable).with_name(command[0]))
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    return done.stdout if done.returncode else ""
+
+
+def test_the_compose_file_follows_the_schema_of_its_specification(tmp_path: Path) -> None:
+    file = DEPLOY / "compose.yaml"
+    assert compose_faults(file) == ""
+    misspelled = tmp_path / "compose.yaml"
+    misspelled.write_text(file.read_text().replace("stop_grace_period", "stop_graceperiod"))
+    assert "'stop_graceperiod' was unexpected" in compose_faults(misspelled)
+
+
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 def test_systemd_accepts_the_unit(unit: Path, tmp_path: Path) -> None:
     """With this Python in place of the installed one, which systemd looks for."""
