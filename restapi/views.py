@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.template.response import SimpleTemplateResponse
 from rest_framework import serializers
 from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from restapi.exceptions import InvalidParameters
@@ -18,6 +22,24 @@ class ApiView(APIView):
     rows: Rows | None = None
     # The query parameters of a view that is no list of `rows`.
     filters: type[serializers.Serializer[Any]] | None = None
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        response = super().dispatch(request, *args, **kwargs)
+        if isinstance(response, SimpleTemplateResponse):
+            response.add_post_render_callback(self._release)
+        else:
+            self._release(response)
+        return response
+
+    def _release(self, response: HttpResponseBase) -> None:
+        """Break the cycles between view, request and response: DRF makes some with each request.
+
+        Otherwise hundreds of answers wait in memory for the garbage collector.
+        """
+        if isinstance(response, Response):
+            response.renderer_context.clear()
+        self.request.parser_context.clear()
+        vars(self).clear()
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
