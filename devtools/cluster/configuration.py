@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -68,7 +69,11 @@ def write_all(layout: Layout) -> None:
     )
     (directory / "payflow.conf").write_text(reference_proxy(layout))
     (directory / "edge.conf").write_text(edge(layout))
-    (directory / "key_digest.js").write_text((DEPLOY / "nginx" / "key_digest.js").read_text())
+    shutil.copy(DEPLOY / "nginx" / "key_digest.js", directory)
+    pages = directory / "nginx" / "payflow"
+    pages.mkdir()
+    for page in (DEPLOY / "nginx").glob("maintenance.*"):
+        shutil.copy(page, pages)
 
 
 def _ports(layout: Layout) -> dict[str, int]:
@@ -170,6 +175,7 @@ def reference_proxy(layout: Layout) -> str:
     text = re.sub(r"(?m)^    ssl_.*\n", "", text)
     text = text.replace("listen 443 ssl http2;", f"listen 127.0.0.1:{layout.port};")
     text = text.replace("server_name pay.example.com;", "server_name localhost 127.0.0.1;")
+    text = text.replace("/etc/nginx", f"{layout.directory}/nginx")
     return text.replace("/var/log/nginx/payflow.log", f"{layout.directory}/nginx/access.log")
 
 
