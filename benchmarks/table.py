@@ -281,8 +281,8 @@ def peers(stack: ExitStack) -> dict[str, Measure]:
     for name in key_peers.PEER_CASES:
         path, kind, _ = key_peers.HTTP_CASES[name]
         headers = [key_rows.header(kind, number) for number in range(1, KEYS)]
-        requests = (Request("GET", path, "Authorization", each) for each in headers)
-        cases[name] = Wrk(port, requests)
+        requests = [Request("GET", path, "Authorization", each) for each in headers]
+        cases[name] = Wrk(port, iter(requests))
     if DJSTRIPE.exists():
         cases["dj-stripe, its webhook"] = stack.enter_context(dj_stripe(cluster))
     return cases
