@@ -22,6 +22,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 
 import jwt
@@ -49,8 +50,10 @@ WAIT_FOR_STRIPE = 2
 SECONDS = int(os.environ.get("BENCH_SECONDS") or 4)
 ROUNDS = int(os.environ.get("BENCH_ROUNDS") or 3)
 KEYS, LISTED = 50, 20
-# More than all rounds can use: each payment and each link has a conversation of its own.
-PAYMENTS, LINKS = 60_000, 30_000
+# Each payment and each link has a conversation of its own: as many as all turns take, on one node
+# and on two, and pgbench in its turns.
+TURNS, EACH = ROUNDS + 1, SECONDS * webhook.MAX_RATE + 1
+PAYMENTS, LINKS, BY_PGBENCH = 2 * TURNS * EACH, 2 * TURNS * EACH, TURNS * EACH
 DJSTRIPE = ROOT / ".run" / "bench-djstripe" / "bin" / "python"
 
 SCRIPT = """
@@ -133,8 +136,7 @@ class Wrk:
 
     def _next(self) -> list[Request]:
         if self._each_once:
-            most = SECONDS * webhook.MAX_RATE
-            return [request for request, _ in zip(self._requests, range(most), strict=False)]
+            return list(islice(self._requests, EACH))
         self._kept = self._kept or list(self._requests)
         return self._kept
 
@@ -172,8 +174,8 @@ def of_payflow(topology: Topology) -> dict[str, Measure]:
     secrets = [tokens.generate() for _ in range(KEYS)]
     fill(layout.database_url("primary"), secrets)
     owner = f"Bearer {signed_token(layout.jwt_secret)}"
-    # The payments that are left, and the conversations that have no link yet.
-    paid, linked = iter(range(1, PAYMENTS)), iter(range(PAYMENTS + 1, PAYMENTS + LINKS))
+    first = PAYMENTS + BY_PGBENCH + 1  # of the conversations that have no link yet
+    paid, linked = iter(range(1, PAYMENTS + 1)), iter(range(first, first + LINKS))
 
     def get(path: str) -> Iterator[Request]:
         return (Request("GET", path, "Authorization", f"Bearer {key}") for key in secrets)
@@ -214,14 +216,14 @@ def fill(url: str, secrets: list[str]) -> None:
         database.execute(
             "INSERT INTO conversations (user_id, title)"
             " SELECT 1, 'bench' FROM generate_series(1, %s)",
-            [PAYMENTS + LINKS],
+            [PAYMENTS + BY_PGBENCH + LINKS],
         )
         database.execute(
             "INSERT INTO checkout_links (link_id, stripe_session_id, user_id, conversation_id,"
             " tier, stripe_price_id, amount_cents)"
             " SELECT 'ours' || n, 'cs_ours_' || n, 1, n, 'premium', 'price_sandbox_premium', 2000"
             " FROM generate_series(1, %s) n",
-            [PAYMENTS],
+            [PAYMENTS + BY_PGBENCH],
         )
 
 
@@ -247,7 +249,7 @@ def limits(topology: Topology, stack: ExitStack) -> dict[str, Measure]:
 
 def prepare_pgbench(url: str) -> None:
     with psycopg.connect(url) as database:
-        database.execute(f"CREATE SEQUENCE bench START {PAYMENTS // 2}")
+        database.execute(f"CREATE SEQUENCE bench START {PAYMENTS + 1}")
         webhook.add_constants(database)
 
 
