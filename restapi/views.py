@@ -9,7 +9,6 @@ from django.http.response import HttpResponseBase
 from django.template.response import SimpleTemplateResponse
 from rest_framework import serializers
 from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from restapi.exceptions import InvalidParameters
@@ -36,8 +35,7 @@ class ApiView(APIView):
 
         Otherwise hundreds of answers wait in memory for the garbage collector.
         """
-        if isinstance(response, Response):
-            response.renderer_context.clear()
+        vars(response).pop("renderer_context", None)
         self.request.parser_context.clear()
         vars(self).clear()
 
