@@ -10,7 +10,7 @@ E2E := $(call stamp,e2e)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install run demo test soak revocations bench-webhook bench-keys bench-admin bench-growth bench-edge bench-invariants bench-replay disaster conformance programs e2e screenshots check fmt lint types migrations reference messages deploy-check production-install lock sbom advisories clean cluster cluster-down cluster-test bench
+.PHONY: help install run demo test soak revocations bench-webhook bench-keys bench-admin bench-growth bench-edge bench-invariants bench-replay disaster conformance programs e2e screenshots check fmt lint types migrations reference messages deploy-check production-install lock sbom advisories clean cluster cluster-down cluster-test image-walk bench
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ cluster-down: install ## stop it and remove its data
 
 cluster-test: install ## let parts of the cluster fail under load for TRIAL_SECONDS (600)
 	@$(BIN)/python -m devtools.cluster.trial
+
+image-walk: install ## run the image's own steps in plain directories, and start what they make (needs root, debootstrap)
+	@$(BIN)/python -m devtools.image_walk
 
 bench-edge: install programs ## compare key checks by nginx at the edge with payflow's own (needs wrk)
 	@$(BIN)/python -m benchmarks.edge

@@ -70,6 +70,18 @@ def test_the_image_copies_every_package_that_the_application_imports() -> None:
     assert {f"!{name}" for name in copied} <= set(sent)
 
 
+def test_the_image_collects_static_files_with_the_settings_of_its_build(tmp_path: Path) -> None:
+    text = (DEPLOY / "Containerfile").read_text()
+    (step,) = re.findall(
+        r"^RUN (SECRET_KEY=.+? collectstatic .+?) \\\n +&&", text, re.DOTALL | re.MULTILINE
+    )
+    command = step.replace("\\\n", " ").replace(".venv/bin/python", sys.executable)
+    settings = {"PATH": os.environ["PATH"], "ENV_FILE": "", "STATIC_ROOT": str(tmp_path)}
+    variables = [f"{name}={value}" for name, value in settings.items()]
+    run("env", "-i", *variables, "sh", "-c", command)
+    assert list((tmp_path / "payflow").glob("style.*.css"))
+
+
 def test_the_compose_file_names_files_and_services_that_exist() -> None:
     composed = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
     services: dict[str, Any] = composed["services"]
