@@ -39,6 +39,11 @@ WHERE payment_status = 'paid' AND stripe_session_id LIKE %(run)s || '%%'
       < 4 + extract(dow FROM created_at)::int;
 """
 
+# Whether a list must be scrolled sideways, as on a phone.
+IS_CUT_OFF = """
+    [...document.querySelectorAll('#changelist .results')].some(e => e.scrollWidth > e.clientWidth)
+"""
+
 
 @pytest.fixture
 def viewport(request: pytest.FixtureRequest) -> ViewportSize:
@@ -75,6 +80,8 @@ class Inspection:
         found = page.evaluate("document.documentElement.scrollWidth")
         if found > self.width:
             self.faults.append(f"{name} is {found} pixels wide")
+        if self.width == WIDE["width"] and page.evaluate(IS_CUT_OFF):
+            self.faults.append(f"{name} cuts off columns")
         self.faults += [f"{name}: {barrier}" for barrier in grave_barriers(page)]
 
 

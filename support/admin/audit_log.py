@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.db.models import Q
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 
 from billing.models import StripeEvent
 from support.actions import registry
@@ -21,7 +22,7 @@ class KindFilter(ChoiceFilter):
     title = "action"
     parameter_name = "kind"
     conditions = tuple(
-        Choice(kind, label.capitalize(), Q(kind=kind))
+        Choice(kind, capfirst(label), Q(kind=kind))
         for kind, label in registry.done_labels().items()
     )
 
@@ -48,7 +49,7 @@ class SupportActionAdmin(SupportModelAdmin[SupportAction]):
 
     @admin.display(description="action")
     def kind_label(self, action: SupportAction) -> str:
-        return registry.done_label(action.kind).capitalize()
+        return capfirst(registry.done_label(action.kind))
 
     @admin.display(description="result")
     def result(self, action: SupportAction) -> SafeString:
@@ -56,7 +57,7 @@ class SupportActionAdmin(SupportModelAdmin[SupportAction]):
 
     def page_context(self, request: HttpRequest, subject: SupportAction) -> dict[str, Any]:
         event = StripeEvent.objects.filter(event_id=subject.event_id or None)
-        label = registry.done_label(subject.kind).capitalize()
+        label = capfirst(registry.done_label(subject.kind))
         return {
             "title": f"{label}, {subject.created_at:%Y-%m-%d %H:%M} UTC",
             "event": event.defer("payload").first(),

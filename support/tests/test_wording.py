@@ -50,6 +50,7 @@ def test_every_time_of_the_desk_says_its_zone(staff: StaffClient, order: Order) 
     for path in pages_of(order):
         page = read(root, path)
         assert _TIME.findall(_ISO.sub("", page)) == [], path
+        assert "UTC UTC" not in page, path
         shown += page.count(" UTC")
     assert shown > 20
 
