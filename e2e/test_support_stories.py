@@ -107,7 +107,7 @@ def test_who_looks_for_their_key_is_told_where_it_waits(
 ) -> None:
     customer.pay_for("Where is my key")
     agent.open_admin()
-    agent.find("Where is my key")
+    agent.find(customer.email)
     agent.open(re.compile("^sk_"))
     agent.do("Ask to reveal")
     assert agent.clicks == 4
