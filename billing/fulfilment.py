@@ -313,9 +313,11 @@ def _has_order(conversation: Conversation) -> bool:
 def _apply_waiting_reversals(order: Order, conversation: Conversation) -> None:
     """Apply the refunds and disputes that arrived before their order, which is saved by now.
 
-    Those that a pending order has recorded take effect with its payment. Each of the others is
-    applied under its event's id, as if it came after the order: a rebuild tells nothing again.
+    They wait for the payment: each is applied under its event's id, as if it came after that, so a
+    rebuild tells nothing again. What a pending order has recorded takes effect with its payment.
     """
+    if order.status != OrderStatus.COMPLETED:
+        return
     if order.refunded_cents or order.dispute_status:
         _sync(order, conversation, order.stripe_session_id)
     for event in _waiting_reversals(order):

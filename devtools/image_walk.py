@@ -34,7 +34,7 @@ SETTINGS = {
     "STRIPE_PRODUCT_PRICE_ID": "price_of_the_walk",
     "DATABASE_URL": "sqlite:////tmp/payflow.sqlite3",
 }
-# Prints the ids of the process, and what the browser may keep for good.
+# Asks for a page and its style, which the browser may keep for good.
 ASK = """
 import http.client, re
 def get(path):
@@ -64,7 +64,8 @@ class Stage:
     health: list[str] = field(default_factory=list)
 
     def path(self, name: str) -> Path:
-        return self.root / os.path.normpath(f"/{self.directory}/{name}").lstrip("/")
+        inside = os.path.normpath(os.path.join("/", self.directory, name))  # noqa: PTH118
+        return self.root / inside.lstrip("/")
 
     def chroot(self, *command: str, variables: Mapping[str, str] = {}) -> str:
         """A line of shell that runs a command in the root, as the image's user."""
@@ -138,7 +139,7 @@ def copy(arguments: str, stage: Stage, stages: Mapping[str, Stage]) -> None:
     other = re.match(r"--from=(\w+) ", arguments)
     found = stages[other[1]].root / source.lstrip("/") if other else ROOT / source
     destination = stage.path(target)
-    if target.endswith("/") or target == "./":
+    if target.endswith("/"):
         destination /= found.name
     if found.is_dir():
         kept = shutil.ignore_patterns("__pycache__", "tests")
@@ -160,12 +161,10 @@ def identity(stage: Stage, name: str) -> str:
 
 
 def for_pip() -> dict[str, str]:
-    """How this machine's pip reaches its index, but for files that the root does not have."""
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if name in {"PIP_INDEX_URL", "PIP_CERT", "HTTPS_PROXY", "https_proxy"}
-    }
+    """How this machine's pip reaches its index."""
+    names = {"PIP_INDEX_URL", "HTTPS_PROXY", "https_proxy"}
+    found = {name: value for name, value in os.environ.items() if name in names}
+    return {**found, "PIP_CERT": HOST_FILES[1]}
 
 
 def run(stage: Stage, script: str, *, read_only: bool = False) -> None:

@@ -53,8 +53,8 @@ def subscribed(local_stripe: RunningSandbox) -> list[stripe.Json]:
 
 def a_days_payments(local_stripe: RunningSandbox) -> None:
     """Payments with every kind of result: made at the local Stripe, whose events are delivered."""
-    paid, refunded, disputed, lost, twice, delayed, failed, declined = (
-        start(local_stripe) for _ in range(8)
+    paid, refunded, disputed, lost, twice, delayed, returned, failed, declined = (
+        start(local_stripe) for _ in range(9)
     )
     for session_id in (paid, refunded, disputed, lost, twice):
         local_stripe.pay(session_id)
@@ -63,7 +63,11 @@ def a_days_payments(local_stripe: RunningSandbox) -> None:
     for session_id, won in ((disputed, True), (lost, False)):
         dispute = local_stripe.dispute(charge_of(local_stripe, session_id))
         local_stripe.close_dispute(dispute["id"], won=won)
-    local_stripe.pay_by_debit(delayed)
+    for session_id in (delayed, returned):
+        local_stripe.pay_by_debit(session_id)
+    local_stripe.wait_idle()
+    local_stripe.dispute(charge_of(local_stripe, delayed))
+    local_stripe.refund(charge_of(local_stripe, returned))
     local_stripe.pay_by_debit(failed, succeeds=False)
     local_stripe.pay(declined, DECLINED_CARD)
     local_stripe.wait_idle()
