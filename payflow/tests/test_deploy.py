@@ -19,6 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import check_jsonschema  # type: ignore[import-untyped]
 import pytest
 import requests
 import yaml
@@ -121,8 +122,8 @@ def test_the_compose_file_names_files_and_services_that_exist() -> None:
 
 def compose_faults(file: Path) -> str:
     """What the compose specification's own schema says against a file."""
-    command = ["check-jsonschema", "--builtin-schema", "vendor.compose-spec", str(file)]
-    command[0] = str(Path(sys.executable).with_name(command[0]))
+    command = [sys.executable, "-m", check_jsonschema.__name__]
+    command += ["--builtin-schema", "vendor.compose-spec", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     return done.stdout if done.returncode else ""
 
