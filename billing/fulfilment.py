@@ -94,7 +94,6 @@ def mark_pending(session: CheckoutSession) -> Result:
     order.mark_pending()
     notices.pending(order)
     conversation.mark_pending(session.id)
-    _apply_waiting_reversals(order, conversation)
     return Result(order, f"order {order.pk} is pending")
 
 
@@ -112,7 +111,6 @@ def fail(session: CheckoutSession) -> Result:
     notices.failed(order)
     if _is_current(session, conversation):
         conversation.fail()
-    _apply_waiting_reversals(order, conversation)
     return Result(order, f"order {order.pk} failed")
 
 
@@ -311,13 +309,11 @@ def _has_order(conversation: Conversation) -> bool:
 
 
 def _apply_waiting_reversals(order: Order, conversation: Conversation) -> None:
-    """Apply the refunds and disputes that arrived before their order, which is saved by now.
+    """Apply the refunds and disputes that arrived before their order was completed.
 
-    They wait for the payment: each is applied under its event's id, as if it came after that, so a
-    rebuild tells nothing again. What a pending order has recorded takes effect with its payment.
+    Each takes effect under its event's id, as if it came afterwards: a rebuild tells nothing again.
+    What a pending order has recorded takes effect now.
     """
-    if order.status != OrderStatus.COMPLETED:
-        return
     if order.refunded_cents or order.dispute_status:
         _sync(order, conversation, order.stripe_session_id)
     for event in _waiting_reversals(order):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from django.test import Client
@@ -99,3 +100,12 @@ def test_a_link_to_stripe_leads_to_the_local_one_where_that_is_asked(
         assert 'href="http://127.0.0.1:12111"' in source
         assert "dashboard.stripe.com" not in source
         assert "in the local Stripe" in texts(source)
+
+
+def test_templates_leave_the_zone_to_the_date_filter() -> None:
+    templates = list(Path(__file__).parents[1].glob("templates/**/*.html"))
+    assert templates
+    for template in templates:
+        text = template.read_text()
+        assert " UTC" not in text, template
+        assert re.findall(r'date:"[^"T]*H:i[^"T]*"', text) == [], template
