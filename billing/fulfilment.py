@@ -111,6 +111,7 @@ def fail(session: CheckoutSession) -> Result:
     notices.failed(order)
     if _is_current(session, conversation):
         conversation.fail()
+    _apply_waiting_reversals(order, conversation)  # no payment is awaited
     return Result(order, f"order {order.pk} failed")
 
 
@@ -309,7 +310,7 @@ def _has_order(conversation: Conversation) -> bool:
 
 
 def _apply_waiting_reversals(order: Order, conversation: Conversation) -> None:
-    """Apply the refunds and disputes that arrived before their order was completed.
+    """Apply the refunds and disputes that arrived before their order was completed or failed.
 
     Each takes effect under its event's id, as if it came afterwards: a rebuild tells nothing again.
     What a pending order has recorded takes effect now.

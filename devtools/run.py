@@ -130,9 +130,7 @@ def make_plan(variables: Environment) -> Plan:
         raise CannotRunError(f"port {port} is in use; choose another: make run PORT={port + 1}")
     if port != STRIPE_PORT and is_free(STRIPE_PORT):
         return Plan(port, STRIPE_PORT)
-    plan = Plan(port, free_port())
-    print(f"payflow: port {STRIPE_PORT} is in use; the local Stripe takes {plan.stripe_port}")
-    return plan
+    return Plan(port, free_port())
 
 
 def environment_for(plan: Plan, variables: Environment) -> dict[str, str]:

@@ -283,6 +283,24 @@ def test_a_reversal_before_its_order_waits_and_is_applied_with_it(
     assert event.settled_at is not None
 
 
+@pytest.mark.parametrize("kind", EARLY)
+@pytest.mark.parametrize("was_pending", [False, True])
+def test_a_reversal_before_a_failed_order_is_settled_with_it(
+    conversation: Conversation, kind: str, was_pending: bool
+) -> None:
+    session = {**stripe.session(conversation), "payment_status": "unpaid"}
+    event = send(kind, EARLY[kind][0](session["payment_intent"]))
+    if was_pending:
+        send("checkout.session.completed", session)
+    send("checkout.session.async_payment_failed", session)
+    order = Order.objects.get()
+    assert (order.status, order.grant_id) == (OrderStatus.FAILED, None)
+    event.refresh_from_db()
+    assert (event.status, event.conversation_id) == (EventStatus.PROCESSED, conversation.pk)
+    conversation.refresh_from_db()
+    assert conversation.payment_status == "failed"
+
+
 def test_an_unreadable_refund_that_waits_does_not_stop_its_payment(
     conversation: Conversation,
 ) -> None:

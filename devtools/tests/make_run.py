@@ -51,6 +51,14 @@ class Run:
         with one_at_a_time():
             self._start_and_wait()
 
+    def refusal(self) -> str:
+        """The one line with which it refuses to start."""
+        with one_at_a_time():
+            self.start()
+            assert self.wait() != 0
+        assert self.text.count("\n") == 1, self.text
+        return self.text
+
     def _start_and_wait(self) -> None:
         self.start()
         deadline = time.monotonic() + START_TIMEOUT
@@ -63,12 +71,6 @@ class Run:
     @property
     def text(self) -> str:
         return self.output.read_text()
-
-    @property
-    def complaint(self) -> str:
-        """The one line of a refused start."""
-        assert self.text.count("\n") == 1
-        return self.text
 
     @property
     def processes(self) -> dict[int, str]:

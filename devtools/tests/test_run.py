@@ -77,11 +77,9 @@ def test_when_one_server_ends_the_other_is_stopped_and_the_first_named(run: Run)
 
 def test_a_port_in_use_is_one_line_that_says_what_to_do(run: Run) -> None:
     with socket.create_server((LOOPBACK, run.port)):
-        run.start()
-        assert run.wait() == 1
-    assert run.complaint == (
-        f"payflow: port {run.port} is in use; choose another: make run PORT={run.port + 1}\n"
-    )
+        assert run.refusal() == (
+            f"payflow: port {run.port} is in use; choose another: make run PORT={run.port + 1}\n"
+        )
 
 
 @pytest.mark.parametrize(
@@ -95,19 +93,21 @@ def test_a_port_in_use_is_one_line_that_says_what_to_do(run: Run) -> None:
 def test_bad_configuration_is_refused_in_one_line(
     tmp_path: Path, variables: dict[str, str], reason: str
 ) -> None:
-    run = Run(tmp_path, **variables)
-    run.start()
-    assert run.wait() != 0
-    assert reason in run.complaint
+    assert reason in Run(tmp_path, **variables).refusal()
+
+
+def test_a_refusal_beside_another_run_is_one_line_too(run: Run, tmp_path: Path) -> None:
+    run.start_and_wait()
+    other = tmp_path / "other"
+    other.mkdir()
+    assert "is a live key" in Run(other, STRIPE_SECRET_KEY="sk_live_123").refusal()
 
 
 def test_the_env_file_is_read(tmp_path: Path) -> None:
     file = tmp_path / "env"
     file.write_text("STRIPE_SECRET_KEY=sk_live_123\n")
     run = Run(tmp_path, ENV_FILE=str(file))
-    run.start()
-    assert run.wait() == 1
-    assert "STRIPE_SECRET_KEY is a live key" in run.complaint
+    assert "STRIPE_SECRET_KEY is a live key" in run.refusal()
 
 
 def test_the_demo_without_a_server_says_how_to_start_one(run: Run) -> None:
