@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext, setup_test_environment
+from django.utils import timezone
 
 from devtools.postgres import Cluster
 from devtools.settings_for_tests import SETTINGS
@@ -96,7 +98,7 @@ def pages(orders: int) -> list[Page]:
         for query in queries
     ]
     found += [
-        Page(f"order page {orders // 2}", f"/admin/billing/order/{orders // 2}/"),
+        Page(f"order page {orders // 2}", f"/admin/billing/order/{orders // 2}/", most_queries=11),
         Page("user page", "/admin/accounts/user/77/change/"),
     ]
     for text in (
@@ -105,6 +107,10 @@ def pages(orders: int) -> list[Page]:
         "pi_77",
         "evt_77",
         "sk_e4da3b",
+        "cus_77",
+        "4242",
+        "1234-5678",
+        f"20.00 {timezone.now() - timedelta(days=300):%Y-%m-%d}",
     ):
         found.append(Page(f"search {text}", "/admin/search/", body={"q": text}))
     return [*found, *plain_pages(orders)]

@@ -14,10 +14,11 @@ from pathlib import Path
 
 from devtools.browser import as_administrator
 
-NGINX_JS = "/usr/lib/nginx/modules/ngx_http_js_module.so"
+NGINX_MODULES = "/usr/lib/nginx/modules"
+NGINX_SET_MISC = f"{NGINX_MODULES}/ngx_http_set_misc_module.so"
 PACKAGES = {
     "nginx": "nginx-light",
-    NGINX_JS: "libnginx-mod-http-js",
+    NGINX_SET_MISC: "libnginx-mod-http-set-misc",
     "pgbouncer": "pgbouncer",
     "redis-server": "redis-server",
     "caddy": "caddy",
@@ -31,7 +32,7 @@ PACKAGES = {
 }
 # Of `make cluster`.
 CLUSTER_PACKAGES = {
-    **{name: PACKAGES[name] for name in ("nginx", NGINX_JS, "pgbouncer", "redis-server")},
+    **{name: PACKAGES[name] for name in ("nginx", NGINX_SET_MISC, "pgbouncer", "redis-server")},
     "patroni": "patroni",
     "etcd": "etcd-server",
     "haproxy": "haproxy",
@@ -39,6 +40,12 @@ CLUSTER_PACKAGES = {
 }
 # Debian installs some of them where only root's PATH points.
 PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+
+
+def load_modules() -> str:
+    """The lines of nginx.conf that load the modules of deploy/nginx/edge.conf."""
+    paths = (f"{NGINX_MODULES}/ndk_http_module.so", NGINX_SET_MISC)
+    return "".join(f"load_module {path};\n" for path in paths)
 
 
 def find(program: str) -> str | None:

@@ -88,7 +88,6 @@ def gateway(
         "payflow:3000": stack.url.removeprefix("http://"),
         "product:8080": f"{LOOPBACK}:{product}",
         "/dev/shm/payflow-keys": str(directory / "keys"),  # noqa: S108 - replaced
-        "from key_digest.js": f"from {ROOT}/deploy/nginx/key_digest.js",
     }
     text = CONFIGURATIONS[request.param]()
     for documented_address, address in addresses.items():
@@ -110,7 +109,10 @@ def gateway(
 
 def nginx(directory: Path, server: str) -> list[str]:
     configuration = directory / "nginx.conf"
-    head = f"load_module {program(debian.NGINX_JS)};\n" if "js_import" in server else ""
+    head = ""
+    if "set_hmac_sha256" in server:
+        program(debian.NGINX_SET_MISC)
+        head = debian.load_modules()
     if os.geteuid() == 0:
         head += "user root;\n"  # another user can't enter the test's directory
     configuration.write_text(head + MAIN.format(directory=directory, server=server))
@@ -219,6 +221,22 @@ def test_a_revoked_key_is_refused_within_two_seconds(gateway: str, owner: Owner)
         time.sleep(0.02)  # the edge has a limit of requests
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("gateway", ["edge"], indirect=True)
+def test_the_edge_tells_keys_apart_and_limits_each(gateway: str, owner: Owner) -> None:
+    """Of a busy key payflow sees a request a second; the edge counts them all."""
+    busy, other = (owner.call("POST", "/api/api-keys", {"name": name}) for name in "ab")
+    statuses: list[int] = []
+    while not statuses or statuses[-1] == 200:
+        answer = through(gateway, busy["key"])
+        statuses.append(answer.status_code)
+        assert answer.status_code != 200 or answer.headers["Seen-X-Key-Id"] == str(busy["id"])
+        assert len(statuses) < 10_000
+    assert statuses[-1] == 429
+    assert len(statuses) > 200
+    answer = through(gateway, other["key"])
+    assert (answer.status_code, answer.headers["Seen-X-Key-Id"]) == (200, str(other["id"]))
 
 
 @pytest.mark.parametrize("key", ["", "sk_" + "0" * 64, "sk_live_0123456789", "nonsense"])

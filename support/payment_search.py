@@ -10,6 +10,8 @@ import re
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
+from django.db.models import F
+
 from billing.models import (
     CHARGE_TYPES,
     HELD_OF_CHARGE,
@@ -58,7 +60,7 @@ def by_amount_and_day(text: str) -> list[Order]:
     if amount is None:
         return _newest(orders)
     candidates = orders.filter(amount_cents__in=_smallest_units(amount.group()))
-    found = candidates.order_by("-pk")[: 5 * MAX_ROWS]
+    found = _newest(candidates, 5 * MAX_ROWS)
     return [each for each in found if _is_amount(each, amount.group())][:MAX_ROWS]
 
 
@@ -77,5 +79,6 @@ def _is_amount(order: Order, amount: str) -> bool:
         return False
 
 
-def _newest(orders: OrderQuerySet) -> list[Order]:
-    return list(orders.order_by("-pk")[:MAX_ROWS])
+def _newest(orders: OrderQuerySet, rows: int = MAX_ROWS) -> list[Order]:
+    """Sorted by an expression: by the column, PostgreSQL may read all orders from the newest on."""
+    return list(orders.order_by(-F("pk"))[:rows])

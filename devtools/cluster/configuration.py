@@ -34,7 +34,7 @@ listen primary
 """
 
 NGINX = """
-load_module {module};
+{modules}
 daemon off;
 worker_processes 2;
 pid {directory}/nginx/pid;
@@ -65,11 +65,10 @@ def write_all(layout: Layout) -> None:
     (directory / "pgbouncer.ini").write_text(pgbouncer(layout))
     (directory / "userlist.txt").write_text(f'"payflow" "{layout.password}"\n')
     (directory / "nginx.conf").write_text(
-        NGINX.format(module=debian.NGINX_JS, directory=directory, **addresses)
+        NGINX.format(modules=debian.load_modules(), directory=directory, **addresses)
     )
     (directory / "payflow.conf").write_text(reference_proxy(layout))
     (directory / "edge.conf").write_text(edge(layout))
-    shutil.copy(DEPLOY / "nginx" / "key_digest.js", directory)
     pages = directory / "nginx" / "payflow"
     pages.mkdir()
     for page in (DEPLOY / "nginx").glob("maintenance.*"):
