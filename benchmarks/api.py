@@ -5,7 +5,8 @@
 Each request goes through the whole middleware, from the WSGI call to the closed response, without
 a socket. Paths take turns of ten requests, so that noise spreads over all of them. Printed are the
 time on the clock, which includes PostgreSQL's, and the processor time of this thread: of each the
-shortest, which a busy machine disturbs least. Ends with status 1 if a list of 20 rows takes longer
+shortest, which a busy machine disturbs least: a server that shares its caches with nginx and
+PostgreSQL takes two to three times as long. Ends with status 1 if a list of 20 rows takes longer
 than MAX_RATIO key checks.
 """
 

@@ -118,7 +118,7 @@ def start_nginx(
             product=f"{LOOPBACK}:{product}",
             unchecked=f"{LOOPBACK}:{unchecked}",
             edge=text,
-            uncached=without_cache(text).replace(str(edge), str(uncached)),
+            uncached=without_cache(text).replace(f":{edge};", f":{uncached};"),
         )
     )
     program = debian.find("nginx") or sys.exit(debian.missing("nginx"))
@@ -133,7 +133,9 @@ def start_nginx(
 def without_cache(text: str) -> str:
     """The server of edge.conf, each of whose checks is payflow's."""
     server = text[text.index("\nserver {") :]
-    return re.sub(r"\n +(proxy_cache|open_file_cache|proxy_ignore_headers)[^;]*;", "", server)
+    return re.sub(
+        r"\n +(proxy_cache|proxy_no_cache|open_file_cache|proxy_ignore_headers)[^;]*;", "", server
+    )
 
 
 def compare(

@@ -144,6 +144,8 @@ class Load:
         if len(self.seen.keys) < 2 * PAYERS:
             return 1.0
         key = self.seen.keys.pop(random.randrange(len(self.seen.keys)))  # noqa: S311
+        edge = f"http://{self._layout.address('edge')}/"  # which then has it in its cache
+        self._request(session, "GET", edge, kind="verify at the edge", bearer=key.secret)
         session.headers["Authorization"] = f"Bearer {self._jwt(key.user_id)}"
         self._insist(session, "DELETE", f"/api/api-keys/{key.key_id}")
         at = time.monotonic()
@@ -151,7 +153,6 @@ class Load:
         nodes = [f"http://{self._layout.address(node)}{VERIFY}" for node in NODES]
         # A customer does not ask a node, so one that is stopped fails no request.
         statuses = [self._status(session, "GET", url, key.secret) for url in nodes]
-        edge = f"http://{self._layout.address('edge')}/"
         kind = "revoked at the edge"
         statuses.append(self._request(session, "GET", edge, kind=kind, bearer=key.secret))
         if HTTPStatus.NO_CONTENT in statuses:

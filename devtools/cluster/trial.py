@@ -135,16 +135,15 @@ class Trial:
         wrong = []
         with psycopg.connect(self.cluster.layout.database_url("primary")) as connection:
             stored = connection.execute("SELECT event_id, status FROM stripe_events").fetchall()
-            good = connection.execute(
-                "SELECT conversation_id, count(*) FROM orders WHERE status = 'completed'"
-                " AND NOT is_duplicate GROUP BY 1"
+            completed = connection.execute(
+                "SELECT conversation_id, count(*) FROM orders WHERE status = 'completed' GROUP BY 1"
             ).fetchall()
         settled = {event_id for event_id, status in stored if status in ("processed", "ignored")}
         acknowledged = self._acknowledged_events()
         wrong += [f"event {each} was acknowledged and is lost" for each in acknowledged - settled]
-        orders: Counter[int] = Counter(dict(good))
+        orders: Counter[int] = Counter(dict(completed))
         wrong += [
-            f"conversation {each} has {orders[each]} good orders"
+            f"conversation {each} has {orders[each]} completed orders"
             for each in self.load.seen.paid
             if orders[each] != 1
         ]
