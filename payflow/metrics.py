@@ -11,12 +11,13 @@ from __future__ import annotations
 import hmac
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, connection
-from django.db.models import Count, Min
+from django.db.models import CharField, Count, Min, QuerySet, Value
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
@@ -29,7 +30,13 @@ from prometheus_client.registry import Collector
 
 from billing.models import OPEN_DISPUTE, Dispute, EventStatus, Order, OrderStatus, StripeEvent
 from notifications.models import UNDELIVERED, Delivery, Endpoint, Notification
-from support.open_work import DUPLICATES_TO_REFUND, FAILING_ENDPOINTS, WAITING_EVENTS
+from support.open_work import (
+    DUPLICATES_TO_REFUND,
+    FAILING_ENDPOINTS,
+    FRAUD_WARNINGS,
+    ORDERS_TO_REVIEW,
+    WAITING_EVENTS,
+)
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20)
@@ -174,12 +181,38 @@ def _count_up_to(most: int, status: OrderStatus) -> int:
 
 def _work_for_staff() -> Iterator[Metric]:
     """What a person must look at: each has an alert in deploy/prometheus."""
-    parked = StripeEvent.objects.stuck().filter(WAITING_EVENTS, parked_at__isnull=False)
-    duplicates = Order.objects.filter(DUPLICATES_TO_REFUND)
-    disputes = Dispute.objects.filter(status__in=OPEN_DISPUTE)
-    yield _gauge("payflow_events_parked", "Events that failed too often.", parked.count())
-    yield _gauge("payflow_orders_to_refund", "Duplicates not refunded.", duplicates.count())
-    yield _gauge("payflow_disputes_open", "Disputes that need an answer.", disputes.count())
+    stuck = StripeEvent.objects.stuck().filter(WAITING_EVENTS)
+    found = _count_each(
+        {
+            "parked": stuck.filter(parked_at__isnull=False),
+            "to_refund": Order.objects.filter(DUPLICATES_TO_REFUND),
+            "fraud_warnings": Order.objects.filter(FRAUD_WARNINGS),
+            "to_review": Order.objects.filter(ORDERS_TO_REVIEW),
+            "disputes": Dispute.objects.filter(status__in=OPEN_DISPUTE),
+        }
+    )
+    yield _gauge("payflow_events_parked", "Events that failed too often.", found["parked"])
+    yield _gauge("payflow_orders_to_refund", "Duplicates not refunded.", found["to_refund"])
+    yield _gauge(
+        "payflow_fraud_warnings",
+        "Orders with an early fraud warning, neither refunded nor disputed.",
+        found["fraud_warnings"],
+    )
+    yield _gauge("payflow_orders_to_review", "Orders that need a review.", found["to_review"])
+    yield _gauge("payflow_disputes_open", "Disputes that need an answer.", found["disputes"])
+
+
+def _count_each(lists: Mapping[str, QuerySet[Any]]) -> dict[str, int]:
+    """The number of rows of each, by one query. Partial indexes serve the parts about orders."""
+    parts = [
+        rows.order_by()
+        .annotate(name=Value(name, output_field=CharField()))
+        .values_list("name")
+        .annotate(number=Count("*"))
+        for name, rows in lists.items()
+    ]
+    counted = dict(parts[0].union(*parts[1:], all=True))
+    return {name: counted.get(name, 0) for name in lists}
 
 
 def _mail() -> Iterator[Metric]:

@@ -1,4 +1,7 @@
-"""What waits for staff, as conditions: the lists of the desk and the cards of the dashboard."""
+"""What waits for staff, as conditions: lists of the desk, cards of the dashboard, and metrics.
+
+Each has an alert in deploy/prometheus/alerts.yml.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,7 @@ FRAUD_WARNINGS = Q(
     refunded_at__isnull=True,
     dispute_status="",
 )
+ORDERS_TO_REVIEW = Q(needs_review=True)
 FAILING_ENDPOINTS = ~Q(disabled_reason=DISABLED_BY_STAFF) & (
     Q(disabled_at__isnull=False) | Q(failing_since__isnull=False)
 )

@@ -2,32 +2,69 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
+import time
 from datetime import timedelta
+from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from django.core.management import call_command
+from django.core.management.base import CommandError
 from django.db import DatabaseError, connection, transaction
+from django.db.models import Q
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_django.fixtures import Settings
 
 from apikeys import services
-from billing.models import EventStatus, Order, StripeEvent
+from apikeys.models import Grant
+from billing.models import CheckoutSettings, EventStatus, Order, StripeEvent
 from conversations.models import Conversation
 from devtools.service import ROOT
 from notifications import endpoints, events, outbox
 from notifications.models import Delivery, Notification
 from payflow import metrics
+from support import open_work
 from testing import stripe_events as stripe
 from testing.keys import paid_key
 
 TOKEN = "metrics-token-of-the-tests"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yml"
+# What waits for staff, in support.open_work, and the alerts that say so.
+ALERTS_OF_OPEN_WORK = {
+    "DUPLICATES_TO_REFUND": {"PayflowOrdersToRefund"},
+    "FRAUD_WARNINGS": {"PayflowFraudWarnings"},
+    "ORDERS_TO_REVIEW": {"PayflowOrdersToReview"},
+    # An endpoint that fails has events that wait, until it is disabled.
+    "FAILING_ENDPOINTS": {"PayflowWebhooksWait", "PayflowWebhookEndpointDisabled"},
+    "UNSETTLED": {"PayflowEventsNotSettled", "PayflowEventsUnmatched", "PayflowEventsParked"},
+    "WAITING_EVENTS": {"PayflowEventsNotSettled", "PayflowEventsUnmatched", "PayflowEventsParked"},
+}
+# The same for the cards of the dashboard that link to a list.
+ALERTS_OF_CARDS = {
+    "Open disputes": {"PayflowDisputesOpen"},
+    "Fraud warnings": {"PayflowFraudWarnings"},
+    "Duplicates to refund": {"PayflowOrdersToRefund"},
+    "Orders to review": {"PayflowOrdersToReview"},
+    "Events waiting": {"PayflowEventsNotSettled", "PayflowEventsUnmatched", "PayflowEventsParked"},
+    "Mail not delivered, 30 days": {"PayflowMailGivenUp", "PayflowMailBounced"},
+    "Webhooks": {"PayflowWebhooksWait", "PayflowWebhookEndpointDisabled"},
+    # Nothing to do: what customers and their banks did, and what staff chose.
+    "Failures, 7 days": set(),
+    "Refunds, 30 days": set(),
+    "Checkout": set(),
+}
 
 pytestmark = pytest.mark.django_db
 
@@ -136,9 +173,16 @@ def test_work_for_staff_is_counted(conversation: Conversation) -> None:
     stripe.deliver(stripe.completed(conversation))
     assert scrape()["payflow_orders_to_refund"] == 1
     paid = Order.objects.get(is_duplicate=False)
+    assert scrape()["payflow_orders_to_review"] == 2  # no link of ours was paid
+    assert scrape()["payflow_fraud_warnings"] == 0
+    stripe.deliver(stripe.fraud_warning(str(paid.stripe_payment_intent_id)))
+    assert scrape()["payflow_fraud_warnings"] == 1
     dispute = stripe.dispute(str(paid.stripe_payment_intent_id))
     stripe.deliver(stripe.event("charge.dispute.created", dispute))
-    assert scrape()["payflow_disputes_open"] == 1
+    found = scrape()
+    assert found["payflow_disputes_open"] == 1
+    assert found["payflow_fraud_warnings"] == 0  # it has become the dispute
+    assert found["payflow_orders_to_refund"] == 1
 
 
 def test_methods_and_routes_are_bounded() -> None:
@@ -163,6 +207,56 @@ def test_a_scrape_asks_the_database_a_fixed_number_of_times(conversation: Conver
     with CaptureQueriesContext(connection) as many:
         scrape()
     assert len(many) == len(few) <= 11
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_work_for_staff_is_found_by_partial_indexes(conversation: Conversation) -> None:
+    make_orders(conversation, completed=3000)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE orders, stripe_events")
+    with CaptureQueriesContext(connection) as queries:
+        scrape()
+    (sql,) = (query["sql"] for query in queries if "fraud_warning_at" in query["sql"])
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {sql}")
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+    for index in ("duplicate", "with_fraud_warning", "needs_review"):
+        assert f" using orders_{index} " in plan, plan
+    assert "Seq Scan on orders" not in plan, plan
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_last_check_of_the_invariants_is_shown(conversation: Conversation) -> None:
+    key = paid_key(conversation)
+    began = time.time()
+    call_command("check_invariants", stdout=StringIO())
+    found = scrape()
+    assert found["payflow_invariants_broken"] == 0
+    assert began <= found["payflow_invariants_checked_timestamp_seconds"] <= time.time()
+    Grant.objects.filter(pk=key.grant_id).update(revoked_at=timezone.now())
+    with pytest.raises(CommandError):
+        call_command("check_invariants", stdout=StringIO())
+    assert scrape()["payflow_invariants_broken"] > 0
+
+
+def test_the_last_check_outlives_its_process(tmp_path: Path) -> None:
+    environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+
+    def run(code: str) -> dict[str, float]:
+        subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True)  # noqa: S603
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry, path=str(tmp_path))  # type: ignore[no-untyped-call]
+        return parsed(generate_latest(registry).decode())
+
+    never = run("import billing.metrics")
+    assert not [name for name in never if "invariants" in name]
+    check = "from billing import metrics; metrics.record_check(broken={})"
+    for broken in (2, 0, 1):
+        assert run(check.format(broken))["payflow_invariants_broken"] == broken
+    later = run("import billing.metrics")
+    assert later["payflow_invariants_broken"] == 1
+    assert later["payflow_invariants_checked_timestamp_seconds"] > 0
 
 
 def make_orders(conversation: Conversation, **numbers: int) -> None:
@@ -274,3 +368,26 @@ def test_an_alert_is_about_metrics_that_exist_and_has_a_runbook(rule: dict[str, 
     runbook = (ROOT / "docs" / "operations.md").read_text()
     assert f"### {rule['alert']}\n" in runbook
     assert rule["annotations"]["runbook"].endswith(f"docs/operations.md#{rule['alert'].lower()}")
+
+
+def test_whatever_waits_for_staff_has_an_alert() -> None:
+    conditions = {name for name, value in vars(open_work).items() if isinstance(value, Q)}
+    assert conditions == set(ALERTS_OF_OPEN_WORK)
+    known = {rule["alert"] for rule in alert_rules()}
+    for named in (*ALERTS_OF_OPEN_WORK.values(), *ALERTS_OF_CARDS.values()):
+        assert named <= known
+
+
+def test_each_card_of_the_dashboard_that_links_to_a_list_has_an_alert(
+    admin_client: Client, conversation: Conversation
+) -> None:
+    """With the cards that are shown only when there is something to do."""
+    stripe.deliver(stripe.completed(conversation))
+    intent = str(Order.objects.get().stripe_payment_intent_id)
+    stripe.deliver(stripe.fraud_warning(intent))
+    endpoint, _ = endpoints.add("https://hooks.example.com/")
+    endpoints.disable(endpoint.pk, "It failed.")
+    CheckoutSettings.objects.current()
+    CheckoutSettings.objects.close_to_new_customers()
+    shown = admin_client.get("/admin/").context["cards"]
+    assert {card.label for card in shown if card.url} == set(ALERTS_OF_CARDS)

@@ -1,4 +1,4 @@
-"""The staff action that takes a duplicate or a waiting event off the lists of `open_work`."""
+"""Staff mark an order to refund, or an event, as handled: it leaves the lists of `open_work`."""
 
 from __future__ import annotations
 
@@ -39,10 +39,12 @@ class MarkHandled(StaffAction[Row]):
 
 class MarkOrderHandled(MarkHandled[Order]):
     model = Order
-    explanation = "Takes the order off the list of duplicates to refund. Nothing else changes."
+    explanation = "Takes the order off the lists of orders to refund. Nothing else changes."
 
     def is_waiting(self) -> bool:
-        return self.subject.is_duplicate and not self.subject.refunded_at
+        order = self.subject
+        is_warned_of = order.fraud_warning_at is not None and not order.dispute_status
+        return (order.is_duplicate or is_warned_of) and order.refunded_at is None
 
 
 class MarkEventHandled(MarkHandled[StripeEvent]):

@@ -17,7 +17,7 @@ from support.actions import registry
 from support.admin.base import Columns, SupportModelAdmin
 from support.admin.changelist import Choice, ChoiceFilter
 from support.models import SupportAction
-from support.open_work import DUPLICATES_TO_REFUND, FRAUD_WARNINGS
+from support.open_work import DUPLICATES_TO_REFUND, FRAUD_WARNINGS, ORDERS_TO_REVIEW
 from support.templatetags.support_format import badge
 
 REVIEW = "needs review"
@@ -34,7 +34,7 @@ class StateFilter(ChoiceFilter):
         Choice("duplicate", "Duplicates", Q(is_duplicate=True)),
         Choice("to_refund", "Duplicates to refund", DUPLICATES_TO_REFUND),
         Choice("fraud_warning", "Fraud warnings to refund", FRAUD_WARNINGS),
-        Choice("needs_review", "Needs review", Q(needs_review=True)),
+        Choice("needs_review", "Needs review", ORDERS_TO_REVIEW),
         Choice("refunded", "Refunded, also in part", Q(refunded_cents__gt=0)),
         Choice("disputed", "Disputed", ~Q(dispute_status="")),
         # Repeats the condition of its partial index, or PostgreSQL would not use the index.

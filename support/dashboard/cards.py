@@ -38,6 +38,7 @@ from support.open_work import (
     DUPLICATES_TO_REFUND,
     FAILING_ENDPOINTS,
     FRAUD_WARNINGS,
+    ORDERS_TO_REVIEW,
     WAITING_EVENTS,
 )
 
@@ -321,7 +322,7 @@ def _counts(now: datetime) -> Mapping[str, tuple[int, datetime | None]]:
     ]
     parts += [_count_row(waiting.stuck(), "stuck"), _count_row(declined, "declined")]
     parts += [_count_row(duplicates, "duplicate"), _count_row(disputes, "dispute")]
-    parts += [_count_row(Order.objects.filter(needs_review=True), "review")]
+    parts += [_count_row(Order.objects.filter(ORDERS_TO_REVIEW), "review")]
     parts += [_count_row(Order.objects.filter(FRAUD_WARNINGS), "fraud_warning")]
     mails = Notification.objects.filter(created_at__gte=now - timedelta(days=CHART_DAYS))
     undelivered = mails.filter(mail_status__in=UNDELIVERED)

@@ -9,6 +9,7 @@ from django.test import Client
 from apikeys.models import ApiKey
 from billing.models import Order, StripeEvent
 from conversations.models import Conversation, PaymentStatus
+from support.tests.test_actions import confirm, message_after
 from testing import stripe_events as stripe
 
 LIST = "/admin/billing/order/?state=fraud_warning"
@@ -62,6 +63,15 @@ def test_a_refunded_or_disputed_order_needs_no_refund_any_more(
     page = f"/admin/billing/order/{order.pk}/"
     assert page.encode() not in finance.get(LIST).content
     assert "fraud warning" in finance.get(page).content.decode()
+
+
+def test_a_warning_that_needs_no_refund_is_marked_as_handled(finance: Client, order: Order) -> None:
+    assert "Nothing to do." in message_after(finance, confirm(finance, order, "mark_handled"))
+    warn(order.stripe_payment_intent_id or "")
+    confirm(finance, order, "mark_handled")
+    page = f"/admin/billing/order/{order.pk}/"
+    assert page.encode() not in finance.get(LIST).content
+    assert b"Fraud warnings" not in finance.get("/admin/").content.split(b"Latest actions")[0]
 
 
 def test_a_support_agent_sees_who_can_refund(support: Client, order: Order) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection, transaction
 
-from billing import invariants
+from billing import invariants, metrics
 
 
 class Command(BaseCommand):
@@ -23,6 +23,7 @@ class Command(BaseCommand):
                     # Tables of a million rows are joined in memory.
                     cursor.execute("SET LOCAL work_mem = '64MB'")
             found = list(invariants.violations())
+        metrics.record_check(broken=len({violation.rule for violation in found}))
         for violation in found:
             self.stdout.write(str(violation))
         if found:
