@@ -268,5 +268,9 @@ def debug_is_on(env: environ.Env) -> bool:
 
 def env_file(base_dir: Path) -> Path | None:
     """The file that ENV_FILE names, by default `.env` beside manage.py; None if it is empty."""
-    name = os.environ.get("ENV_FILE", str(base_dir / ".env"))
+    name = os.environ.get("ENV_FILE")
+    if name is None:
+        return base_dir / ".env"
+    if name and not os.access(name, os.R_OK):
+        refuse("ENV_FILE names a file that is missing or can't be read.")
     return Path(name) if name else None

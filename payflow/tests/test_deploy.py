@@ -146,6 +146,18 @@ def test_systemd_accepts_the_unit(unit: Path, tmp_path: Path) -> None:
     assert unit.name not in complaints
 
 
+def test_units_name_the_file_of_variables_so_that_a_reload_reads_it_anew() -> None:
+    """EnvironmentFile= is read at the start only, and the environment wins over ENV_FILE."""
+    texts = {unit.name: unit.read_text() for unit in UNITS}
+    lines = {name: text.splitlines() for name, text in texts.items()}
+    assert not [name for name in lines if any(x.startswith("EnvironmentFile") for x in lines[name])]
+    ours = [name for name, text in texts.items() if "manage.py" in text.partition("ExecStart=")[2]]
+    assert {"payflow-web.service", "payflow-worker.service"} <= set(ours)
+    file = "ENV_FILE=/etc/payflow/env"
+    assert [name for name in ours if f"Environment={file}" not in lines[name]] == []
+    assert f"export {file}" in (ROOT / "docs" / "going-live.md").read_text()
+
+
 @pytest.fixture
 def reference_proxy(tmp_path: Path) -> Path:
     """The configuration of deploy/nginx/payflow.conf, with files and ports of this test."""
@@ -269,6 +281,84 @@ def test_promtool_accepts_rules_and_configuration() -> None:
     run(promtool, "check", "rules", str(DEPLOY / "prometheus" / "alerts.yml"))
     config = str(DEPLOY / "prometheus" / "prometheus.yml")
     run(promtool, "check", "config", "--syntax-only", config)
+
+
+# Two nodes, scraped hourly. web-1 ran the check in the first night, with two rules broken, and is
+# restarted on the second day; web-2 runs the check from the third night on.
+ALERTS_IN_TIME = """
+rule_files: [alerts.yml]
+evaluation_interval: 1h
+tests:
+  - interval: 1h
+    input_series:
+      - { series: 'payflow_invariants_broken{instance="web-1"}', values: '_x3 2x30 _x200' }
+      - { series: 'payflow_invariants_checked_timestamp_seconds{instance="web-1"}',
+          values: '_x3 10800x30 _x200' }
+      - { series: 'payflow_invariants_broken{instance="web-2"}', values: '_x51 0x180' }
+      - { series: 'payflow_invariants_checked_timestamp_seconds{instance="web-2"}',
+          values: '_x51 183600x180' }
+    alert_rule_test:
+      - { eval_time: 2h, alertname: PayflowInvariantsBroken }
+      - { eval_time: 2h, alertname: PayflowInvariantsNotChecked }
+      - eval_time: 4h
+        alertname: PayflowInvariantsBroken
+        exp_alerts: [{ exp_labels: { severity: page, instance: web-1 }, exp_annotations: BROKEN }]
+      - eval_time: 40h
+        alertname: PayflowInvariantsBroken
+        exp_alerts: [{ exp_labels: { severity: page, instance: web-1 }, exp_annotations: BROKEN }]
+      - { eval_time: 50h, alertname: PayflowInvariantsNotChecked }
+      - { eval_time: 52h, alertname: PayflowInvariantsBroken }
+      - { eval_time: 98h, alertname: PayflowInvariantsNotChecked }
+      - eval_time: 101h
+        alertname: PayflowInvariantsNotChecked
+        exp_alerts: [{ exp_labels: { severity: ticket }, exp_annotations: NOT_CHECKED }]
+  - interval: 1h
+    input_series:
+      - { series: 'payflow_mail_undelivered{instance="web-1",status="bounced"}',
+          values: '7x30 8x30 7x2 8x60' }
+      - { series: 'payflow_mail_undelivered{instance="web-2",status="bounced"}',
+          values: '_x40 8x20 7x2 8x60' }
+    alert_rule_test:
+      - { eval_time: 29h, alertname: PayflowMailBounced }
+      - eval_time: 32h
+        alertname: PayflowMailBounced
+        exp_alerts: [{ exp_labels: { severity: ticket }, exp_annotations: BOUNCED }]
+      - { eval_time: 58h, alertname: PayflowMailBounced }
+      - eval_time: 66h
+        alertname: PayflowMailBounced
+        exp_alerts: [{ exp_labels: { severity: ticket }, exp_annotations: BOUNCED }]
+      - { eval_time: 96h, alertname: PayflowMailBounced }
+"""
+ANNOTATIONS = {
+    "BROKEN": ("PayflowInvariantsBroken", "check_invariants found 2 rules broken"),
+    "NOT_CHECKED": (
+        "PayflowInvariantsNotChecked",
+        "check_invariants has not ended for 2d 2h 0m 0s",
+    ),
+    "BOUNCED": ("PayflowMailBounced", "1 mails bounced within a day"),
+}
+
+
+def test_alerts_about_the_past_fire_and_end_in_time(tmp_path: Path) -> None:
+    shutil.copy(DEPLOY / "prometheus" / "alerts.yml", tmp_path)
+    text = ALERTS_IN_TIME
+    for name, (alert, summary) in ANNOTATIONS.items():
+        runbook = f"docs/operations.md#{alert.lower()}"
+        found = json.dumps({"summary": summary, "runbook": runbook})
+        text = text.replace(f"exp_annotations: {name} ", f"exp_annotations: {found} ")
+    (tmp_path / "test.yml").write_text(text)
+    run(program("promtool"), "test", "rules", "test.yml", directory=tmp_path)
+
+
+def test_the_check_of_the_invariants_leaves_its_result_where_the_web_server_reads_it() -> None:
+    web, check = (
+        (DEPLOY / "systemd" / f"payflow-{name}.service").read_text() for name in ("web", "check")
+    )
+    for line in ("Environment=PROMETHEUS_MULTIPROC_DIR=/run/payflow", "RuntimeDirectory=payflow"):
+        assert f"\n{line}\n" in web
+        assert f"\n{line}\n" in check
+    # It outlives the command, which ends at once.
+    assert "\nRuntimeDirectoryPreserve=yes\n" in check
 
 
 def test_the_dashboard_shows_metrics_that_exist() -> None:

@@ -268,6 +268,11 @@ def test_an_env_file_completes_the_environment_and_never_overrides_it(tmp_path: 
     assert result.stdout.strip() == f"from-the-file-{LONG} 5000"
 
 
+def test_an_env_file_that_is_named_and_missing_stops_the_start(tmp_path: Path) -> None:
+    result = start("import payflow.settings", ENV_FILE=str(tmp_path / "env"))
+    assert_refused(result, "ENV_FILE")
+
+
 def test_the_example_lists_every_variable_the_settings_read() -> None:
     example = (ROOT / ".env.example").read_text()
     listed = {line.split("=")[0] for line in example.splitlines() if "=" in line and line[0] != "#"}
