@@ -76,6 +76,16 @@ class Trial:
         report(self.load.seen, self.phases)
         return [*self.load.seen.violations, *self._failures_of_the_rolling_restart(), *self._lost()]
 
+    def run_undisturbed(self, seconds: float) -> list[str]:
+        """Run the load without a fault; return what is wrong, failed requests among it."""
+        self.load.start()
+        time.sleep(seconds)
+        self.load.stop()
+        self._settle()
+        seen = self.load.seen
+        failed = [f"{each.kind}: {each.status}" for each in seen.requests if each.failed]
+        return [*seen.violations, *failed, *self._lost()]
+
     def _run_phase(self, name: str, step: Step, seconds: float) -> None:
         print(f"{name} …", flush=True)
         began = time.monotonic()
