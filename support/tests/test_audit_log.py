@@ -13,6 +13,7 @@ from django.db import connection
 from django.db.models import F
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from prometheus_client import REGISTRY
 
 from accounts.models import User
 from billing.models import Order
@@ -35,6 +36,10 @@ def check(*arguments: str) -> str:
         return out.getvalue()
     assert failure.returncode == 1
     return str(failure)
+
+
+def is_broken_in_metrics() -> float | None:
+    return REGISTRY.get_sample_value("payflow_audit_log_broken")
 
 
 def act(desk: Client, url: str, **values: object) -> None:
@@ -80,6 +85,7 @@ def test_the_chain_is_read_a_page_at_a_time(
 
 def test_an_empty_audit_log_holds() -> None:
     assert check() == "0 actions are as they were written.\n"
+    assert is_broken_in_metrics() == 0
 
 
 def every(**changes: object) -> Callable[[SupportAction], object]:
@@ -123,6 +129,7 @@ def test_a_changed_or_removed_action_is_named(
 def test_an_action_written_by_another_program_is_named(actions: list[SupportAction]) -> None:
     forged = SupportAction.objects.create(kind="refund", actor_id=actions[0].actor_id, reason="x")
     assert check() == f"action {forged.pk} has no digest"
+    assert is_broken_in_metrics() == 1
 
 
 def test_a_digest_that_was_computed_anew_is_named(actions: list[SupportAction]) -> None:
@@ -142,6 +149,7 @@ def test_a_cut_chain_holds_by_itself_but_not_what_was_logged(
     _delete(SupportAction.objects.latest("pk"))
     assert "as they were written" in check()
     assert check("--expect", logged) == "digest 10 is not the expected one"
+    assert is_broken_in_metrics() == 1
 
 
 def test_erased_texts_leave_the_chain_whole(actions: list[SupportAction]) -> None:

@@ -5,9 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from prometheus_client import Gauge
 
 from support import audit_log
 from support.models import AuditDigest, SupportAction
+
+# With PROMETHEUS_MULTIPROC_DIR, it outlives the command.
+_IS_BROKEN = Gauge(
+    "payflow_audit_log_broken",
+    "1 if the last check_audit_log found the audit log changed, otherwise 0.",
+    multiprocess_mode="mostrecent",
+)
 
 
 class Command(BaseCommand):
@@ -28,16 +36,20 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             last = audit_log.check()
+            for expected in options["expect"]:
+                _check_expected(expected)
         except audit_log.Broken as reason:
+            _IS_BROKEN.set(1)
             raise CommandError(str(reason), returncode=1) from None
-        for expected in options["expect"]:
-            self._check_expected(expected)
+        _IS_BROKEN.set(0)
         actions = f"{SupportAction.objects.count():,} actions are as they were written"
         self.stdout.write(f"{actions}; the last digest is {last}." if last else f"{actions}.")
 
-    def _check_expected(self, expected: str) -> None:
-        position, _, digest = expected.partition(":")
-        if not position.isdecimal():
-            raise CommandError("--expect needs POSITION:DIGEST")
-        if not AuditDigest.objects.filter(pk=int(position), digest=digest).exists():
-            raise CommandError(f"digest {position} is not the expected one", returncode=1)
+
+def _check_expected(expected: str) -> None:
+    """Raise audit_log.Broken if the chain lacks this digest."""
+    position, _, digest = expected.partition(":")
+    if not position.isdecimal():
+        raise CommandError("--expect needs POSITION:DIGEST")
+    if not AuditDigest.objects.filter(pk=int(position), digest=digest).exists():
+        raise audit_log.Broken(f"digest {position} is not the expected one")
