@@ -9,7 +9,6 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,6 +19,7 @@ import requests
 
 from conversations.models import Conversation
 from devtools import debian
+from devtools.cluster import configuration
 from devtools.ports import LOOPBACK, free_port, is_free
 from devtools.service import ROOT
 from e2e.stack import Stack
@@ -145,8 +145,8 @@ def edge() -> str:
 
 def edge_beside_a_dead_node() -> str:
     """Nothing listens on the first node's port."""
-    server = "server 127.0.0.1:3000 max_fails=0;"
-    return edge().replace(server, f"server {LOOPBACK}:1 max_fails=0; {server}")
+    server = configuration.EDGE_UPSTREAM
+    return edge().replace(server, f"    server {LOOPBACK}:1 max_fails=0;\n{server}")
 
 
 CONFIGURATIONS: dict[str, Callable[[], str]] = {
@@ -240,12 +240,6 @@ def test_the_edge_tells_keys_apart_and_limits_each(gateway: str, owner: Owner) -
     assert answer.headers["Retry-After"] == "1"
     answer = through(gateway, other["key"])
     assert (answer.status_code, answer.headers["Seen-X-Key-Id"]) == (200, str(other["id"]))
-
-
-def test_many_requests_without_a_key_are_each_refused(gateway: str) -> None:
-    with ThreadPoolExecutor(20) as pool:
-        answers = list(pool.map(lambda _: through(gateway), range(600)))
-    assert {answer.status_code for answer in answers} == {401}
 
 
 @pytest.mark.parametrize("key", ["", "sk_" + "0" * 64, "sk_live_0123456789", "nonsense"])

@@ -271,6 +271,7 @@ def env_file(base_dir: Path) -> Path | None:
     name = os.environ.get("ENV_FILE")
     if name is None:
         return base_dir / ".env"
-    if name and not os.access(name, os.R_OK):
+    # In this order: is_file() raises an error where access() is False.
+    if name and not (os.access(name, os.R_OK) and Path(name).is_file()):
         refuse("ENV_FILE names a file that is missing or can't be read.")
     return Path(name) if name else None

@@ -13,6 +13,7 @@ from devtools.cluster.layout import DATABASES, NODES, Layout
 from devtools.service import ROOT
 
 DEPLOY = ROOT / "deploy"
+EDGE_UPSTREAM = "    server 127.0.0.1:3000 max_fails=0 max_conns=128;"
 FIRST_WITH_PREPARED_STATEMENTS = (1, 21)
 
 HAPROXY = """
@@ -182,7 +183,9 @@ def edge(layout: Layout) -> str:
     """deploy/nginx/edge.conf in front of both nodes."""
     text = (DEPLOY / "nginx" / "edge.conf").read_text()
     for old, new in {
-        "    server 127.0.0.1:3000 max_fails=0;": _upstream(layout),
+        EDGE_UPSTREAM: "\n".join(
+            EDGE_UPSTREAM.replace("127.0.0.1:3000", layout.address(node)) for node in NODES
+        ),
         "127.0.0.1:8080": layout.address("product"),
         "127.0.0.1:8000": layout.address("edge"),
         "/dev/shm/payflow-keys": f"{layout.directory}/nginx/keys",  # noqa: S108

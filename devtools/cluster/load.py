@@ -70,7 +70,9 @@ class Load:
         self._user_ids = user_ids
         self._stopping = threading.Event()
         clients = [*[self._pay] * PAYERS, *[self._verify] * VERIFIERS, self._revoke, self._list]
-        self._threads = [threading.Thread(target=self._repeat, args=[each]) for each in clients]
+        self._threads = [
+            threading.Thread(target=self._repeat, args=[each], daemon=True) for each in clients
+        ]
 
     def start(self) -> None:
         for thread in self._threads:

@@ -76,13 +76,18 @@ class Trial:
         report(self.load.seen, self.phases)
         return [*self.load.seen.violations, *self._failures_of_the_rolling_restart(), *self._lost()]
 
-    def run_undisturbed(self, seconds: float) -> list[str]:
-        """Run the load without a fault; return what is wrong, failed requests among it."""
-        self.load.start()
-        time.sleep(seconds)
-        self.load.stop()
-        self._settle()
+    def run_undisturbed(self, is_enough: Callable[[Seen], object]) -> list[str]:
+        """Run the load without a fault; return what is wrong, failed requests among it.
+
+        Raises ClusterError if it takes too long until it is enough.
+        """
         seen = self.load.seen
+        self.load.start()
+        try:
+            self.cluster.wait_for("the load did not get far", lambda: is_enough(seen))
+        finally:
+            self.load.stop()
+        self._settle()
         failed = [f"{each.kind}: {each.status}" for each in seen.requests if each.failed]
         return [*seen.violations, *failed, *self._lost()]
 

@@ -268,7 +268,11 @@ def test_an_env_file_completes_the_environment_and_never_overrides_it(tmp_path: 
     assert result.stdout.strip() == f"from-the-file-{LONG} 5000"
 
 
-def test_an_env_file_that_is_named_and_missing_stops_the_start(tmp_path: Path) -> None:
+@pytest.mark.parametrize("make", [Path.exists, Path.mkdir, os.mkfifo])
+def test_an_env_file_that_is_missing_or_no_file_stops_the_start(
+    tmp_path: Path, make: Callable[[Path], object]
+) -> None:
+    make(tmp_path / "env")
     result = start("import payflow.settings", ENV_FILE=str(tmp_path / "env"))
     assert_refused(result, "ENV_FILE")
 

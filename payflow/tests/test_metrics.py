@@ -35,6 +35,7 @@ from notifications import endpoints, events, outbox
 from notifications.models import Delivery, Notification
 from payflow import metrics
 from support import open_work
+from support.management.commands import check_audit_log  # noqa: F401 - for its metrics
 from testing import stripe_events as stripe
 from testing.keys import paid_key
 

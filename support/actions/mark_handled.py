@@ -23,13 +23,13 @@ class MarkHandled(StaffAction[Row]):
     def unavailable_reason(self) -> str:
         if not self.is_waiting():
             return "Nothing to do."
-        return "It is marked already." if any(map(self._marks, self.past)) else ""
+        return "It is marked already." if any(map(self.marks, self.past)) else ""
 
     def run(self, action: SupportAction) -> str:
         """Changes nothing else: the lists read the mark from the audit log."""
         return f"{self.subject} marked as handled."
 
-    def _marks(self, action: SupportAction) -> bool:
+    def marks(self, action: SupportAction) -> bool:
         return (
             action.kind == MARK_HANDLED
             and action.succeeded is True
@@ -45,6 +45,10 @@ class MarkOrderHandled(MarkHandled[Order]):
         order = self.subject
         is_warned_of = order.fraud_warning_at is not None and not order.dispute_status
         return (order.is_duplicate or is_warned_of) and order.refunded_at is None
+
+    def marks(self, action: SupportAction) -> bool:
+        warned_at = self.subject.fraud_warning_at
+        return super().marks(action) and (warned_at is None or action.created_at > warned_at)
 
 
 class MarkEventHandled(MarkHandled[StripeEvent]):

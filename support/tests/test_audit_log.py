@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from io import StringIO
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import DataError, connection
 from django.db.models import F
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -38,8 +39,10 @@ def check(*arguments: str) -> str:
     return str(failure)
 
 
-def is_broken_in_metrics() -> float | None:
-    return REGISTRY.get_sample_value("payflow_audit_log_broken")
+def in_metrics(name: str) -> float:
+    value = REGISTRY.get_sample_value(f"payflow_audit_log_{name}")
+    assert value is not None
+    return value
 
 
 def act(desk: Client, url: str, **values: object) -> None:
@@ -84,8 +87,20 @@ def test_the_chain_is_read_a_page_at_a_time(
 
 
 def test_an_empty_audit_log_holds() -> None:
+    began = time.time()
     assert check() == "0 actions are as they were written.\n"
-    assert is_broken_in_metrics() == 0
+    assert in_metrics("broken") == 0
+    assert began <= in_metrics("checked_timestamp_seconds") <= time.time()
+
+
+def test_a_check_that_stops_with_an_error_does_not_count(actions: list[SupportAction]) -> None:
+    check()
+    checked = in_metrics("checked_timestamp_seconds")
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE support_actions SET created_at = 'infinity'")
+    with pytest.raises((DataError, AttributeError)):  # PostgreSQL, SQLite: not a datetime
+        check()
+    assert in_metrics("checked_timestamp_seconds") == checked
 
 
 def every(**changes: object) -> Callable[[SupportAction], object]:
@@ -127,9 +142,11 @@ def test_a_changed_or_removed_action_is_named(
 
 
 def test_an_action_written_by_another_program_is_named(actions: list[SupportAction]) -> None:
+    began = time.time()
     forged = SupportAction.objects.create(kind="refund", actor_id=actions[0].actor_id, reason="x")
     assert check() == f"action {forged.pk} has no digest"
-    assert is_broken_in_metrics() == 1
+    assert in_metrics("broken") == 1
+    assert began <= in_metrics("checked_timestamp_seconds") <= time.time()
 
 
 def test_a_digest_that_was_computed_anew_is_named(actions: list[SupportAction]) -> None:
@@ -149,7 +166,7 @@ def test_a_cut_chain_holds_by_itself_but_not_what_was_logged(
     _delete(SupportAction.objects.latest("pk"))
     assert "as they were written" in check()
     assert check("--expect", logged) == "digest 10 is not the expected one"
-    assert is_broken_in_metrics() == 1
+    assert in_metrics("broken") == 1
 
 
 def test_erased_texts_leave_the_chain_whole(actions: list[SupportAction]) -> None:

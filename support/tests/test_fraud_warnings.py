@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
+from datetime import timedelta
 from typing import Any
 
 from django.test import Client
+from django.utils import timezone
 
 from apikeys.models import ApiKey
 from billing.models import Order, StripeEvent
 from conversations.models import Conversation, PaymentStatus
+from support.models import SupportAction
 from support.tests.test_actions import confirm, message_after
 from testing import stripe_events as stripe
 
@@ -72,6 +76,17 @@ def test_a_warning_that_needs_no_refund_is_marked_as_handled(finance: Client, or
     page = f"/admin/billing/order/{order.pk}/"
     assert page.encode() not in finance.get(LIST).content
     assert b"Fraud warnings" not in finance.get("/admin/").content.split(b"Latest actions")[0]
+
+
+def test_a_mark_before_the_warning_does_not_hide_it(finance: Client, order: Order) -> None:
+    Order.objects.update(is_duplicate=True)
+    confirm(finance, order, "mark_handled")
+    SupportAction.objects.update(created_at=timezone.now() - timedelta(days=1))
+    warn(order.stripe_payment_intent_id or "", created=int(time.time()) - 60)
+    page = f"/admin/billing/order/{order.pk}/"
+    assert page.encode() in finance.get(LIST).content
+    confirm(finance, order, "mark_handled")
+    assert page.encode() not in finance.get(LIST).content
 
 
 def test_a_support_agent_sees_who_can_refund(support: Client, order: Order) -> None:

@@ -10,10 +10,15 @@ from prometheus_client import Gauge
 from support import audit_log
 from support.models import AuditDigest, SupportAction
 
-# With PROMETHEUS_MULTIPROC_DIR, it outlives the command.
+# With PROMETHEUS_MULTIPROC_DIR, the last run's outlive the command.
 _IS_BROKEN = Gauge(
     "payflow_audit_log_broken",
     "1 if the last check_audit_log found the audit log changed, otherwise 0.",
+    multiprocess_mode="mostrecent",
+)
+_CHECKED = Gauge(
+    "payflow_audit_log_checked_timestamp_seconds",
+    "When check_audit_log last ended with a result, in Unix time.",
     multiprocess_mode="mostrecent",
 )
 
@@ -39,11 +44,16 @@ class Command(BaseCommand):
             for expected in options["expect"]:
                 _check_expected(expected)
         except audit_log.Broken as reason:
-            _IS_BROKEN.set(1)
+            _record_check(is_broken=True)
             raise CommandError(str(reason), returncode=1) from None
-        _IS_BROKEN.set(0)
+        _record_check(is_broken=False)
         actions = f"{SupportAction.objects.count():,} actions are as they were written"
         self.stdout.write(f"{actions}; the last digest is {last}." if last else f"{actions}.")
+
+
+def _record_check(*, is_broken: bool) -> None:
+    _IS_BROKEN.set(is_broken)
+    _CHECKED.set_to_current_time()
 
 
 def _check_expected(expected: str) -> None:
