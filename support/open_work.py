@@ -21,9 +21,7 @@ DUPLICATES_TO_REFUND = Q(
 # A refund now is cheaper than the dispute that is likely to follow. A mark before the warning was
 # about something else.
 FRAUD_WARNINGS = Q(
-    ~Exists(
-        _HANDLED.filter(order_id=OuterRef("pk"), created_at__gt=OuterRef("fraud_warning_at"))
-    ),
+    ~Exists(_HANDLED.filter(order_id=OuterRef("pk"), created_at__gt=OuterRef("fraud_warning_at"))),
     fraud_warning_at__isnull=False,
     refunded_at__isnull=True,
     dispute_status="",

@@ -158,6 +158,36 @@ def test_units_name_the_file_of_variables_so_that_a_reload_reads_it_anew() -> No
     assert f"export {file}" in (ROOT / "docs" / "going-live.md").read_text()
 
 
+def test_going_live_enables_every_timer_and_the_backup_where_the_database_is() -> None:
+    guide = (ROOT / "docs" / "going-live.md").read_text()
+    enabled = " ".join(re.findall(r"systemctl enable --now ([^#\n]+)", guide)).split()
+    assert {unit.name for unit in UNITS if unit.suffix == ".timer"} <= set(enabled)
+    assert "enable --now payflow-backup.timer  " in guide
+    backup = (DEPLOY / "systemd" / "payflow-backup.service").read_text()
+    assert "\nAfter=postgresql.service\n" in backup
+
+
+def test_the_nightly_script_for_containers_keeps_the_last_dump_when_one_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a `docker` that prints its arguments; the second time, it fails."""
+    guide = (ROOT / "docs" / "going-live.md").read_text()
+    (script,) = re.findall(r"\*\*Every night,\*\*.*?```\n(.+?)```", guide, re.DOTALL)
+    dumps = tmp_path / "dumps"
+    script = script.replace("/var/backups/payflow", str(dumps))
+    docker = tmp_path / "docker"
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    dump = dumps / f"payflow-{time.strftime('%F')}.dump"
+    for status in (0, 1):
+        docker.write_text(f"#!/bin/sh\necho {status} $*; exit {status}\n")
+        docker.chmod(0o700)
+        done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)  # noqa: S603, S607
+        for command in ("check_invariants", "check_audit_log"):
+            assert f"manage.py {command}\n" in done.stdout
+        assert dump.read_text().startswith("0 compose exec -T postgres pg_dump ")
+        assert (dump.stat().st_mode & 0o777, dumps.stat().st_mode & 0o777) == (0o600, 0o700)
+
+
 @pytest.fixture
 def reference_proxy(tmp_path: Path) -> Path:
     """The configuration of deploy/nginx/payflow.conf, with files and ports of this test."""
@@ -294,6 +324,9 @@ tests:
       - { series: 'payflow_invariants_broken{instance="web-1"}', values: '_x3 2x30 _x200' }
       - { series: 'payflow_invariants_checked_timestamp_seconds{instance="web-1"}',
           values: '_x3 10800x30 _x200' }
+      - { series: 'payflow_audit_log_broken{instance="web-1"}', values: '_x3 1x30 _x200' }
+      - { series: 'payflow_audit_log_checked_timestamp_seconds{instance="web-1"}',
+          values: '_x3 10800x30 _x200' }
       - { series: 'payflow_invariants_broken{instance="web-2"}', values: '_x51 0x180' }
       - { series: 'payflow_invariants_checked_timestamp_seconds{instance="web-2"}',
           values: '_x51 183600x180' }
@@ -307,6 +340,14 @@ tests:
         alertname: PayflowInvariantsBroken
         exp_alerts: [{ exp_labels: { severity: page, instance: web-1 }, exp_annotations: BROKEN }]
       - { eval_time: 50h, alertname: PayflowInvariantsNotChecked }
+      - { eval_time: 50h, alertname: PayflowAuditLogNotChecked }
+      - eval_time: 53h
+        alertname: PayflowAuditLogNotChecked
+        exp_alerts: [{ exp_labels: { severity: ticket }, exp_annotations: LOG_NOT_CHECKED }]
+      - eval_time: 104h
+        alertname: PayflowAuditLogBroken
+        exp_alerts: [{ exp_labels: { severity: page }, exp_annotations: LOG_BROKEN }]
+      - { eval_time: 106h, alertname: PayflowAuditLogBroken }
       - { eval_time: 52h, alertname: PayflowInvariantsBroken }
       - { eval_time: 98h, alertname: PayflowInvariantsNotChecked }
       - eval_time: 101h
@@ -335,6 +376,14 @@ ANNOTATIONS = {
         "PayflowInvariantsNotChecked",
         "check_invariants has not ended for 2d 2h 0m 0s",
     ),
+    "LOG_BROKEN": (
+        "PayflowAuditLogBroken",
+        "A row of the audit log was changed, added or removed by something else than payflow",
+    ),
+    "LOG_NOT_CHECKED": (
+        "PayflowAuditLogNotChecked",
+        "check_audit_log has not ended for 2d 2h 0m 0s",
+    ),
     "BOUNCED": ("PayflowMailBounced", "1 mails bounced within a day"),
 }
 
@@ -350,10 +399,18 @@ def test_alerts_about_the_past_fire_and_end_in_time(tmp_path: Path) -> None:
     run(program("promtool"), "test", "rules", "test.yml", directory=tmp_path)
 
 
-def test_the_check_of_the_invariants_leaves_its_result_where_the_web_server_reads_it() -> None:
+@pytest.mark.parametrize(
+    ("name", "command"), [("check", "check_invariants"), ("audit", "check_audit_log")]
+)
+def test_a_check_fails_by_itself_and_leaves_its_result_where_the_web_server_reads_it(
+    name: str, command: str
+) -> None:
     web, check = (
-        (DEPLOY / "systemd" / f"payflow-{name}.service").read_text() for name in ("web", "check")
+        (DEPLOY / "systemd" / f"payflow-{unit}.service").read_text() for unit in ("web", name)
     )
+    # One command, whose failure is the unit's.
+    python = "/srv/payflow/.venv/bin/python"
+    assert re.findall("^Exec.*", check, re.MULTILINE) == [f"ExecStart={python} manage.py {command}"]
     for line in ("Environment=PROMETHEUS_MULTIPROC_DIR=/run/payflow", "RuntimeDirectory=payflow"):
         assert f"\n{line}\n" in web
         assert f"\n{line}\n" in check
