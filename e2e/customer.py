@@ -60,8 +60,9 @@ class Customer:
         expect(self.page).to_have_url(re.compile(r"/payments/success\?session_id=cs_test_\w+$"))
         expect(self.page.get_by_role("heading", name="Thank you")).to_be_visible()
 
-    def reveal_key(self) -> str:
-        self.page.get_by_role("button", name="Reveal key").click()
+    def reveal_key(self, title: str = "") -> str:
+        """Reveal the page's only key, or that of the conversation with this title."""
+        self.page.get_by_role("button", name=f"Reveal key {title}".strip()).click()
         key = self.page.get_by_label("Key", exact=True)
         expect(key).to_have_text(KEY)
         return key.inner_text()

@@ -37,6 +37,11 @@ FROM conversations
 WHERE payment_status = 'paid' AND stripe_session_id LIKE %(run)s || '%%'
   AND (id * 7 + extract(doy FROM created_at)::int * 5) %% 10
       < 4 + extract(dow FROM created_at)::int;
+-- The longest type, and an outcome that names a refund.
+INSERT INTO stripe_events (event_id, type, payload, status, outcome)
+VALUES ('evt_3PbC9BUGQN03LIhE' || left(md5(%(run)s), 8),
+        'checkout.session.async_payment_succeeded', '{}', 'processed',
+        'order 47: refund re_3ApiIbx48FcfwWQ1ZzyCgjoO is already succeeded');
 """
 
 # Whether a list must be scrolled sideways, as on a phone.

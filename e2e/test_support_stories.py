@@ -113,7 +113,7 @@ def test_who_looks_for_their_key_is_told_where_it_waits(
     assert agent.clicks == 4
     customer.page.goto("/keys")
     expect(customer.page.get_by_text(REASON).first).to_be_visible()
-    customer.reveal_key()
+    customer.reveal_key("Where is my key")
 
 
 def test_a_declined_card_is_explained(agent: SupportAgent, customer: Customer) -> None:
