@@ -128,9 +128,8 @@ def make_plan(variables: Environment) -> Plan:
     port = Configuration(variables, {}).integer("PORT", 3000)
     if not is_free(port):
         raise CannotRunError(f"port {port} is in use; choose another: make run PORT={port + 1}")
-    if port != STRIPE_PORT and is_free(STRIPE_PORT):
-        return Plan(port, STRIPE_PORT)
-    return Plan(port, free_port())
+    usual = port != STRIPE_PORT and is_free(STRIPE_PORT)
+    return Plan(port, STRIPE_PORT if usual else free_port())
 
 
 def environment_for(plan: Plan, variables: Environment) -> dict[str, str]:
