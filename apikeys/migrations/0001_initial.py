@@ -56,6 +56,71 @@ class Migration(migrations.Migration):
             ],
             options={
                 "db_table": "grants",
+                "indexes": [
+                    models.Index(fields=["user", "-id"], name="grants_of_user"),
+                    models.Index(
+                        condition=models.Q(("revoked_at__isnull", False)),
+                        fields=["-id"],
+                        name="grants_revoked",
+                    ),
+                    models.Index(
+                        condition=models.Q(("suspended_at__isnull", False)),
+                        fields=["-id"],
+                        name="grants_suspended",
+                    ),
+                    models.Index(
+                        condition=models.Q(("stopped_at__isnull", False)),
+                        fields=["-id"],
+                        name="grants_stopped",
+                    ),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "suspended_at__gte",
+                                datetime.datetime(1, 1, 1, 0, 0, tzinfo=datetime.UTC),
+                            ),
+                            (
+                                "suspended_at__lte",
+                                datetime.datetime(
+                                    9999, 12, 31, 23, 59, 59, 999999, tzinfo=datetime.UTC
+                                ),
+                            ),
+                        ),
+                        name="grants_suspended_at_finite",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "revoked_at__gte",
+                                datetime.datetime(1, 1, 1, 0, 0, tzinfo=datetime.UTC),
+                            ),
+                            (
+                                "revoked_at__lte",
+                                datetime.datetime(
+                                    9999, 12, 31, 23, 59, 59, 999999, tzinfo=datetime.UTC
+                                ),
+                            ),
+                        ),
+                        name="grants_revoked_at_finite",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "stopped_at__gte",
+                                datetime.datetime(1, 1, 1, 0, 0, tzinfo=datetime.UTC),
+                            ),
+                            (
+                                "stopped_at__lte",
+                                datetime.datetime(
+                                    9999, 12, 31, 23, 59, 59, 999999, tzinfo=datetime.UTC
+                                ),
+                            ),
+                        ),
+                        name="grants_stopped_at_finite",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -124,224 +189,130 @@ class Migration(migrations.Migration):
                 "verbose_name": "API key",
                 "verbose_name_plural": "API keys",
                 "db_table": "api_keys",
+                "indexes": [
+                    models.Index(fields=["user", "-id"], name="api_keys_of_user"),
+                    models.Index(
+                        fields=["key_prefix"],
+                        name="api_keys_by_prefix",
+                        opclasses=["varchar_pattern_ops"],
+                    ),
+                    models.Index(
+                        condition=models.Q(("revoked_at__isnull", False)),
+                        fields=["-id"],
+                        name="api_keys_revoked",
+                    ),
+                    models.Index(
+                        condition=models.Q(("suspended_at__isnull", False)),
+                        fields=["-id"],
+                        name="api_keys_suspended",
+                    ),
+                    models.Index(
+                        condition=models.Q(("revealed_at__isnull", True)),
+                        fields=["-id"],
+                        name="api_keys_unrevealed",
+                    ),
+                    models.Index(
+                        condition=models.Q(
+                            ("expires_at__isnull", False),
+                            ("revoked_at__isnull", True),
+                            ("rotated_at__isnull", True),
+                        ),
+                        fields=["expires_at"],
+                        name="api_keys_ending",
+                    ),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "expires_at__gte",
+                                datetime.datetime(1, 1, 1, 0, 0, tzinfo=datetime.UTC),
+                            ),
+                            (
+                                "expires_at__lte",
+                                datetime.datetime(
+                                    9999, 12, 31, 23, 59, 59, 999999, tzinfo=datetime.UTC
+                                ),
+                            ),
+                        ),
+                        name="api_keys_expires_at_finite",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "last_used_at__gte",
+                                datetime.datetime(1, 1, 1, 0, 0, tzinfo=datetime.UTC),
+                            ),
+                            (
+                                "last_used_at__lte",
+                                datetime.datetime(
+                                    9999, 12, 31, 23, 59, 59, 999999, tzinfo=datetime.UTC
+                                ),
+                            ),
+                        ),
+                        name="api_keys_last_used_at_finite",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "revealed_at__gte",
+                                datetime.datetime(1, 1, 1, 0, 0, tzinfo=datetime.UTC),
+                            ),
+                            (
+                                "revealed_at__lte",
+                                datetime.datetime(
+                                    9999, 12, 31, 23, 59, 59, 999999, tzinfo=datetime.UTC
+                                ),
+                            ),
+                        ),
+                        name="api_keys_revealed_at_finite",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "rotated_at__gte",
+                                datetime.datetime(1, 1, 1, 0, 0, tzinfo=datetime.UTC),
+                            ),
+                            (
+                                "rotated_at__lte",
+                                datetime.datetime(
+                                    9999, 12, 31, 23, 59, 59, 999999, tzinfo=datetime.UTC
+                                ),
+                            ),
+                        ),
+                        name="api_keys_rotated_at_finite",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "suspended_at__gte",
+                                datetime.datetime(1, 1, 1, 0, 0, tzinfo=datetime.UTC),
+                            ),
+                            (
+                                "suspended_at__lte",
+                                datetime.datetime(
+                                    9999, 12, 31, 23, 59, 59, 999999, tzinfo=datetime.UTC
+                                ),
+                            ),
+                        ),
+                        name="api_keys_suspended_at_finite",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "revoked_at__gte",
+                                datetime.datetime(1, 1, 1, 0, 0, tzinfo=datetime.UTC),
+                            ),
+                            (
+                                "revoked_at__lte",
+                                datetime.datetime(
+                                    9999, 12, 31, 23, 59, 59, 999999, tzinfo=datetime.UTC
+                                ),
+                            ),
+                        ),
+                        name="api_keys_revoked_at_finite",
+                    ),
+                ],
             },
-        ),
-        migrations.AddIndex(
-            model_name="grant",
-            index=models.Index(fields=["user", "-id"], name="grants_of_user"),
-        ),
-        migrations.AddIndex(
-            model_name="grant",
-            index=models.Index(
-                condition=models.Q(("revoked_at__isnull", False)),
-                fields=["-id"],
-                name="grants_revoked",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="grant",
-            index=models.Index(
-                condition=models.Q(("suspended_at__isnull", False)),
-                fields=["-id"],
-                name="grants_suspended",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="grant",
-            index=models.Index(
-                condition=models.Q(("stopped_at__isnull", False)),
-                fields=["-id"],
-                name="grants_stopped",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="apikey",
-            index=models.Index(fields=["user", "-id"], name="api_keys_of_user"),
-        ),
-        migrations.AddIndex(
-            model_name="apikey",
-            index=models.Index(
-                fields=["key_prefix"], name="api_keys_by_prefix", opclasses=["varchar_pattern_ops"]
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="apikey",
-            index=models.Index(
-                condition=models.Q(("revoked_at__isnull", False)),
-                fields=["-id"],
-                name="api_keys_revoked",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="apikey",
-            index=models.Index(
-                condition=models.Q(("suspended_at__isnull", False)),
-                fields=["-id"],
-                name="api_keys_suspended",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="apikey",
-            index=models.Index(
-                condition=models.Q(("revealed_at__isnull", True)),
-                fields=["-id"],
-                name="api_keys_unrevealed",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="apikey",
-            index=models.Index(
-                condition=models.Q(
-                    ("expires_at__isnull", False),
-                    ("revoked_at__isnull", True),
-                    ("rotated_at__isnull", True),
-                ),
-                fields=["expires_at"],
-                name="api_keys_ending",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="apikey",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    (
-                        "expires_at__gte",
-                        datetime.datetime(1, 1, 1, 0, 0, tzinfo=datetime.UTC),
-                    ),
-                    (
-                        "expires_at__lte",
-                        datetime.datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=datetime.UTC),
-                    ),
-                ),
-                name="api_keys_expires_at_finite",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="apikey",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    (
-                        "last_used_at__gte",
-                        datetime.datetime(1, 1, 1, 0, 0, tzinfo=datetime.UTC),
-                    ),
-                    (
-                        "last_used_at__lte",
-                        datetime.datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=datetime.UTC),
-                    ),
-                ),
-                name="api_keys_last_used_at_finite",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="apikey",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    (
-                        "revealed_at__gte",
-                        datetime.datetime(1, 1, 1, 0, 0, tzinfo=datetime.UTC),
-                    ),
-                    (
-                        "revealed_at__lte",
-                        datetime.datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=datetime.UTC),
-                    ),
-                ),
-                name="api_keys_revealed_at_finite",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="apikey",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    (
-                        "rotated_at__gte",
-                        datetime.datetime(1, 1, 1, 0, 0, tzinfo=datetime.UTC),
-                    ),
-                    (
-                        "rotated_at__lte",
-                        datetime.datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=datetime.UTC),
-                    ),
-                ),
-                name="api_keys_rotated_at_finite",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="apikey",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    (
-                        "suspended_at__gte",
-                        datetime.datetime(1, 1, 1, 0, 0, tzinfo=datetime.UTC),
-                    ),
-                    (
-                        "suspended_at__lte",
-                        datetime.datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=datetime.UTC),
-                    ),
-                ),
-                name="api_keys_suspended_at_finite",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="apikey",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    (
-                        "revoked_at__gte",
-                        datetime.datetime(1, 1, 1, 0, 0, tzinfo=datetime.UTC),
-                    ),
-                    (
-                        "revoked_at__lte",
-                        datetime.datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=datetime.UTC),
-                    ),
-                ),
-                name="api_keys_revoked_at_finite",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="grant",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    (
-                        "suspended_at__gte",
-                        datetime.datetime(1, 1, 1, 0, 0, tzinfo=datetime.UTC),
-                    ),
-                    (
-                        "suspended_at__lte",
-                        datetime.datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=datetime.UTC),
-                    ),
-                ),
-                name="grants_suspended_at_finite",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="grant",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    (
-                        "revoked_at__gte",
-                        datetime.datetime(1, 1, 1, 0, 0, tzinfo=datetime.UTC),
-                    ),
-                    (
-                        "revoked_at__lte",
-                        datetime.datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=datetime.UTC),
-                    ),
-                ),
-                name="grants_revoked_at_finite",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="grant",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    (
-                        "stopped_at__gte",
-                        datetime.datetime(1, 1, 1, 0, 0, tzinfo=datetime.UTC),
-                    ),
-                    (
-                        "stopped_at__lte",
-                        datetime.datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=datetime.UTC),
-                    ),
-                ),
-                name="grants_stopped_at_finite",
-            ),
         ),
     ]

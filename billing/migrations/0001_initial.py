@@ -61,6 +61,13 @@ class Migration(migrations.Migration):
             ],
             options={
                 "db_table": "checkout_links",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("closed_at__isnull", True)),
+                        fields=["id"],
+                        name="checkout_links_open",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
@@ -174,6 +181,68 @@ class Migration(migrations.Migration):
             ],
             options={
                 "db_table": "orders",
+                "indexes": [
+                    models.Index(fields=["user", "-id"], name="orders_of_user"),
+                    models.Index(fields=["conversation", "-id"], name="orders_of_conversation"),
+                    models.Index(
+                        condition=models.Q(("status", "completed"), _negated=True),
+                        fields=["status", "-id"],
+                        name="orders_not_completed",
+                    ),
+                    models.Index(
+                        condition=models.Q(("is_duplicate", True)),
+                        fields=["-id"],
+                        name="orders_duplicate",
+                    ),
+                    models.Index(
+                        condition=models.Q(("needs_review", True)),
+                        fields=["-id"],
+                        name="orders_needs_review",
+                    ),
+                    models.Index(
+                        condition=models.Q(("refunded_cents__gt", 0)),
+                        fields=["-id"],
+                        name="orders_refunded",
+                    ),
+                    models.Index(
+                        condition=models.Q(("dispute_status", ""), _negated=True),
+                        fields=["-id"],
+                        name="orders_disputed",
+                    ),
+                    models.Index(
+                        fields=["created_at"],
+                        include=(
+                            "status",
+                            "is_duplicate",
+                            "currency",
+                            "amount_cents",
+                            "refunded_cents",
+                            "refunded_at",
+                        ),
+                        name="orders_by_day",
+                    ),
+                    models.Index(
+                        condition=models.Q(("fraud_warning_at__isnull", False)),
+                        fields=["-id"],
+                        name="orders_with_fraud_warning",
+                    ),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("status__in", ["pending", "completed", "failed"])),
+                        name="orders_status_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("amount_cents__gte", 0)),
+                        name="orders_amount_not_negative",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("grant__isnull", True), ("status", "completed"), _connector="OR"
+                        ),
+                        name="orders_grant_only_when_paid",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -332,147 +401,164 @@ class Migration(migrations.Migration):
             ],
             options={
                 "db_table": "stripe_events",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("status__in", ("processed", "ignored")), _negated=True),
+                        fields=["created_at"],
+                        name="stripe_events_unsettled",
+                    ),
+                    models.Index(
+                        condition=models.Q(("status", "ignored")),
+                        fields=["-id"],
+                        name="stripe_events_ignored",
+                    ),
+                    models.Index(
+                        condition=models.Q(("type", "checkout.session.completed"), _negated=True),
+                        fields=["type", "-id"],
+                        name="stripe_events_by_type",
+                    ),
+                    models.Index(
+                        condition=models.Q(("type", "payment_intent.payment_failed")),
+                        fields=["created_at"],
+                        name="stripe_events_declined",
+                    ),
+                    models.Index(
+                        condition=models.Q(("fetched_at__isnull", False)),
+                        fields=["fetched_at", "id"],
+                        name="stripe_events_fetched",
+                    ),
+                    models.Index(
+                        django.db.models.functions.text.Left(
+                            django.db.models.functions.text.Lower(
+                                django.db.models.fields.json.KeyTextTransform(
+                                    "email",
+                                    django.db.models.fields.json.KeyTextTransform(
+                                        "customer_details",
+                                        django.db.models.fields.json.KeyTextTransform(
+                                            "object",
+                                            django.db.models.fields.json.KeyTextTransform(
+                                                "data", "payload"
+                                            ),
+                                        ),
+                                    ),
+                                )
+                            ),
+                            255,
+                        ),
+                        condition=models.Q(
+                            (
+                                "type__in",
+                                (
+                                    "checkout.session.completed",
+                                    "checkout.session.async_payment_succeeded",
+                                ),
+                            )
+                        ),
+                        name="stripe_events_email",
+                    ),
+                    models.Index(
+                        django.db.models.functions.text.Left(
+                            django.db.models.fields.json.KeyTextTransform(
+                                "customer",
+                                django.db.models.fields.json.KeyTextTransform(
+                                    "object",
+                                    django.db.models.fields.json.KeyTextTransform(
+                                        "data", "payload"
+                                    ),
+                                ),
+                            ),
+                            255,
+                        ),
+                        condition=models.Q(
+                            (
+                                "type__in",
+                                (
+                                    "checkout.session.completed",
+                                    "checkout.session.async_payment_succeeded",
+                                ),
+                            )
+                        ),
+                        name="stripe_events_customer",
+                    ),
+                    models.Index(
+                        django.db.models.functions.text.Left(
+                            django.db.models.fields.json.KeyTextTransform(
+                                "invoice",
+                                django.db.models.fields.json.KeyTextTransform(
+                                    "object",
+                                    django.db.models.fields.json.KeyTextTransform(
+                                        "data", "payload"
+                                    ),
+                                ),
+                            ),
+                            255,
+                        ),
+                        condition=models.Q(
+                            (
+                                "type__in",
+                                (
+                                    "checkout.session.completed",
+                                    "checkout.session.async_payment_succeeded",
+                                ),
+                            )
+                        ),
+                        name="stripe_events_invoice",
+                    ),
+                    models.Index(
+                        django.db.models.functions.text.Left(
+                            django.db.models.fields.json.KeyTextTransform(
+                                "last4",
+                                django.db.models.fields.json.KeyTextTransform(
+                                    "card",
+                                    django.db.models.fields.json.KeyTextTransform(
+                                        "payment_method_details",
+                                        django.db.models.fields.json.KeyTextTransform(
+                                            "object",
+                                            django.db.models.fields.json.KeyTextTransform(
+                                                "data", "payload"
+                                            ),
+                                        ),
+                                    ),
+                                ),
+                            ),
+                            255,
+                        ),
+                        condition=models.Q(
+                            ("type__in", ("charge.succeeded", "charge.updated", "charge.refunded"))
+                        ),
+                        name="stripe_events_last4",
+                    ),
+                    models.Index(
+                        django.db.models.functions.text.Left(
+                            django.db.models.fields.json.KeyTextTransform(
+                                "receipt_number",
+                                django.db.models.fields.json.KeyTextTransform(
+                                    "object",
+                                    django.db.models.fields.json.KeyTextTransform(
+                                        "data", "payload"
+                                    ),
+                                ),
+                            ),
+                            255,
+                        ),
+                        condition=models.Q(
+                            ("type__in", ("charge.succeeded", "charge.updated", "charge.refunded"))
+                        ),
+                        name="stripe_events_receipt_number",
+                    ),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "status__in",
+                                ["received", "processed", "ignored", "unmatched", "failed"],
+                            )
+                        ),
+                        name="stripe_events_status_known",
+                    )
+                ],
             },
-        ),
-        migrations.AddIndex(
-            model_name="checkoutlink",
-            index=models.Index(
-                condition=models.Q(("closed_at__isnull", True)),
-                fields=["id"],
-                name="checkout_links_open",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="order",
-            index=models.Index(fields=["user", "-id"], name="orders_of_user"),
-        ),
-        migrations.AddIndex(
-            model_name="order",
-            index=models.Index(fields=["conversation", "-id"], name="orders_of_conversation"),
-        ),
-        migrations.AddIndex(
-            model_name="order",
-            index=models.Index(
-                condition=models.Q(("status", "completed"), _negated=True),
-                fields=["status", "-id"],
-                name="orders_not_completed",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="order",
-            index=models.Index(
-                condition=models.Q(("is_duplicate", True)), fields=["-id"], name="orders_duplicate"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="order",
-            index=models.Index(
-                condition=models.Q(("needs_review", True)),
-                fields=["-id"],
-                name="orders_needs_review",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="order",
-            index=models.Index(
-                condition=models.Q(("refunded_cents__gt", 0)),
-                fields=["-id"],
-                name="orders_refunded",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="order",
-            index=models.Index(
-                condition=models.Q(("dispute_status", ""), _negated=True),
-                fields=["-id"],
-                name="orders_disputed",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="order",
-            index=models.Index(
-                fields=["created_at"],
-                include=(
-                    "status",
-                    "is_duplicate",
-                    "currency",
-                    "amount_cents",
-                    "refunded_cents",
-                    "refunded_at",
-                ),
-                name="orders_by_day",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="order",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("status__in", ["pending", "completed", "failed"])),
-                name="orders_status_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="order",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("amount_cents__gte", 0)), name="orders_amount_not_negative"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="order",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("grant__isnull", True), ("status", "completed"), _connector="OR"
-                ),
-                name="orders_grant_only_when_paid",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="stripeevent",
-            index=models.Index(
-                condition=models.Q(("status__in", ("processed", "ignored")), _negated=True),
-                fields=["created_at"],
-                name="stripe_events_unsettled",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="stripeevent",
-            index=models.Index(
-                condition=models.Q(("status", "ignored")),
-                fields=["-id"],
-                name="stripe_events_ignored",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="stripeevent",
-            index=models.Index(
-                condition=models.Q(("type", "checkout.session.completed"), _negated=True),
-                fields=["type", "-id"],
-                name="stripe_events_by_type",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="stripeevent",
-            index=models.Index(
-                condition=models.Q(("type", "payment_intent.payment_failed")),
-                fields=["created_at"],
-                name="stripe_events_declined",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="stripeevent",
-            index=models.Index(
-                condition=models.Q(("fetched_at__isnull", False)),
-                fields=["fetched_at", "id"],
-                name="stripe_events_fetched",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="stripeevent",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("status__in", ["received", "processed", "ignored", "unmatched", "failed"])
-                ),
-                name="stripe_events_status_known",
-            ),
         ),
         migrations.CreateModel(
             name="ImportedPayment",
@@ -506,132 +592,5 @@ class Migration(migrations.Migration):
             options={
                 "db_table": "imported_payments",
             },
-        ),
-        migrations.AddIndex(
-            model_name="order",
-            index=models.Index(
-                condition=models.Q(("fraud_warning_at__isnull", False)),
-                fields=["-id"],
-                name="orders_with_fraud_warning",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="stripeevent",
-            index=models.Index(
-                django.db.models.functions.text.Left(
-                    django.db.models.functions.text.Lower(
-                        django.db.models.fields.json.KeyTextTransform(
-                            "email",
-                            django.db.models.fields.json.KeyTextTransform(
-                                "customer_details",
-                                django.db.models.fields.json.KeyTextTransform(
-                                    "object",
-                                    django.db.models.fields.json.KeyTextTransform(
-                                        "data", "payload"
-                                    ),
-                                ),
-                            ),
-                        )
-                    ),
-                    255,
-                ),
-                condition=models.Q(
-                    (
-                        "type__in",
-                        ("checkout.session.completed", "checkout.session.async_payment_succeeded"),
-                    )
-                ),
-                name="stripe_events_email",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="stripeevent",
-            index=models.Index(
-                django.db.models.functions.text.Left(
-                    django.db.models.fields.json.KeyTextTransform(
-                        "customer",
-                        django.db.models.fields.json.KeyTextTransform(
-                            "object",
-                            django.db.models.fields.json.KeyTextTransform("data", "payload"),
-                        ),
-                    ),
-                    255,
-                ),
-                condition=models.Q(
-                    (
-                        "type__in",
-                        ("checkout.session.completed", "checkout.session.async_payment_succeeded"),
-                    )
-                ),
-                name="stripe_events_customer",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="stripeevent",
-            index=models.Index(
-                django.db.models.functions.text.Left(
-                    django.db.models.fields.json.KeyTextTransform(
-                        "invoice",
-                        django.db.models.fields.json.KeyTextTransform(
-                            "object",
-                            django.db.models.fields.json.KeyTextTransform("data", "payload"),
-                        ),
-                    ),
-                    255,
-                ),
-                condition=models.Q(
-                    (
-                        "type__in",
-                        ("checkout.session.completed", "checkout.session.async_payment_succeeded"),
-                    )
-                ),
-                name="stripe_events_invoice",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="stripeevent",
-            index=models.Index(
-                django.db.models.functions.text.Left(
-                    django.db.models.fields.json.KeyTextTransform(
-                        "last4",
-                        django.db.models.fields.json.KeyTextTransform(
-                            "card",
-                            django.db.models.fields.json.KeyTextTransform(
-                                "payment_method_details",
-                                django.db.models.fields.json.KeyTextTransform(
-                                    "object",
-                                    django.db.models.fields.json.KeyTextTransform(
-                                        "data", "payload"
-                                    ),
-                                ),
-                            ),
-                        ),
-                    ),
-                    255,
-                ),
-                condition=models.Q(
-                    ("type__in", ("charge.succeeded", "charge.updated", "charge.refunded"))
-                ),
-                name="stripe_events_last4",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="stripeevent",
-            index=models.Index(
-                django.db.models.functions.text.Left(
-                    django.db.models.fields.json.KeyTextTransform(
-                        "receipt_number",
-                        django.db.models.fields.json.KeyTextTransform(
-                            "object",
-                            django.db.models.fields.json.KeyTextTransform("data", "payload"),
-                        ),
-                    ),
-                    255,
-                ),
-                condition=models.Q(
-                    ("type__in", ("charge.succeeded", "charge.updated", "charge.refunded"))
-                ),
-                name="stripe_events_receipt_number",
-            ),
         ),
     ]

@@ -106,6 +106,43 @@ class Migration(migrations.Migration):
             options={
                 "verbose_name_plural": "outbox",
                 "db_table": "outbox",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("is_event", True), ("position__isnull", True)),
+                        fields=["id"],
+                        name="outbox_events_unnumbered",
+                    ),
+                    models.Index(
+                        condition=models.Q(("mail_status", "waiting")),
+                        fields=["mail_due_at"],
+                        name="outbox_mail_waiting",
+                    ),
+                    models.Index(
+                        condition=models.Q(("mail_status__in", ("bounced", "failed"))),
+                        fields=["-id"],
+                        name="outbox_mail_undelivered",
+                    ),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("cause", "kind"), name="outbox_once_per_cause"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "mail_status__in",
+                                ["none", "waiting", "sent", "bounced", "failed", "skipped"],
+                            )
+                        ),
+                        name="outbox_mail_status_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("mail_due_at__isnull", False),
+                            models.Q(("mail_status", "waiting"), _negated=True),
+                            _connector="OR",
+                        ),
+                        name="outbox_waiting_mail_is_due",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -149,70 +186,18 @@ class Migration(migrations.Migration):
                 "verbose_name": "webhook delivery",
                 "verbose_name_plural": "webhook deliveries",
                 "db_table": "webhook_deliveries",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("due_at__isnull", False)),
+                        fields=["endpoint", "due_at"],
+                        name="webhook_deliveries_waiting",
+                    )
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("notification", "endpoint"), name="webhook_deliveries_once"
+                    )
+                ],
             },
-        ),
-        migrations.AddIndex(
-            model_name="notification",
-            index=models.Index(
-                condition=models.Q(("is_event", True), ("position__isnull", True)),
-                fields=["id"],
-                name="outbox_events_unnumbered",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="notification",
-            index=models.Index(
-                condition=models.Q(("mail_status", "waiting")),
-                fields=["mail_due_at"],
-                name="outbox_mail_waiting",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="notification",
-            index=models.Index(
-                condition=models.Q(("mail_status__in", ("bounced", "failed"))),
-                fields=["-id"],
-                name="outbox_mail_undelivered",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="notification",
-            constraint=models.UniqueConstraint(
-                fields=("cause", "kind"), name="outbox_once_per_cause"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="notification",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("mail_status__in", ["none", "waiting", "sent", "bounced", "failed", "skipped"])
-                ),
-                name="outbox_mail_status_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="notification",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("mail_due_at__isnull", False),
-                    models.Q(("mail_status", "waiting"), _negated=True),
-                    _connector="OR",
-                ),
-                name="outbox_waiting_mail_is_due",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="delivery",
-            index=models.Index(
-                condition=models.Q(("due_at__isnull", False)),
-                fields=["endpoint", "due_at"],
-                name="webhook_deliveries_waiting",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="delivery",
-            constraint=models.UniqueConstraint(
-                fields=("notification", "endpoint"), name="webhook_deliveries_once"
-            ),
         ),
     ]
