@@ -5,6 +5,7 @@ BIN := .venv/bin
 
 # A stamp is named for its lock's checksum: a changed lock is installed.
 stamp = .venv/.$(1)-$(shell cksum < requirements/$(1).txt | cut -d' ' -f1)
+RUN := $(call stamp,run)
 DEV := $(call stamp,dev)
 E2E := $(call stamp,e2e)
 
@@ -17,10 +18,10 @@ help: ## list the commands
 
 install: $(DEV) ## make .venv and install everything into it
 
-run: install ## start payflow and the local Stripe, and print what to open
+run: $(RUN) ## start payflow and the local Stripe, and print what to open
 	@$(BIN)/python -m devtools.run
 
-demo: install ## pay and use a key from the terminal, against a running `make run`
+demo: $(RUN) ## pay and use a key from the terminal, against a running `make run`
 	@$(BIN)/python -m devtools.demo
 
 # Apps whose tests use a database.
@@ -166,7 +167,7 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generat
 
 lock: install ## compile requirements/*.in to hash-locked *.txt (UPGRADE=1 for newer versions)
 	$(LOCK) $(if $(UPGRADE),--upgrade) requirements/e2e.in -o requirements/e2e.txt
-	for set in base prod test dev uv audit; do \
+	for set in base prod run test dev uv audit; do \
 		$(LOCK) -c requirements/e2e.txt requirements/$$set.in -o requirements/$$set.txt || exit; \
 	done
 
@@ -174,10 +175,14 @@ clean: ## remove .venv, caches and screenshots; the database stays
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .run/screenshots
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(DEV):
+# Each set adds to the one before it, whose change changes it as well.
+$(RUN):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 		{ echo "payflow: $(PYTHON) is not Python 3.11 or newer: make PYTHON=/usr/bin/python3.12" >&2; exit 1; }
-	@$(PYTHON) devtools/install.py requirements/dev.txt $@ --fresh
+	@$(PYTHON) devtools/install.py requirements/run.txt $@ --fresh
+
+$(DEV): | $(RUN)
+	@$(PYTHON) devtools/install.py requirements/dev.txt $@
 
 $(PRODUCTION)/.installed:
 	@rm -rf .run/production-*
@@ -187,4 +192,4 @@ $(PRODUCTION)/.installed:
 	@touch $@
 
 $(E2E): | $(DEV)
-	@$(BIN)/python devtools/install.py requirements/e2e.txt $@
+	@$(PYTHON) devtools/install.py requirements/e2e.txt $@

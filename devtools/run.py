@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from types import FrameType
+from typing import Any
 
 from devtools import runfile
 from devtools.management import CommandFailedError, manage
@@ -26,6 +28,7 @@ STRIPE_PORT = 12111
 CHECK_INTERVAL = 0.25
 LIVE_KEYS = ("sk_live_", "rk_live_")
 PYTHON = sys.executable
+EMBEDDED = ROOT / "db.sqlite3"
 
 BANNER = """
 payflow is running: {url}/
@@ -94,12 +97,12 @@ def run() -> None:
     environment = environment_for(plan, variables)
     with ExitStack() as stack:
         try:
-            # The local Stripe starts while the database is prepared.
+            # Both start while the database is prepared: neither needs it before a request.
+            create_embedded(environment)
             stripe = stack.enter_context(Service("stripe", sandbox(plan), environment))
-            migrate(environment)
-            demo = json.loads(manage(environment, "create_demo", "--json"))
             runserver = [PYTHON, "manage.py", "runserver", plan.app]
             app = stack.enter_context(Service("app", runserver, environment))
+            demo = prepare(environment)
             stripe.wait_for_line_with(plan.stripe)
             app.wait_for(f"http://{plan.app}/healthz")
             address = runfile.Address(plan.url, demo["email"], demo["password"])
@@ -110,17 +113,27 @@ def run() -> None:
             ignore_signals()
 
 
-def migrate(environment: Mapping[str, str]) -> None:
-    """Migrate the database; replace the embedded one if it is too old."""
+def create_embedded(environment: Mapping[str, str]) -> None:
+    """Create the embedded database: of two programs that do, one finds it locked and ends."""
+    if environment.get("DATABASE_URL"):
+        return
+    # What is wrong with the file, `manage.py` says.
+    with suppress(sqlite3.Error), closing(sqlite3.connect(EMBEDDED)) as database:
+        database.execute("PRAGMA journal_mode=WAL")
+
+
+def prepare(environment: Mapping[str, str]) -> Any:
+    """Migrate the database and make the demo user; replace the embedded database if too old."""
+    # In one process: each loads the application for seconds.
+    command = ("create_demo", "--migrate", "--json")
     try:
-        manage(environment, "migrate", "--verbosity=0")
+        return json.loads(manage(environment, *command))
     except CommandFailedError as error:
-        embedded = ROOT / "db.sqlite3"
         if "payflow.E001" not in str(error) or environment.get("DATABASE_URL"):
             raise
-        kept = embedded.rename(embedded.with_suffix(f".sqlite3.{time.strftime('%Y%m%d-%H%M%S')}"))
+        kept = EMBEDDED.rename(EMBEDDED.with_suffix(f".sqlite3.{time.strftime('%Y%m%d-%H%M%S')}"))
         print(f"payflow: db.sqlite3 is of a version too old to go on from; kept as {kept.name}")
-        manage(environment, "migrate", "--verbosity=0")
+        return json.loads(manage(environment, *command))
 
 
 def make_plan(variables: Environment) -> Plan:
@@ -135,6 +148,7 @@ def make_plan(variables: Environment) -> Plan:
 def environment_for(plan: Plan, variables: Environment) -> dict[str, str]:
     """The variables of the caller and .env, with defaults for development."""
     given = {name: str(value) for name, value in variables.ENVIRON.items() if value}
+    given.pop("PYTHONDONTWRITEBYTECODE", None)  # each process would compile every package again
     environment = {
         **secrets_for(runfile.DIRECTORY),
         **given,

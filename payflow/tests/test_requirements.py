@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import subprocess
+import sys
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -81,3 +84,31 @@ def test_every_requirement_is_used(requirement: str, names_in_use: set[str]) -> 
         name.removeprefix("types_").removesuffix("-stubs") for name in modules_of(requirement)
     }
     assert modules & names_in_use
+
+
+def test_make_run_needs_only_its_own_set() -> None:
+    locked = (ROOT / "requirements" / "run.txt").read_text()
+    installed = {name.lower() for name in re.findall(r"^([\w.-]+)==", locked, re.MULTILINE)}
+    missing = [
+        module
+        for module, packages in PROVIDED.items()
+        if not installed & {re.sub(r"[-_.]+", "-", package).lower() for package in packages}
+    ]
+    script = f"""
+import sys
+for name in {missing!r}:
+    sys.modules[name] = None  # an import of it fails
+import devtools.demo, devtools.run, sandbox.__main__, sandbox.server
+from django.core.management import execute_from_command_line
+execute_from_command_line(["manage.py", "check"])
+"""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "DEBUG": "on",
+        "ENV_FILE": "",
+        "DATABASE_URL": "sqlite://:memory:",
+        "DJANGO_SETTINGS_MODULE": "payflow.settings",
+    }
+    subprocess.run(
+        [sys.executable, "-"], input=script, text=True, cwd=ROOT, env=environment, check=True
+    )
