@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.db import connection
-from django.db.models import Model, Q, QuerySet
+from django.db.models import F, Model, OrderBy, Q, QuerySet
 from django.db.models.expressions import Combinable
 from django.http import HttpRequest
 
@@ -28,6 +28,7 @@ class Choice(NamedTuple):
     value: str
     label: str
     condition: Q
+    is_rare: bool = False  # a few rows, whose index has another order than the list
 
 
 class ChoiceFilter(admin.SimpleListFilter):
@@ -38,11 +39,12 @@ class ChoiceFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [(choice.value, choice.label) for choice in self.conditions]
 
+    @property
+    def chosen(self) -> Choice | None:
+        return next((choice for choice in self.conditions if choice.value == self.value()), None)
+
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        for choice in self.conditions:
-            if choice.value == self.value():
-                return queryset.filter(choice.condition)
-        return queryset
+        return queryset.filter(self.chosen.condition) if self.chosen else queryset
 
 
 class KeysetChangeList(ChangeList):
@@ -85,17 +87,25 @@ class KeysetChangeList(ChangeList):
         """The rows, and whether there may be newer and older ones."""
         size = self.list_per_page
         older_than, newer_than = (self._cursor(name) for name in (OLDER_THAN, NEWER_THAN))
+        newest_first = self.queryset.order_by(self._order())
         if newer_than is not None or OLDEST in self.params:
-            rows = self.queryset.order_by("pk")
+            rows = newest_first.reverse()
             if newer_than is not None:
                 rows = rows.filter(pk__gt=newer_than)
             found = list(rows[: size + 1])
             return found[:size][::-1], len(found) > size, newer_than is not None
-        rows = self.queryset.order_by("-pk")
+        rows = newest_first
         if older_than is not None:
             rows = rows.filter(pk__lt=older_than)
         found = list(rows[: size + 1])
         return found[:size], older_than is not None, len(found) > size
+
+    def _order(self) -> OrderBy:
+        """Newest first. By the key, PostgreSQL might read the whole table to find rare rows."""
+        filters = (spec for spec in self.filter_specs if isinstance(spec, ChoiceFilter))
+        if any(spec.chosen.is_rare for spec in filters if spec.chosen):
+            return (-F("pk")).asc()
+        return F("pk").desc()
 
     def _cursor(self, name: str) -> int | None:
         value = str(self.params.get(name, ""))

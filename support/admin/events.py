@@ -28,9 +28,11 @@ class StatusFilter(ChoiceFilter):
     title = "status"
     parameter_name = "status"
     conditions = (
-        Choice("waiting", "Waiting or stuck", WAITING_EVENTS),
+        Choice("waiting", "Waiting or stuck", WAITING_EVENTS, is_rare=True),
         *(
-            Choice(status.value, status.label.capitalize(), UNSETTLED & Q(status=status))
+            Choice(
+                status.value, status.label.capitalize(), UNSETTLED & Q(status=status), is_rare=True
+            )
             for status in (EventStatus.FAILED, EventStatus.UNMATCHED, EventStatus.RECEIVED)
         ),
         Choice("ignored", "Ignored", Q(status=EventStatus.IGNORED)),

@@ -1,0 +1,38 @@
+"""What PostgreSQL reads for a list of the admin."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
+
+
+@pytest.mark.parametrize(
+    ("path", "index"),
+    [
+        ("billing/stripeevent/?status=waiting", "stripe_events_unsettled"),
+        ("billing/stripeevent/?status=failed", "stripe_events_unsettled"),
+        ("notifications/notification/?mail=waiting", "outbox_mail_waiting"),
+        ("billing/order/?state=duplicate", "orders_duplicate"),
+        ("billing/order/?state=needs_review", "orders_needs_review"),
+        ("billing/order/?state=refunded", "orders_refunded"),
+        ("apikeys/apikey/?state=suspended", "api_keys_suspended"),
+    ],
+)
+@pytest.mark.parametrize("end", ["", "&oldest=1"])
+def test_rare_rows_are_found_by_their_index(
+    support: Client, path: str, index: str, end: str
+) -> None:
+    """Whatever PostgreSQL estimates: a wrong one made it read all rows from the newest on."""
+    with CaptureQueriesContext(connection) as queries:
+        assert support.get(f"/admin/{path}{end}").status_code == 200
+    (sql,) = (query["sql"] for query in queries if " LIMIT 51" in query["sql"])
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("SET LOCAL enable_sort = off")  # the order of the key seems cheap
+        cursor.execute(f"EXPLAIN {sql}")
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+    assert index in plan, plan
