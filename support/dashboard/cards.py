@@ -23,7 +23,6 @@ from billing.models import (
     OPEN_DISPUTE,
     CheckoutSettings,
     Dispute,
-    EventStatus,
     Order,
     OrderStatus,
     StripeEvent,
@@ -316,10 +315,7 @@ def _counts(now: datetime) -> Mapping[str, tuple[int, datetime | None]]:
     )
     disputes = Dispute.objects.filter(status__in=OPEN_DISPUTE)
     duplicates = Order.objects.filter(DUPLICATES_TO_REFUND)
-    parts = [
-        _count_row(waiting.filter(status=status), status.value)
-        for status in (EventStatus.RECEIVED, EventStatus.UNMATCHED, EventStatus.FAILED)
-    ]
+    parts = [_count_rows(waiting, F("status"))]  # received, unmatched, failed
     parts += [_count_row(waiting.stuck(), "stuck"), _count_row(declined, "declined")]
     parts += [_count_row(duplicates, "duplicate"), _count_row(disputes, "dispute")]
     parts += [_count_row(Order.objects.filter(ORDERS_TO_REVIEW), "review")]
@@ -338,9 +334,14 @@ def _counts(now: datetime) -> Mapping[str, tuple[int, datetime | None]]:
 
 def _count_row(rows: QuerySet[Any], name: str) -> QuerySet[Any, dict[str, Any]]:
     """One row for `name`; none when there is nothing to count."""
+    return _count_rows(rows, Value(name, output_field=CharField()))
+
+
+def _count_rows(rows: QuerySet[Any], name: Value | F) -> QuerySet[Any, dict[str, Any]]:
+    """One row for each `name`."""
     named: QuerySet[Any, dict[str, Any]] = (
         rows.order_by()
-        .annotate(name=Value(name, output_field=CharField()))
+        .annotate(name=name)
         .values("name")
         .annotate(number=Count("*"), since=Min("created_at"))
     )
