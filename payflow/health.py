@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 
 from billing.models import STUCK_AFTER
+from restapi import prepared_sql
 
 logger = logging.getLogger(__name__)
 
@@ -91,9 +92,8 @@ def readyz(request: HttpRequest) -> JsonResponse:
 def _read() -> tuple[str, str, int]:
     """The state of the database, of the events, and the number of unmatched events."""
     statement = _READ.format(read_only=_READ_ONLY.get(connection.vendor, "0"))
-    with connection.cursor() as cursor:
-        cursor.execute(statement, [timezone.now() - STUCK_AFTER])
-        read_only, stuck, parked, unmatched = cursor.fetchone()
+    (found,) = prepared_sql.fetch(statement, [timezone.now() - STUCK_AFTER])
+    read_only, stuck, parked, unmatched = found
     events = f"{stuck} stuck" if stuck else "ok"
     if parked:
         events = f"{stuck} stuck, {parked} of them parked: a person must look"
