@@ -1,8 +1,10 @@
 """Key checks a second: by payflow itself, and by nginx with deploy/nginx/edge.conf in front.
 
-`make bench-edge`. Needs nginx with its set-misc module, and wrk. Fifty keys, all busy; the product
-behind the edge is nginx itself, so that only the check is measured. "Not cached" is the edge
-without its cache: every check is payflow's. The rounds take turns.
+`make bench-edge`. Needs nginx with its set-misc module, and wrk. Fifty keys, all busy. "Not
+cached" is the edge without its cache: every check is payflow's. The rounds take turns.
+
+The product is a server of the same nginx, one more request for each. "The check alone" has none:
+nginx answers itself after the check.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import psycopg
@@ -41,12 +44,21 @@ events {{ worker_connections 1024; }}
 http {{
     access_log off;
     server {{ listen {product}; location / {{ return 204; }} }}
-    {edge}
-    {uncached}
-    server {{ listen {unchecked}; location / {{ proxy_pass http://product;
+    {edges}
+    server {{ listen {ports[unchecked]}; location / {{ proxy_pass http://product;
         proxy_http_version 1.1; proxy_set_header Connection ""; }} }}
 }}
 """
+UNCACHED, PAYFLOW, UNCHECKED = "not cached", "payflow", "unchecked"
+# Each with what its rate is compared with.
+CASES = {
+    "edge": ("the edge, to a product", UNCACHED),
+    UNCACHED: ("the same, not cached", UNCACHED),
+    "alone": ("the edge, the check alone", "alone, not cached"),
+    "alone, not cached": ("the same, not cached", "alone, not cached"),
+    PAYFLOW: ("payflow, /api/api-keys/verify", UNCACHED),
+    UNCHECKED: ("nginx to a product, no check", UNCACHED),
+}
 # Each connection uses the keys in turn.
 SCRIPT = """
 local keys = {{ {keys} }}
@@ -71,13 +83,14 @@ def main() -> int:
         }
         manage(environment, "migrate", "--verbosity=0")
         insert(cluster.url(), secrets)
-        app, product, *edges = (free_port() for _ in range(5))
-        serve = [sys.executable, "manage.py", "serve", f"--bind={LOOPBACK}:{app}", "--workers=2"]
+        ports = {case: free_port() for case in CASES}
+        address = f"{LOOPBACK}:{ports[PAYFLOW]}"
+        serve = [sys.executable, "manage.py", "serve", f"--bind={address}", "--workers=2"]
         with Service("app", serve, environment) as service:
-            service.wait_for(f"http://{LOOPBACK}:{app}/healthz")
-            nginx = start_nginx(Path(directory), app, product, *edges)
+            service.wait_for(f"http://{address}/healthz")
+            nginx = start_nginx(Path(directory), ports)
             try:
-                compare(Path(directory), secrets, app, *edges)
+                compare(Path(directory), secrets, ports)
             finally:
                 nginx.terminate()
                 nginx.wait()
@@ -97,64 +110,64 @@ def insert(url: str, secrets: list[str]) -> None:
             )
 
 
-def start_nginx(
-    directory: Path, app: int, product: int, edge: int, uncached: int, unchecked: int
-) -> subprocess.Popen[bytes]:
+def start_nginx(directory: Path, ports: Mapping[str, int]) -> subprocess.Popen[bytes]:
+    product = f"{LOOPBACK}:{free_port()}"
     text = (ROOT / "deploy" / "nginx" / "edge.conf").read_text()
     for old, new in {
-        "127.0.0.1:3000": f"{LOOPBACK}:{app}",
-        "127.0.0.1:8080": f"{LOOPBACK}:{product}",
-        "127.0.0.1:8000": f"{LOOPBACK}:{edge}",
-        "/dev/shm/payflow-keys": f"/dev/shm/payflow-bench-{edge}",  # noqa: S108 - memory
+        "127.0.0.1:3000": f"{LOOPBACK}:{ports[PAYFLOW]}",
+        "127.0.0.1:8080": product,
+        "/dev/shm/payflow-keys": f"/dev/shm/payflow-bench-{ports['edge']}",  # noqa: S108 - memory
         "rate=6000r/m": "rate=1000000r/s",  # as payflow here: no limit
     }.items():
         text = text.replace(old, new)
+    around, server = text.split("\nserver {")
+    alone = server.replace("proxy_pass http://product;", "empty_gif;")
+    servers = {
+        "edge": server,
+        UNCACHED: without_cache(server),
+        "alone": alone,
+        "alone, not cached": without_cache(alone),
+    }
+    edges = [
+        "server {" + server.replace("127.0.0.1:8000", f"{LOOPBACK}:{ports[case]}")
+        for case, server in servers.items()
+    ]
     configuration = directory / "nginx.conf"
     configuration.write_text(
         MAIN.format(
             modules=debian.load_modules(),
             user="user root;" if os.geteuid() == 0 else "",
             directory=directory,
-            product=f"{LOOPBACK}:{product}",
-            unchecked=f"{LOOPBACK}:{unchecked}",
-            edge=text,
-            uncached=without_cache(text).replace(f":{edge};", f":{uncached};"),
+            product=product,
+            edges="\n".join([around, *edges]),
+            ports=ports,
         )
     )
     program = debian.find("nginx") or sys.exit(debian.missing("nginx"))
     nginx = subprocess.Popen([program, "-c", str(configuration)])  # noqa: S603
-    while is_free(edge):
+    while is_free(ports["edge"]):
         if nginx.poll() is not None:
             sys.exit("nginx does not start")
         time.sleep(0.05)
     return nginx
 
 
-def without_cache(text: str) -> str:
-    """The server of edge.conf, each of whose checks is payflow's."""
-    server = text[text.index("\nserver {") :]
+def without_cache(server: str) -> str:
+    """The server with every check asked of payflow."""
     return re.sub(
         r"\n +(proxy_cache|proxy_no_cache|open_file_cache|proxy_ignore_headers)[^;]*;", "", server
     )
 
 
-def compare(
-    directory: Path, secrets: list[str], app: int, edge: int, uncached: int, unchecked: int
-) -> None:
-    cases = {
-        "the edge, not cached": (uncached, "/"),
-        "the edge": (edge, "/"),
-        "payflow, /api/api-keys/verify": (app, "/api/api-keys/verify"),
-        "nginx without a check": (unchecked, "/"),
-    }
-    rates: dict[str, list[float]] = {name: [] for name in cases}
+def compare(directory: Path, secrets: list[str], ports: Mapping[str, int]) -> None:
+    rates: dict[str, list[float]] = {case: [] for case in CASES}
     for _ in range(ROUNDS + 1):
-        for name, (port, path) in cases.items():
-            rates[name].append(rate(directory, secrets, port, path))
-    base = statistics.median(rates["the edge, not cached"][1:])
-    for name, found in rates.items():
-        middle = statistics.median(found[1:])
-        print(f"{name:32}{middle:10,.0f} requests/s{middle / base:8.1f}")
+        for case, found in rates.items():
+            path = "/api/api-keys/verify" if case == PAYFLOW else "/"
+            found.append(rate(directory, secrets, ports[case], path))
+    middle = {case: statistics.median(found[1:]) for case, found in rates.items()}
+    for case, (name, base) in CASES.items():
+        print(f"{name:32}{middle[case]:10,.0f} requests/s{middle[case] / middle[base]:8.1f}")
 
 
 def rate(directory: Path, secrets: list[str], port: int, path: str) -> float:
