@@ -175,14 +175,14 @@ clean: ## remove .venv, caches and screenshots; the database stays
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .run/screenshots
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Each set adds to the one before it, whose change changes it as well.
+# Each set adds to the one before it.
 $(RUN):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 		{ echo "payflow: $(PYTHON) is not Python 3.11 or newer: make PYTHON=/usr/bin/python3.12" >&2; exit 1; }
 	@$(PYTHON) devtools/install.py requirements/run.txt $@ --fresh
 
-$(DEV): | $(RUN)
-	@$(PYTHON) devtools/install.py requirements/dev.txt $@
+$(DEV): $(RUN)
+	@$(BIN)/python devtools/install.py requirements/dev.txt $@
 
 $(PRODUCTION)/.installed:
 	@rm -rf .run/production-*
@@ -191,5 +191,5 @@ $(PRODUCTION)/.installed:
 		-r requirements/prod.txt
 	@touch $@
 
-$(E2E): | $(DEV)
-	@$(PYTHON) devtools/install.py requirements/e2e.txt $@
+$(E2E): $(DEV)
+	@$(BIN)/python devtools/install.py requirements/e2e.txt $@

@@ -96,17 +96,18 @@ def with_uv(lock: Path) -> bool:
 
 
 def with_pip(lock: Path, *, quietly: bool = False) -> bool:
-    """Whether pip has installed the lock."""
-    options = ("--disable-pip-version-check", "--quiet", "install", "--require-hashes")
-    install = [*pip(), *options, "-r", str(lock)]
+    """Whether pip has installed the lock: the machine's pip, or that of Python.
+
+    The second starts two seconds later, but the first may be missing, broken or too old.
+    """
+    installed = run_pip([sys.executable, "-m", "pip", "--python", str(PYTHON)], lock, quietly=True)
+    return installed or run_pip([str(PYTHON), f"{bundled_pip()}/pip"], lock, quietly=quietly)
+
+
+def run_pip(pip: list[str], lock: Path, *, quietly: bool) -> bool:
+    options = ("--disable-pip-version-check", "--quiet", "install", "--require-hashes", "--no-user")
+    install = [*pip, *options, "-r", str(lock)]
     return subprocess.run(install, check=False, capture_output=quietly).returncode == 0
-
-
-def pip() -> list[str]:
-    """The machine's pip, or else the wheel that comes with Python: it starts two seconds later."""
-    if importlib.util.find_spec("pip"):
-        return [sys.executable, "-m", "pip", "--python", str(PYTHON)]
-    return [str(PYTHON), f"{bundled_pip()}/pip"]
 
 
 def bundled_pip() -> Path:

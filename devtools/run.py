@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
+import dj_database_url
+
 from devtools import runfile
 from devtools.management import CommandFailedError, manage
 from devtools.ports import LOOPBACK, free_port, is_free
@@ -98,7 +100,7 @@ def run() -> None:
     with ExitStack() as stack:
         try:
             # Both start while the database is prepared: neither needs it before a request.
-            create_embedded(environment)
+            create_database_file(environment)
             stripe = stack.enter_context(Service("stripe", sandbox(plan), environment))
             runserver = [PYTHON, "manage.py", "runserver", plan.app]
             app = stack.enter_context(Service("app", runserver, environment))
@@ -113,13 +115,15 @@ def run() -> None:
             ignore_signals()
 
 
-def create_embedded(environment: Mapping[str, str]) -> None:
-    """Create the embedded database: of two programs that do, one finds it locked and ends."""
-    if environment.get("DATABASE_URL"):
-        return
-    # What is wrong with the file, `manage.py` says.
-    with suppress(sqlite3.Error), closing(sqlite3.connect(EMBEDDED)) as database:
-        database.execute("PRAGMA journal_mode=WAL")
+def create_database_file(environment: Mapping[str, str]) -> None:
+    """Create the database if it is SQLite's: of two programs that do, one finds it locked."""
+    # What is wrong with the URL or the file, `manage.py` says.
+    with suppress(ValueError, sqlite3.Error):
+        url = environment.get("DATABASE_URL") or f"sqlite:///{EMBEDDED}"
+        settings = dj_database_url.parse(url)
+        if settings["ENGINE"] == "django.db.backends.sqlite3":
+            with closing(sqlite3.connect(settings["NAME"])) as database:
+                database.execute("PRAGMA journal_mode=WAL")
 
 
 def prepare(environment: Mapping[str, str]) -> Any:
@@ -133,6 +137,7 @@ def prepare(environment: Mapping[str, str]) -> Any:
             raise
         kept = EMBEDDED.rename(EMBEDDED.with_suffix(f".sqlite3.{time.strftime('%Y%m%d-%H%M%S')}"))
         print(f"payflow: db.sqlite3 is of a version too old to go on from; kept as {kept.name}")
+        create_database_file(environment)
         return json.loads(manage(environment, *command))
 
 

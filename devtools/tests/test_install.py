@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import subprocess
 import sys
 from pathlib import Path
 
@@ -26,14 +24,16 @@ def test_an_environment_that_is_a_symbolic_link_is_not_emptied(
     assert capsys.readouterr().err == "payflow: .venv is a symbolic link: remove it\n"
 
 
-def test_pip_comes_from_python_where_the_machine_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert install.pip()[-2:] == ["--python", str(install.PYTHON)]
-
-    modules = {"pip": None, "ensurepip": importlib.util.find_spec("ensurepip")}
-    monkeypatch.setattr(importlib.util, "find_spec", modules.get)
-    program = install.pip()
-    assert program[0] == str(install.PYTHON)
-    answer = subprocess.run(
-        [sys.executable, *program[1:], "--version"], capture_output=True, text=True, check=True
-    )
-    assert answer.stdout.startswith("pip ")
+@pytest.mark.parametrize("machine", ["exit 1", "echo 'no such option: --python' >&2; exit 2"])
+def test_pythons_own_pip_is_used_where_the_machines_does_not_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], machine: str
+) -> None:
+    broken = tmp_path / "python"
+    broken.write_text(f"#!/bin/sh\n{machine}\n")
+    broken.chmod(0o755)
+    lock = tmp_path / "empty.txt"
+    lock.write_text("# nothing to install\n")
+    monkeypatch.setattr(install, "PYTHON", Path(sys.executable))
+    monkeypatch.setattr(sys, "executable", str(broken))
+    assert install.with_pip(lock)
+    assert "no such option" not in capfd.readouterr().err
