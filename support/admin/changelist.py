@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.db import connection
-from django.db.models import F, Model, OrderBy, Q, QuerySet
+from django.db.models import F, Model, Q, QuerySet
 from django.db.models.expressions import Combinable
 from django.http import HttpRequest
 
@@ -62,6 +62,10 @@ class KeysetChangeList(ChangeList):
         return super().get_query_string(new_params, [*(remove or ()), *kept])
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[str | Combinable]:
+        """Newest first. By the key, PostgreSQL might read the whole table to find rare rows."""
+        filters = (spec for spec in self.filter_specs if isinstance(spec, ChoiceFilter))
+        if any(spec.chosen.is_rare for spec in filters if spec.chosen):
+            return [-F("pk")]
         return ["-pk"]
 
     def get_results(self, request: HttpRequest) -> None:
@@ -87,25 +91,17 @@ class KeysetChangeList(ChangeList):
         """The rows, and whether there may be newer and older ones."""
         size = self.list_per_page
         older_than, newer_than = (self._cursor(name) for name in (OLDER_THAN, NEWER_THAN))
-        newest_first = self.queryset.order_by(self._order())
         if newer_than is not None or OLDEST in self.params:
-            rows = newest_first.reverse()
+            rows = self.queryset.reverse()
             if newer_than is not None:
                 rows = rows.filter(pk__gt=newer_than)
             found = list(rows[: size + 1])
             return found[:size][::-1], len(found) > size, newer_than is not None
-        rows = newest_first
+        rows = self.queryset
         if older_than is not None:
             rows = rows.filter(pk__lt=older_than)
         found = list(rows[: size + 1])
         return found[:size], older_than is not None, len(found) > size
-
-    def _order(self) -> OrderBy:
-        """Newest first. By the key, PostgreSQL might read the whole table to find rare rows."""
-        filters = (spec for spec in self.filter_specs if isinstance(spec, ChoiceFilter))
-        if any(spec.chosen.is_rare for spec in filters if spec.chosen):
-            return (-F("pk")).asc()
-        return F("pk").desc()
 
     def _cursor(self, name: str) -> int | None:
         value = str(self.params.get(name, ""))

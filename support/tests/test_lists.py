@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.db import connection
 from django.test import Client
@@ -30,9 +32,20 @@ def test_rare_rows_are_found_by_their_index(
     with CaptureQueriesContext(connection) as queries:
         assert support.get(f"/admin/{path}{end}").status_code == 200
     (sql,) = (query["sql"] for query in queries if " LIMIT 51" in query["sql"])
+    assert index in plan(sql)
+
+
+def test_an_export_finds_rare_rows_by_their_index(support: Client) -> None:
+    with CaptureQueriesContext(connection) as queries:
+        answer: Any = support.post("/admin/billing/stripeevent/export/?status=waiting")
+        list(answer.streaming_content)
+    (sql,) = (query["sql"] for query in queries if " LIMIT 2000" in query["sql"])
+    assert "stripe_events_unsettled" in plan(sql)
+
+
+def plan(sql: str) -> str:
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute("SET LOCAL enable_sort = off")  # the order of the key seems cheap
         cursor.execute(f"EXPLAIN {sql}")
-        plan = "\n".join(row[0] for row in cursor.fetchall())
-    assert index in plan, plan
+        return "\n".join(row[0] for row in cursor.fetchall())
