@@ -28,9 +28,10 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from billing.models import OPEN_DISPUTE, Dispute, EventStatus, Order, OrderStatus, StripeEvent
+from billing.models import EventStatus, Order, OrderStatus, StripeEvent
 from notifications.models import UNDELIVERED, Delivery, Endpoint, Notification
 from support.open_work import (
+    DISPUTES_TO_ANSWER,
     DUPLICATES_TO_REFUND,
     FAILING_ENDPOINTS,
     FRAUD_WARNINGS,
@@ -188,7 +189,7 @@ def _work_for_staff() -> Iterator[Metric]:
             "to_refund": Order.objects.filter(DUPLICATES_TO_REFUND),
             "fraud_warnings": Order.objects.filter(FRAUD_WARNINGS),
             "to_review": Order.objects.filter(ORDERS_TO_REVIEW),
-            "disputes": Dispute.objects.filter(status__in=OPEN_DISPUTE),
+            "to_answer": Order.objects.filter(DISPUTES_TO_ANSWER),
         }
     )
     yield _gauge("payflow_events_parked", "Events that failed too often.", found["parked"])
@@ -199,7 +200,11 @@ def _work_for_staff() -> Iterator[Metric]:
         found["fraud_warnings"],
     )
     yield _gauge("payflow_orders_to_review", "Orders that need a review.", found["to_review"])
-    yield _gauge("payflow_disputes_open", "Disputes that need an answer.", found["disputes"])
+    yield _gauge(
+        "payflow_disputes_to_answer",
+        "Orders with a dispute or an inquiry whose answer is due.",
+        found["to_answer"],
+    )
 
 
 def _count_each(lists: Mapping[str, QuerySet[Any]]) -> dict[str, int]:

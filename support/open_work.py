@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from django.db.models import Exists, OuterRef, Q
 
-from billing.models import SETTLED
+from billing.models import SETTLED, TO_ANSWER, Dispute
 from notifications.endpoints import DISABLED_BY_STAFF
 from support.models import SupportAction
 
@@ -25,6 +25,10 @@ FRAUD_WARNINGS = Q(
     fraud_warning_at__isnull=False,
     refunded_at__isnull=True,
     dispute_status="",
+)
+# The first condition is that of the partial index. A dispute that is under review hides an inquiry.
+DISPUTES_TO_ANSWER = ~Q(dispute_status="") & Q(
+    Exists(Dispute.objects.filter(order_id=OuterRef("pk"), status__in=TO_ANSWER))
 )
 ORDERS_TO_REVIEW = Q(needs_review=True)
 FAILING_ENDPOINTS = ~Q(disabled_reason=DISABLED_BY_STAFF) & (

@@ -17,7 +17,7 @@ from billing.models.events import (
 from billing.models.imported import ImportedPayment
 from billing.models.links import RECORDED_SINCE, CheckoutLink, recorded_since
 from billing.models.orders import Order, OrderQuerySet, OrderState, OrderStatus, SessionState
-from billing.models.reversals import OPEN_DISPUTE, Dispute, DisputeStatus, Refund
+from billing.models.reversals import OPEN_DISPUTE, TO_ANSWER, Dispute, DisputeStatus, Refund
 
 __all__ = [
     "CHARGE_TYPES",
@@ -30,6 +30,7 @@ __all__ = [
     "RECORDED_SINCE",
     "SETTLED",
     "STUCK_AFTER",
+    "TO_ANSWER",
     "CheckoutLink",
     "CheckoutSettings",
     "Dispute",

@@ -28,6 +28,12 @@ OPEN_DISPUTE = (
     DisputeStatus.APPEAL_NEEDS_RESPONSE,
     DisputeStatus.APPEAL_UNDER_REVIEW,
 )
+# Evidence is due at Stripe, for an inquiry too.
+TO_ANSWER = (
+    DisputeStatus.WARNING_NEEDS_RESPONSE,
+    DisputeStatus.NEEDS_RESPONSE,
+    DisputeStatus.APPEAL_NEEDS_RESPONSE,
+)
 
 
 class Refund(models.Model):

@@ -46,6 +46,7 @@ ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yml"
 ALERTS_OF_OPEN_WORK = {
     "DUPLICATES_TO_REFUND": {"PayflowOrdersToRefund"},
     "FRAUD_WARNINGS": {"PayflowFraudWarnings"},
+    "DISPUTES_TO_ANSWER": {"PayflowDisputesToAnswer"},
     "ORDERS_TO_REVIEW": {"PayflowOrdersToReview"},
     # An endpoint that fails has events that wait, until it is disabled.
     "FAILING_ENDPOINTS": {"PayflowWebhooksWait", "PayflowWebhookEndpointDisabled"},
@@ -54,7 +55,8 @@ ALERTS_OF_OPEN_WORK = {
 }
 # The same for the cards of the dashboard that link to a list.
 ALERTS_OF_CARDS = {
-    "Open disputes": {"PayflowDisputesOpen"},
+    "Open disputes": {"PayflowDisputesToAnswer"},
+    "Disputes to answer": {"PayflowDisputesToAnswer"},
     "Fraud warnings": {"PayflowFraudWarnings"},
     "Duplicates to refund": {"PayflowOrdersToRefund"},
     "Orders to review": {"PayflowOrdersToReview"},
@@ -181,9 +183,26 @@ def test_work_for_staff_is_counted(conversation: Conversation) -> None:
     dispute = stripe.dispute(str(paid.stripe_payment_intent_id))
     stripe.deliver(stripe.event("charge.dispute.created", dispute))
     found = scrape()
-    assert found["payflow_disputes_open"] == 1
+    assert found["payflow_disputes_to_answer"] == 1
     assert found["payflow_fraud_warnings"] == 0  # it has become the dispute
     assert found["payflow_orders_to_refund"] == 1
+
+
+@pytest.mark.parametrize("kind", ["", "warning_", "appeal_"])
+def test_a_dispute_waits_for_staff_until_it_is_answered(
+    admin_client: Client, conversation: Conversation, kind: str
+) -> None:
+    stripe.deliver(stripe.completed(conversation))
+    order = Order.objects.get()
+    dispute = stripe.dispute(str(order.stripe_payment_intent_id), f"{kind}needs_response")
+    stripe.deliver(stripe.event("charge.dispute.created", dispute))
+    url = "/admin/billing/order/?state=to_answer"
+    assert scrape()["payflow_disputes_to_answer"] == 1
+    assert list(admin_client.get(url).context["cl"].result_list) == [order]
+    answered = {**dispute, "status": f"{kind}under_review"}
+    stripe.deliver(stripe.event("charge.dispute.updated", answered))
+    assert scrape()["payflow_disputes_to_answer"] == 0
+    assert not admin_client.get(url).context["cl"].result_list
 
 
 def test_methods_and_routes_are_bounded() -> None:
@@ -384,8 +403,11 @@ def test_each_card_of_the_dashboard_that_links_to_a_list_has_an_alert(
 ) -> None:
     """With the cards that are shown only when there is something to do."""
     stripe.deliver(stripe.completed(conversation))
-    intent = str(Order.objects.get().stripe_payment_intent_id)
-    stripe.deliver(stripe.fraud_warning(intent))
+    stripe.deliver(stripe.completed(conversation))
+    first, second = Order.objects.values_list("stripe_payment_intent_id", flat=True)
+    stripe.deliver(stripe.fraud_warning(str(first)))
+    inquiry = stripe.dispute(str(second), "warning_needs_response")
+    stripe.deliver(stripe.event("charge.dispute.created", inquiry))
     endpoint, _ = endpoints.add("https://hooks.example.com/")
     endpoints.disable(endpoint.pk, "It failed.")
     CheckoutSettings.objects.current()

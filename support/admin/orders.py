@@ -17,7 +17,12 @@ from support.actions import registry
 from support.admin.base import Columns, SupportModelAdmin
 from support.admin.changelist import Choice, ChoiceFilter
 from support.models import SupportAction
-from support.open_work import DUPLICATES_TO_REFUND, FRAUD_WARNINGS, ORDERS_TO_REVIEW
+from support.open_work import (
+    DISPUTES_TO_ANSWER,
+    DUPLICATES_TO_REFUND,
+    FRAUD_WARNINGS,
+    ORDERS_TO_REVIEW,
+)
 from support.templatetags.support_format import badge
 
 REVIEW = "needs review"
@@ -39,6 +44,7 @@ class StateFilter(ChoiceFilter):
         Choice("disputed", "Disputed", ~Q(dispute_status="")),
         # Repeats the condition of its partial index, or PostgreSQL would not use the index.
         Choice("in_dispute", "In an open dispute", IN_DISPUTE),
+        Choice("to_answer", "Disputes to answer", DISPUTES_TO_ANSWER),
     )
 
 

@@ -34,6 +34,7 @@ from notifications.models import UNDELIVERED, Endpoint, MailStatus, Notification
 from support.dashboard import chart
 from support.models import SupportAction
 from support.open_work import (
+    DISPUTES_TO_ANSWER,
     DUPLICATES_TO_REFUND,
     FAILING_ENDPOINTS,
     FRAUD_WARNINGS,
@@ -226,9 +227,17 @@ def _attention_cards(now: datetime, days: Days) -> Iterable[Card]:
         "Open disputes",
         f"{disputes:,}",
         "their keys are suspended" if disputes else "none",
-        "bad" if disputes else "good",
+        "wait" if disputes else "good",
         "billing/order/?state=in_dispute",
     )
+    if due := found["to_answer"][0]:
+        yield Card(
+            "Disputes to answer",
+            f"{due:,}",
+            "evidence is due at Stripe",
+            "bad",
+            "billing/order/?state=to_answer",
+        )
     if warnings := found["fraud_warning"][0]:
         yield Card(
             "Fraud warnings",
@@ -320,6 +329,7 @@ def _counts(now: datetime) -> Mapping[str, tuple[int, datetime | None]]:
     parts += [_count_row(duplicates, "duplicate"), _count_row(disputes, "dispute")]
     parts += [_count_row(Order.objects.filter(ORDERS_TO_REVIEW), "review")]
     parts += [_count_row(Order.objects.filter(FRAUD_WARNINGS), "fraud_warning")]
+    parts += [_count_row(Order.objects.filter(DISPUTES_TO_ANSWER), "to_answer")]
     mails = Notification.objects.filter(created_at__gte=now - timedelta(days=CHART_DAYS))
     undelivered = mails.filter(mail_status__in=UNDELIVERED)
     parts += [
