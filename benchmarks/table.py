@@ -40,7 +40,7 @@ from devtools.cluster.layout import cluster_port
 from devtools.cluster.topology import Cluster as Topology
 from devtools.cluster.topology import remove
 from devtools.ports import LOOPBACK, free_port
-from devtools.postgres import Cluster
+from devtools.postgres import Cluster, find_installation
 from devtools.service import ROOT, Service
 
 RESULTS = Path(__file__).with_name("results")
@@ -146,6 +146,7 @@ def main() -> int:
         raise SystemExit(f"{missing[0]} is not installed. On Debian: apt-get install wrk")
     os.environ.setdefault("API_KEY_REQUESTS_PER_MINUTE", "0")
     os.environ.setdefault("LINKS_PER_MINUTE", "0")
+    load = os.getloadavg()[0]
     port = cluster_port()
     topology = up(port)
     try:
@@ -154,7 +155,7 @@ def main() -> int:
             figures = take_turns(cases)
     finally:
         remove(port)
-    write(table(figures))
+    write("\n".join([*machine(load), "", *table(figures), ""]))
     return 0
 
 
@@ -310,8 +311,8 @@ def dj_stripe(cluster: Cluster) -> Iterator[Measure]:
         yield lambda: Figure(rate(SECONDS))
 
 
-def table(figures: dict[str, list[Figure]]) -> str:
-    """The medians as a Markdown table, under the machine and the versions."""
+def table(figures: dict[str, list[Figure]]) -> list[str]:
+    """The medians as a Markdown table."""
     lines = [
         "| | requests/s | p50 ms | p99 ms |",
         "|---|---:|---:|---:|",
@@ -326,10 +327,11 @@ def table(figures: dict[str, list[Figure]]) -> str:
             )
         )
         lines.append(f"| {name} | {rate:,.0f} | {p50} | {p99} |")
-    return "\n".join([*machine(), "", *lines, ""])
+    return lines
 
 
-def machine() -> list[str]:
+def machine(load: float) -> list[str]:
+    """The machine, the load before the start, and the versions."""
     cpu = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
     packages = ", ".join(f"{name} {version(name)}" for name in ("django", "granian", "psycopg"))
     commit = subprocess.run(
@@ -343,9 +345,16 @@ def machine() -> list[str]:
         f"# {time.strftime('%Y-%m-%d')}, commit {commit.stdout.strip()}",
         "",
         f"{os.cpu_count()} processors ({cpu[1] if cpu else platform.machine()}), load before "
-        f"{os.getloadavg()[2]:.1f}; Python {platform.python_version()}, {packages}; "
+        f"{load:.1f}; Python {platform.python_version()}, {packages}, "
+        f"PostgreSQL {find_installation().version}, nginx {nginx_version()}; "
         f"{ROUNDS} rounds of {SECONDS} s, {CONNECTIONS} connections.",
     ]
+
+
+def nginx_version() -> str:
+    program = debian.find("nginx") or "nginx"
+    done = subprocess.run([program, "-v"], capture_output=True, text=True, check=True)  # noqa: S603
+    return done.stderr.strip().rpartition("/")[2]
 
 
 def write(text: str) -> None:
