@@ -34,7 +34,7 @@ pid {directory}/pid;
 error_log {directory}/error.log;
 events {{}}
 http {{
-    access_log off;
+    access_log {directory}/access.log;
     client_body_temp_path {directory}/body;
     proxy_temp_path {directory}/proxy;
     fastcgi_temp_path {directory}/fastcgi;
@@ -89,6 +89,7 @@ def gateway(
         "payflow:3000": stack.url.removeprefix("http://"),
         "product:8080": f"{LOOPBACK}:{product}",
         "/dev/shm/payflow-keys": str(directory / "keys"),  # noqa: S108 - replaced
+        "inactive=5s": "inactive=60s",  # its files are read at the end
     }
     text = CONFIGURATIONS[request.param]()
     for documented_address, address in addresses.items():

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 
 import psycopg
@@ -139,7 +140,8 @@ class Trial:
 
     def _failures_of_the_rolling_restart(self) -> list[str]:
         starts = {phase.name: phase.began for phase in self.phases}
-        begin, end = starts[ROLLING_RESTART], starts["undisturbed again"]
+        # A request that was under way may fail as well.
+        begin, end = starts[ROLLING_RESTART] - 1.0, starts["undisturbed again"]
         failed = [
             each for each in self.load.seen.requests if begin <= each.at < end and each.failed
         ]
@@ -166,11 +168,28 @@ class Trial:
             print(manage(self.cluster.environment(), "check_invariants").strip())
         except CommandFailedError as error:
             wrong.append(str(error))
+        wrong += self._accepted_though_revoked()
         print(
             f"{len(acknowledged)} acknowledged events, {len(self.load.seen.paid)} payments, "
             f"{len(self.load.seen.revoked)} revoked keys"
         )
         return wrong
+
+    def _accepted_though_revoked(self) -> list[str]:
+        """Every revoked key that a node or the edge lets pass."""
+        layout = self.cluster.layout
+        urls = [f"http://{layout.address(node)}{VERIFY}" for node in NODES]
+        urls.append(f"http://{layout.address('edge')}/")
+        return [
+            f"key {key.key_id} was revoked, and {url} answers {status}"
+            for _, key in self.load.seen.revoked
+            for url in urls
+            if (status := self._status(url, key.secret)) < HTTPStatus.BAD_REQUEST
+        ]
+
+    def _status(self, url: str, secret: str) -> int:
+        headers = {"Authorization": f"Bearer {secret}", "Host": "localhost"}
+        return requests.get(url, headers=headers, timeout=10).status_code
 
     def _acknowledged_events(self) -> set[str]:
         """The events that the local Stripe says were delivered."""
