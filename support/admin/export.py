@@ -45,11 +45,12 @@ def _lines(
 
 
 def _by_key(rows: QuerySet[Any]) -> Iterator[Any]:
-    """All rows, in the list's order; each chunk starts after the last key of the one before."""
+    """All rows, newest first; each chunk starts after the last key of the one before."""
     chunk = list(rows[:CHUNK_SIZE])
     while chunk:
         yield from chunk
-        chunk = list(rows.filter(pk__lt=chunk[-1].pk)[:CHUNK_SIZE])
+        # A list that goes on is not one of rare rows, which are sorted.
+        chunk = list(rows.filter(pk__lt=chunk[-1].pk).order_by("-pk")[:CHUNK_SIZE])
 
 
 def _cell(value: object) -> str:

@@ -29,7 +29,7 @@ class MailFilter(ChoiceFilter):
     title = "mail"
     parameter_name = "mail"
     conditions = (
-        Choice("waiting", "Waiting", Q(mail_status=MailStatus.WAITING), is_rare=True),
+        Choice("waiting", "Waiting", Q(mail_status=MailStatus.WAITING)),
         Choice("undelivered", "Not delivered", Q(mail_status__in=UNDELIVERED)),
     )
 
