@@ -28,13 +28,14 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from billing.models import EventStatus, Order, OrderStatus, StripeEvent
+from billing.models import EventStatus, ImportedPayment, Order, OrderStatus, StripeEvent
 from notifications.models import UNDELIVERED, Delivery, Endpoint, Notification
 from support.open_work import (
     DISPUTES_TO_ANSWER,
     DUPLICATES_TO_REFUND,
     FAILING_ENDPOINTS,
     FRAUD_WARNINGS,
+    IMPORTED_TO_ANSWER,
     ORDERS_TO_REVIEW,
     WAITING_EVENTS,
 )
@@ -190,6 +191,7 @@ def _work_for_staff() -> Iterator[Metric]:
             "fraud_warnings": Order.objects.filter(FRAUD_WARNINGS),
             "to_review": Order.objects.filter(ORDERS_TO_REVIEW),
             "to_answer": Order.objects.filter(DISPUTES_TO_ANSWER),
+            "imported": ImportedPayment.objects.filter(IMPORTED_TO_ANSWER),
         }
     )
     yield _gauge("payflow_events_parked", "Events that failed too often.", found["parked"])
@@ -202,8 +204,8 @@ def _work_for_staff() -> Iterator[Metric]:
     yield _gauge("payflow_orders_to_review", "Orders that need a review.", found["to_review"])
     yield _gauge(
         "payflow_disputes_to_answer",
-        "Orders with a dispute or an inquiry whose answer is due.",
-        found["to_answer"],
+        "Payments with a dispute or an inquiry whose answer is due.",
+        found["to_answer"] + found["imported"],
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from django.db.models import Exists, OuterRef, Q
 
-from billing.models import SETTLED, TO_ANSWER, Dispute
+from billing.models import OPEN_DISPUTE, SETTLED, TO_ANSWER, Dispute, DisputeStatus
 from notifications.endpoints import DISABLED_BY_STAFF
 from support.models import SupportAction
 
@@ -26,10 +26,20 @@ FRAUD_WARNINGS = Q(
     refunded_at__isnull=True,
     dispute_status="",
 )
-# The first condition is that of the partial index. A dispute that is under review hides an inquiry.
-DISPUTES_TO_ANSWER = ~Q(dispute_status="") & Q(
-    Exists(Dispute.objects.filter(order_id=OuterRef("pk"), status__in=TO_ANSWER))
+_MARKED = _HANDLED.filter(order_id=OuterRef("order_id"), created_at__gt=OuterRef("updated_at"))
+# A refund answers an inquiry, and a mark what was reported before it.
+_TO_ANSWER = Dispute.objects.filter(
+    Q(order__refunded_at__isnull=True) | ~Q(status=DisputeStatus.WARNING_NEEDS_RESPONSE),
+    ~Exists(_MARKED),
+    status__in=TO_ANSWER,
 )
+# By the disputes: the status of an order is that of its most severe one, which may hide another.
+DISPUTES_TO_ANSWER = ~Q(dispute_status="") & Q(Exists(_TO_ANSWER.filter(order_id=OuterRef("pk"))))
+# They have no order and no list: Stripe's dashboard has them.
+IMPORTED_TO_ANSWER = Q(dispute_status__in=TO_ANSWER)
+# In the form of the partial index's condition, or PostgreSQL would not use the index. Those under
+# review wait for the bank.
+IN_DISPUTE = ~Q(dispute_status="") & Q(dispute_status__in=OPEN_DISPUTE)
 ORDERS_TO_REVIEW = Q(needs_review=True)
 FAILING_ENDPOINTS = ~Q(disabled_reason=DISABLED_BY_STAFF) & (
     Q(disabled_at__isnull=False) | Q(failing_since__isnull=False)

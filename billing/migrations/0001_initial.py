@@ -287,6 +287,22 @@ class Migration(migrations.Migration):
             ],
             options={
                 "db_table": "disputes",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(
+                            (
+                                "status__in",
+                                (
+                                    "warning_needs_response",
+                                    "needs_response",
+                                    "appeal_needs_response",
+                                ),
+                            )
+                        ),
+                        fields=["order"],
+                        name="disputes_to_answer",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -591,6 +607,22 @@ class Migration(migrations.Migration):
             ],
             options={
                 "db_table": "imported_payments",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(
+                            (
+                                "dispute_status__in",
+                                (
+                                    "warning_needs_response",
+                                    "needs_response",
+                                    "appeal_needs_response",
+                                ),
+                            )
+                        ),
+                        fields=["dispute_status"],
+                        name="imported_payments_to_answer",
+                    ),
+                ],
             },
         ),
     ]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Now
+
+from billing.models.reversals import TO_ANSWER
 
 
 class ImportedPayment(models.Model):
@@ -26,6 +29,13 @@ class ImportedPayment(models.Model):
 
     class Meta:
         db_table = "imported_payments"
+        indexes = (
+            models.Index(
+                fields=["dispute_status"],
+                name="imported_payments_to_answer",
+                condition=Q(dispute_status__in=TO_ANSWER),
+            ),
+        )
 
     def __str__(self) -> str:
         return self.stripe_payment_intent_id

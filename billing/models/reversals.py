@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Now
 
 
@@ -71,6 +72,11 @@ class Dispute(models.Model):
 
     class Meta:
         db_table = "disputes"
+        indexes = (
+            models.Index(
+                fields=["order"], name="disputes_to_answer", condition=Q(status__in=TO_ANSWER)
+            ),
+        )
 
     def __str__(self) -> str:
         return self.stripe_dispute_id

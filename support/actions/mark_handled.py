@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from datetime import datetime
 
-from billing.models import Order, StripeEvent
+from billing.models import TO_ANSWER, DisputeStatus, Order, StripeEvent
 from support.actions.base import Row, StaffAction
 from support.models import MARK_HANDLED, SupportAction
 
@@ -39,16 +40,32 @@ class MarkHandled(StaffAction[Row]):
 
 class MarkOrderHandled(MarkHandled[Order]):
     model = Order
-    explanation = "Takes the order off the lists of orders to refund. Nothing else changes."
+    explanation = (
+        "Takes the order off the lists of orders to refund and of disputes to answer, until "
+        "another warning or change is reported. Nothing else changes."
+    )
 
     def is_waiting(self) -> bool:
         order = self.subject
         is_warned_of = order.fraud_warning_at is not None and not order.dispute_status
-        return (order.is_duplicate or is_warned_of) and order.refunded_at is None
+        is_to_refund = (order.is_duplicate or is_warned_of) and order.refunded_at is None
+        return is_to_refund or bool(self._disputes_reported_at())
 
     def marks(self, action: SupportAction) -> bool:
-        warned_at = self.subject.fraud_warning_at
-        return super().marks(action) and (warned_at is None or action.created_at > warned_at)
+        reported_at = [self.subject.fraud_warning_at, *self._disputes_reported_at()]
+        return super().marks(action) and all(
+            at is None or action.created_at > at for at in reported_at
+        )
+
+    def _disputes_reported_at(self) -> list[datetime]:
+        """When the disputes that wait for an answer were last reported."""
+        is_refunded = self.subject.refunded_at is not None
+        return [
+            dispute.updated_at
+            for dispute in self.subject.disputes.all()
+            if dispute.status in TO_ANSWER
+            and not (is_refunded and dispute.status == DisputeStatus.WARNING_NEEDS_RESPONSE)
+        ]
 
 
 class MarkEventHandled(MarkHandled[StripeEvent]):

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from billing.models import OPEN_DISPUTE, CheckoutLink, Order, OrderStatus
+from billing.models import CheckoutLink, Order, OrderStatus
 from notifications import money
 from support import stripe_links, timeline
 from support.actions import registry
@@ -21,12 +21,12 @@ from support.open_work import (
     DISPUTES_TO_ANSWER,
     DUPLICATES_TO_REFUND,
     FRAUD_WARNINGS,
+    IN_DISPUTE,
     ORDERS_TO_REVIEW,
 )
 from support.templatetags.support_format import badge
 
 REVIEW = "needs review"
-IN_DISPUTE = ~Q(dispute_status="") & Q(dispute_status__in=OPEN_DISPUTE)
 
 
 class StateFilter(ChoiceFilter):
@@ -42,7 +42,6 @@ class StateFilter(ChoiceFilter):
         Choice("needs_review", "Needs review", ORDERS_TO_REVIEW),
         Choice("refunded", "Refunded, also in part", Q(refunded_cents__gt=0)),
         Choice("disputed", "Disputed", ~Q(dispute_status="")),
-        # Repeats the condition of its partial index, or PostgreSQL would not use the index.
         Choice("in_dispute", "In an open dispute", IN_DISPUTE),
         Choice("to_answer", "Disputes to answer", DISPUTES_TO_ANSWER),
     )

@@ -20,9 +20,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from billing.models import (
-    OPEN_DISPUTE,
     CheckoutSettings,
-    Dispute,
     Order,
     OrderStatus,
     StripeEvent,
@@ -38,6 +36,7 @@ from support.open_work import (
     DUPLICATES_TO_REFUND,
     FAILING_ENDPOINTS,
     FRAUD_WARNINGS,
+    IN_DISPUTE,
     ORDERS_TO_REVIEW,
     WAITING_EVENTS,
 )
@@ -322,7 +321,7 @@ def _counts(now: datetime) -> Mapping[str, tuple[int, datetime | None]]:
     declined = StripeEvent.objects.filter(
         type=PAYMENT_FAILED, created_at__gte=_midnight(now) - timedelta(days=6)
     )
-    disputes = Dispute.objects.filter(status__in=OPEN_DISPUTE)
+    disputes = Order.objects.filter(IN_DISPUTE)
     duplicates = Order.objects.filter(DUPLICATES_TO_REFUND)
     parts = [_count_rows(waiting, F("status"))]  # received, unmatched, failed
     parts += [_count_row(waiting.stuck(), "stuck"), _count_row(declined, "declined")]

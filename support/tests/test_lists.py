@@ -17,7 +17,9 @@ pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
     [
         ("billing/stripeevent/?status=waiting", "stripe_events_unsettled"),
         ("billing/stripeevent/?status=failed", "stripe_events_unsettled"),
-        ("notifications/notification/?mail=waiting", "outbox_mail_waiting"),
+        ("notifications/notification/?mail=undelivered", "outbox_mail_undelivered"),
+        ("billing/order/?state=in_dispute", "orders_disputed"),
+        ("billing/order/?state=to_answer", "disputes_to_answer"),
         ("billing/order/?state=duplicate", "orders_duplicate"),
         ("billing/order/?state=needs_review", "orders_needs_review"),
         ("billing/order/?state=refunded", "orders_refunded"),
