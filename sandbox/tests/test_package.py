@@ -45,14 +45,14 @@ def test_everything_that_is_imported_is_declared() -> None:
 
 
 @in_the_source_folder
-def test_its_dependencies_are_those_that_the_repository_tests_with() -> None:
+def test_its_dependencies_are_those_that_the_repository_runs_with() -> None:
     declared = tomllib.loads(PROJECT.read_text())["project"]["dependencies"]
-    files = ("base.in", "test.in")
+    files = ("base.in", "run.in")
     texts = ((FOLDER.parent / "requirements" / name).read_text() for name in files)
     lines = "\n".join(texts).splitlines()
-    tested = {line.partition("#")[0].strip() for line in lines}
+    installed = {line.partition("#")[0].strip() for line in lines}
 
-    assert set(declared) <= tested
+    assert set(declared) <= installed
 
 
 @in_the_source_folder
