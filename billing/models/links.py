@@ -60,12 +60,15 @@ class CheckoutLink(models.Model):
         return f"Link {self.link_id}"
 
 
-# The same for PostgreSQL, in billing.fast_path.
-RECORDED_SINCE = "SELECT MIN(applied) FROM django_migrations WHERE app = 'billing'"
+# The same for PostgreSQL, in billing.fast_path. In whole seconds, as Stripe's times are: a session
+# of the same second counts as later.
+RECORDED_SINCE = (
+    "SELECT date_trunc('second', MIN(applied)) FROM django_migrations WHERE app = 'billing'"
+)
 
 
 def recorded_since() -> datetime | None:
     """When this database got its tables: it has the links of all sessions created since."""
     applied = MigrationRecorder.Migration.objects.filter(app="billing")
     since: datetime | None = applied.aggregate(since=models.Min("applied"))["since"]
-    return since
+    return since and since.replace(microsecond=0)

@@ -399,6 +399,18 @@ def test_an_order_that_staff_have_cleared_is_not_flagged_again(conversation: Con
     assert Order.objects.get().needs_review is False
 
 
+@pytest.mark.parametrize(("seconds", "needs_review"), [(0, True), (-1, False)])
+def test_a_session_of_the_second_in_which_the_database_was_made_is_judged(
+    conversation: Conversation, seconds: int, needs_review: bool
+) -> None:
+    """By the fast path on PostgreSQL, and by the ordinary one on SQLite."""
+    made = timezone.now().replace(microsecond=999_999)
+    MigrationRecorder.Migration.objects.update(applied=made)
+    created = int(made.timestamp()) + seconds
+    stripe.deliver(stripe.completed(conversation, created=created))
+    assert Order.objects.get().needs_review is needs_review
+
+
 @pytest.mark.http
 def test_orders_of_a_database_rebuilt_without_links_are_not_flagged(
     local_stripe: RunningSandbox, conversation: Conversation
