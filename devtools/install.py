@@ -1,7 +1,7 @@
 """Builds the virtual environment from a lock; run by the Makefile with the machine's own Python.
 
-uv installs a lock in seconds where pip takes a minute. pip installs it, hash-locked like all else,
-and does uv's work where that can't run or can't reach the index.
+uv installs a lock in seconds where pip takes a minute. pip installs uv itself, hash-locked like all
+else, and does its work where uv can't run or can't reach the index.
 This module uses the standard library only, and prints one line when something is missing.
 """
 
@@ -44,7 +44,7 @@ def make_environment() -> bool:
         print(f"payflow: {VENV.name} is a symbolic link: remove it", file=sys.stderr)
         return False
     print(f"payflow: making {VENV.name} with Python {sys.version.split()[0]}", flush=True)
-    # Without pip, which takes eight seconds to install: the lock has it, and uv is quicker.
+    # Without pip, which takes eight seconds to install; the developers' set has it.
     make = [sys.executable, "-m", "venv", "--clear", "--without-pip", str(VENV)]
     return subprocess.run(make, check=False).returncode == 0
 

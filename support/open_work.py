@@ -1,6 +1,6 @@
 """What waits for staff, as conditions: lists of the desk, cards of the dashboard, and metrics.
 
-Each has an alert in deploy/prometheus/alerts.yml.
+Each that somebody must act on has an alert in deploy/prometheus/alerts.yml.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ FRAUD_WARNINGS = Q(
 )
 _MARKED = _HANDLED.filter(order_id=OuterRef("order_id"), created_at__gt=OuterRef("updated_at"))
 # A refund answers an inquiry, and a mark what was reported before it.
-_TO_ANSWER = Dispute.objects.filter(
+_UNANSWERED = Dispute.objects.filter(
     Q(order__refunded_at__isnull=True) | ~Q(status=DisputeStatus.WARNING_NEEDS_RESPONSE),
     ~Exists(_MARKED),
     status__in=TO_ANSWER,
 )
 # By the disputes: the status of an order is that of its most severe one, which may hide another.
-DISPUTES_TO_ANSWER = ~Q(dispute_status="") & Q(Exists(_TO_ANSWER.filter(order_id=OuterRef("pk"))))
+DISPUTES_TO_ANSWER = ~Q(dispute_status="") & Q(Exists(_UNANSWERED.filter(order_id=OuterRef("pk"))))
 # They have no order and no list: Stripe's dashboard has them.
 IMPORTED_TO_ANSWER = Q(dispute_status__in=TO_ANSWER)
 # In the form of the partial index's condition, or PostgreSQL would not use the index. Those under

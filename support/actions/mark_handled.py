@@ -1,4 +1,4 @@
-"""Staff mark an order to refund, or an event, as handled: it leaves the lists of `open_work`."""
+"""Staff mark an order or an event as handled: it leaves the lists of `open_work`."""
 
 from __future__ import annotations
 

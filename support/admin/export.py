@@ -49,7 +49,7 @@ def _by_key(rows: QuerySet[Any]) -> Iterator[Any]:
     chunk = list(rows[:CHUNK_SIZE])
     while chunk:
         yield from chunk
-        # A list that goes on is not one of rare rows, which are sorted.
+        # After a full chunk the rows are not rare: they are found by the key.
         chunk = list(rows.filter(pk__lt=chunk[-1].pk).order_by("-pk")[:CHUNK_SIZE])
 
 
