@@ -27,11 +27,14 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, cast
 
+from granian import _signals
 from granian._granian import SocketHolder
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.mp import MPServer
+
+from payflow.drain import Drain
 
 # The logger that granian's own messages go to.
 logger = logging.getLogger("_granian")
@@ -139,7 +142,11 @@ def _spawn_worker(
     _, listener = sockets
     holder = SocketHolder(listener.fileno(), False, BACKLOG)  # type: ignore[call-arg]  # its stub
     shared = ((None, holder), listener)
-    MPServer._spawn_wsgi_worker(worker_id, process_name, loader, shared, *rest)
+    drain = Drain(listener)
+    _signals.set_main_signals = drain.precede  # type: ignore[assignment]  # it sets no SIGHUP here
+    MPServer._spawn_wsgi_worker(
+        worker_id, process_name, lambda: drain.application(loader()), shared, *rest
+    )
 
 
 def _end_with_parent() -> None:

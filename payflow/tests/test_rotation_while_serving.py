@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,8 @@ class Traffic:
 
     def __init__(self, server: Server, user: User, conversation: Conversation) -> None:
         self.server = server
-        self.seen: dict[str, Counter[int]] = {}
+        # By kind of request, statuses and what was raised instead.
+        self.seen: dict[str, Counter[int | str]] = {}
         self.browser, self.token = browser_of(user), issue_access(user)
         self.refresh = issue_refresh(user)
         self.conversation = conversation
@@ -118,7 +120,10 @@ class Traffic:
     def _repeat(self, kind: Callable[[], int], done: threading.Event) -> None:
         statuses = self.seen.setdefault(kind.__name__, Counter())
         while not done.is_set():
-            statuses[kind()] += 1
+            try:
+                statuses[kind()] += 1
+            except (OSError, HTTPException) as error:  # requests' errors are OSErrors
+                statuses[repr(error)] += 1
             time.sleep(0.01)  # leaves processor time to the workers that start
 
     def open_a_page(self) -> int:

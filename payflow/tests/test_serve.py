@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -120,11 +120,16 @@ def test_a_probe_is_answered_while_every_slot_waits_for_the_database(
     app: App, conversation: Conversation
 ) -> None:
     slots = WORKERS * int(SETTINGS["WEB_THREADS"])
-    with ThreadPoolExecutor(4 * slots) as pool:
+    answers: list[Future[int]] = []
+
+    def every_slot_waits() -> bool:
+        # One more, whichever worker takes it: one that was replaced may still start.
+        answers.append(pool.submit(app.deliver, stripe.completed(conversation)))
+        return locks_waited_for() == slots
+
+    with ThreadPoolExecutor(256) as pool:
         with locked(conversation):
-            events = [stripe.completed(conversation) for _ in range(4 * slots)]
-            answers = [pool.submit(app.deliver, event) for event in events]
-            until(lambda: locks_waited_for() == slots)
+            until(every_slot_waits)
             assert app.get("/healthz") == 200
             assert not any(answer.done() for answer in answers)
         assert {answer.result() for answer in answers} == {200}
@@ -178,6 +183,22 @@ def test_sigterm_lets_a_running_request_end(
         until(lambda: is_free(app.port))
     conversation.refresh_from_db()
     assert conversation.payment_status == "paid"
+
+
+def test_sigterm_serves_connections_that_were_accepted(django_db_setup: None) -> None:
+    """Also one whose first request, and one whose next request comes only then."""
+    with ExitStack() as stack:
+        app = stack.enter_context(serving("--workers=1"))
+        new, kept = (stack.enter_context(closing(app.connect())) for _ in range(2))
+        new.connect()
+        kept.request("GET", "/healthz")  # connections are accepted in turn
+        assert kept.getresponse().read()
+        app.signal(signal.SIGTERM)
+        until(lambda: is_free(app.port))
+        for client in (new, kept):
+            client.request("GET", "/healthz")
+            answer = client.getresponse()
+            assert (answer.status, answer.headers["Connection"]) == (200, "close")
 
 
 def test_workers_end_when_the_server_itself_was_killed(django_db_setup: None) -> None:
