@@ -8,8 +8,10 @@ more connections and serves those that it has for a second; then granian ends it
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -18,9 +20,19 @@ from types import FrameType
 from typing import Any
 
 SECONDS = 1.0
+ENDING = {signal.SIGTERM, signal.SIGINT}
 
 Handler = Callable[[int, FrameType | None], Any]
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+def block_signals() -> None:
+    """Keep SIGTERM and SIGINT for `Drain.precede`. Call it before a thread is started.
+
+    A thread of granian's could take them otherwise: the main thread would not be woken to run a
+    handler of Python's.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
 
 
 class Drain:
@@ -31,17 +43,18 @@ class Drain:
         self._has_begun = False
 
     def precede(self, end: Handler) -> None:
-        """Let SIGTERM and SIGINT drain this process, and call `end` then."""
+        """At the first SIGTERM or SIGINT drain this process, then call `end`; ignore all others."""
 
-        def drain(number: int, frame: FrameType | None) -> None:
-            if not self._has_begun:
-                self._has_begun = True
+        def drain() -> None:
+            number = signal.sigwait(ENDING)
+            self._has_begun = True
+            try:
                 stop_accepting(self._listener)
-            time.sleep(SECONDS)
-            end(number, frame)
+                time.sleep(SECONDS)
+            finally:
+                end(number, None)
 
-        signal.signal(signal.SIGTERM, drain)
-        signal.signal(signal.SIGINT, drain)
+        threading.Thread(target=drain, daemon=True).start()
 
     def application(self, inner: Application) -> Application:
         """`inner`, whose answers close their connections while the worker drains.
@@ -63,13 +76,22 @@ def stop_accepting(listener: socket.socket) -> None:
     """Take this process's part in a listening socket that others share.
 
     Its descriptors become those of another socket, which nobody connects to. Closing them instead
-    would free their numbers while granian uses them.
+    would free their numbers while granian uses them. Raises OSError.
     """
     nobodys = socket.create_server(("127.0.0.1", 0), backlog=1)
     nobodys.setblocking(False)
     shared = os.fstat(listener.fileno())
-    for number in [int(entry.name) for entry in Path("/dev/fd").iterdir()]:
+    descriptors = [int(entry.name) for entry in Path("/dev/fd").iterdir()]
+    for number in descriptors:
         with suppress(OSError):  # the listing's own descriptor is closed
             if os.path.samestat(os.fstat(number), shared):
+                _forget(number, descriptors)
                 os.dup2(nobodys.fileno(), number)
     nobodys.detach()
+
+
+def _forget(listener: int, descriptors: Iterable[int]) -> None:
+    """Remove a listener from every epoll: it follows the socket, whatever its number becomes."""
+    for number in descriptors:
+        with suppress(OSError), select.epoll.fromfd(os.dup(number)) as poll:
+            poll.unregister(listener)

@@ -34,7 +34,7 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
-from payflow.drain import Drain
+from payflow.drain import Drain, block_signals
 
 # The logger that granian's own messages go to.
 logger = logging.getLogger("_granian")
@@ -139,6 +139,7 @@ def _spawn_worker(
     worker_id: int, process_name: str | None, loader: Any, sockets: Any, *rest: Any
 ) -> None:
     """Run a worker on the shared socket, which multiprocessing has passed to it."""
+    block_signals()
     _, listener = sockets
     holder = SocketHolder(listener.fileno(), False, BACKLOG)  # type: ignore[call-arg]  # its stub
     shared = ((None, holder), listener)

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -55,14 +55,30 @@ class App:
     @property
     def workers(self) -> list[int]:
         """The process ids of the workers, the oldest first."""
-        pid = self.service.server_pid
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return [int(child) for child in children if _is_worker(child)]
+        return [child for child in children_of(self.service.server_pid) if _is_worker(child)]
 
 
-def _is_worker(pid: str) -> bool:
+def children_of(pid: int) -> list[int]:
+    """The process's children, the oldest first."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _is_worker(pid: int) -> bool:
     """Multiprocessing has another child, its resource tracker."""
-    return "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()
+    return False
+
+
+def is_serving(pid: int) -> bool:
+    """Whether this is a worker that has loaded the application.
+
+    It polls for connections then, beside the poll of an event loop that it does not use.
+    """
+    with suppress(FileNotFoundError, ProcessLookupError):
+        open_files = [str(file.readlink()) for file in Path(f"/proc/{pid}/fd").iterdir()]
+        return open_files.count("anon_inode:[eventpoll]") > 1
+    return False
 
 
 def until(condition: Callable[[], bool]) -> None:

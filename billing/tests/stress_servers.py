@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from devtools.ports import LOOPBACK, free_port
 from devtools.postgres import Cluster
 from devtools.service import Service
 from testing import stripe_events as stripe
+from testing.servers import children_of, is_serving
 
 CLIENTS = 16
 WORKERS = 2
@@ -95,22 +96,6 @@ class App:
             os.kill(serving[0], signal.SIGKILL)
             wait_until(lambda: not is_serving(serving[0]))
             self.kills.append(Span(started, time.monotonic()))
-
-
-def children_of(pid: int) -> list[int]:
-    """The process's children, the oldest first."""
-    return [int(pid) for pid in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def is_serving(pid: int) -> bool:
-    """Whether this is a worker that has loaded the application.
-
-    It polls for connections then, beside the poll of an event loop that it does not use.
-    """
-    with suppress(FileNotFoundError, ProcessLookupError):
-        open_files = [str(file.readlink()) for file in Path(f"/proc/{pid}/fd").iterdir()]
-        return open_files.count("anon_inode:[eventpoll]") > 1
-    return False
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
