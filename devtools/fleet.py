@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
 
-from devtools.ports import LOOPBACK, free_port
+from devtools.ports import LOOPBACK, free_ports
 from devtools.service import Service
 
 VERIFY = "/api/api-keys/verify"
@@ -43,7 +43,7 @@ class Server:
 @contextmanager
 def fleet(environment: Mapping[str, str], *workers: int) -> Iterator[list[Server]]:
     """Start one server for each number of workers, and wait until all answer."""
-    servers = [Server(free_port(), count) for count in workers]
+    servers = [Server(*each) for each in zip(free_ports(len(workers)), workers, strict=True)]
     with ExitStack() as stack:
         services = [stack.enter_context(_service(server, environment)) for server in servers]
         for server, service in zip(servers, services, strict=True):

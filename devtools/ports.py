@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import ExitStack
 
 LOOPBACK = "127.0.0.1"
 
@@ -19,9 +20,15 @@ def is_free(port: int) -> bool:
     return True
 
 
+def free_ports(count: int) -> list[int]:
+    """Return different free ports."""
+    with ExitStack() as stack:
+        candidates = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for candidate in candidates:
+            candidate.bind((LOOPBACK, 0))
+        return [candidate.getsockname()[1] for candidate in candidates]
+
+
 def free_port() -> int:
     """Return a free port."""
-    with socket.socket() as candidate:
-        candidate.bind((LOOPBACK, 0))
-        port: int = candidate.getsockname()[1]
-    return port
+    return free_ports(1)[0]

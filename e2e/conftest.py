@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect, sync_playwright
 
 from devtools.browser import MISSING, find_chromium
 from devtools.pytest_postgres import DATABASE
@@ -32,6 +32,10 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     """Allow HTTP and 120 seconds for every browser test."""
     item.add_marker(pytest.mark.http)
     item.add_marker(pytest.mark.timeout(120))
+
+
+def pytest_configure() -> None:
+    expect.set_options(timeout=TIMEOUT_MS)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from devtools.management import manage
-from devtools.ports import LOOPBACK, free_port
+from devtools.ports import LOOPBACK, free_ports
 from devtools.service import Service
 from testing import mail_server
 from testing.mail_server import MailServer
@@ -59,7 +59,7 @@ def running_stack() -> Iterator[Stack]:
 
 
 def _running_with(mail: MailServer) -> Iterator[Stack]:
-    port, stripe_port = free_port(), free_port()
+    port, stripe_port = free_ports(2)
     url, stripe = f"http://{LOOPBACK}:{port}", f"http://{LOOPBACK}:{stripe_port}"
     environment = {
         **os.environ,  # the test run's settings: DEBUG is off, as in production

@@ -230,12 +230,14 @@ def test_the_edge_tells_keys_apart_and_limits_each(gateway: str, owner: Owner) -
     """Of a busy key payflow sees a request a second; the edge counts them all."""
     busy, other = (owner.call("POST", "/api/api-keys", {"name": name}) for name in "ab")
     statuses: list[int] = []
-    while not statuses or statuses[-1] == 200:
-        spaces = " " * (1 + len(statuses) % 8)  # one key, however it is spelled
-        answer = through(gateway, Authorization=f"bearer{spaces}{busy['key']}")
-        statuses.append(answer.status_code)
-        assert answer.status_code != 200 or answer.headers["Seen-X-Key-Id"] == str(busy["id"])
-        assert len(statuses) < 3_000
+    with requests.Session() as client:
+        while not statuses or statuses[-1] == 200:
+            spaces = " " * (1 + len(statuses) % 8)  # one key, however it is spelled
+            client.headers["Authorization"] = f"bearer{spaces}{busy['key']}"
+            answer = client.get(f"{gateway}/orders", timeout=10)
+            statuses.append(answer.status_code)
+            assert answer.status_code != 200 or answer.headers["Seen-X-Key-Id"] == str(busy["id"])
+            assert len(statuses) < 3_000
     assert statuses[-1] == 429
     assert len(statuses) > 200
     assert answer.headers["Retry-After"] == "1"

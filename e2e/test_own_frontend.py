@@ -13,7 +13,7 @@ import requests
 from playwright.sync_api import Browser, expect
 
 from devtools.management import manage
-from devtools.ports import LOOPBACK, free_port
+from devtools.ports import LOOPBACK, free_ports
 from devtools.service import ROOT, Service
 from e2e.conftest import TIMEOUT_MS
 from e2e.customer import GOOD_CARD, KEY, Customer
@@ -26,7 +26,7 @@ EXAMPLE = ROOT / "docs/examples/backend/shop.py"
 @pytest.fixture
 def shop() -> Iterator[Stack]:
     """The other backend and its frontend, beside payflow, whose webhook nobody reaches."""
-    ports = [free_port() for _ in range(3)]
+    ports = free_ports(3)
     url, api, nowhere = (f"http://{LOOPBACK}:{port}" for port in ports)
     webhook = f"{nowhere}/api/webhooks/stripe"
     with (

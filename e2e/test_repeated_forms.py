@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -223,6 +224,8 @@ def test_a_form_that_is_clicked_twice_reloaded_and_gone_back_to_acts_once(
     form, page = FORMS[name], person.page
     prepare(person, form)
     page.route("**/*", answer_posts_late)
+    if (left := 60 - time.time() % 60) < 20:  # an address gets one mail of a kind in a minute
+        page.wait_for_timeout(left * 1000)
     page.get_by_role("button", name=form.button).dblclick()
     says = page.get_by_role("main").get_by_text(re.compile(form.says)).first
     expect(says).to_be_visible()

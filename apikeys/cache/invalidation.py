@@ -112,6 +112,7 @@ class Listener:
         if thread is not None:
             self._stopping.set()
             thread.join()
+        self._warned = False
 
     def _run(self) -> None:
         while not self._stopping.is_set():

@@ -89,9 +89,10 @@ def refused_after(servers: list[Server], secret: str) -> float:
     began = last_passed = time.monotonic()
     refusals = 0
     while refusals < 2 * ASKED:
+        asked = time.monotonic()
         answers = [server.verify(secret) for server in servers]
         if 204 in answers:
-            last_passed, refusals = time.monotonic(), 0
+            last_passed, refusals = asked, 0
         refusals += answers == [401] * len(servers)
         assert time.monotonic() - began < 10 * WITHIN, "it is still accepted"
     return last_passed - began
@@ -176,7 +177,7 @@ def test_a_gateway_may_send_the_length_of_a_body_without_the_body(
 ) -> None:
     _, secret = revealed_key(stranger)
     for token, answer in ((secret, 204), (f"sk_{'0' * 64}", 401)):
-        connection = HTTPConnection(LOOPBACK, servers[0].port, timeout=2)
+        connection = HTTPConnection(LOOPBACK, servers[0].port, timeout=10)
         connection.putrequest("POST", VERIFY)
         connection.putheader("Authorization", f"Bearer {token}")
         connection.putheader(*told)

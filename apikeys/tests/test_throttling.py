@@ -36,12 +36,9 @@ PATHS = [VERIFY, LISTED]
 
 
 @pytest.fixture(autouse=True)
-def limits(settings: Settings) -> None:
-    """Low ones; and no minute ends within a test."""
+def limits(in_one_minute: None, settings: Settings) -> None:
     settings.API_KEY_REQUESTS_PER_MINUTE = 3
     settings.FAILED_AUTHENTICATIONS_PER_MINUTE = 3
-    if throttling.rest_of_window() < 5:
-        time.sleep(throttling.rest_of_window() + 0.1)
 
 
 @pytest.fixture

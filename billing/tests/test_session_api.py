@@ -96,6 +96,7 @@ def test_another_users_session_is_like_one_that_does_not_exist(
     assert APIClient().get(path_of(session_id)).status_code == 401
 
 
+@pytest.mark.usefixtures("in_one_minute")
 @pytest.mark.http
 def test_an_account_makes_this_server_ask_only_so_often(
     local_stripe: RunningSandbox, conversation: Conversation, api_of: ApiOf, settings: Settings

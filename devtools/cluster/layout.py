@@ -9,7 +9,7 @@ import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from devtools.ports import LOOPBACK, free_port
+from devtools.ports import LOOPBACK, free_ports
 
 # Parts that listen on a port of their own.
 PARTS = (
@@ -33,7 +33,9 @@ class Layout:
     """One cluster; `port` is nginx's."""
 
     port: int
-    ports: dict[str, int] = field(default_factory=lambda: {name: free_port() for name in PARTS})
+    ports: dict[str, int] = field(
+        default_factory=lambda: dict(zip(PARTS, free_ports(len(PARTS)), strict=True))
+    )
     password: str = field(default_factory=lambda: secrets.token_hex(16))
     secret_key: str = field(default_factory=lambda: secrets.token_urlsafe(48))
     jwt_secret: str = field(default_factory=lambda: secrets.token_urlsafe(48))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,7 +12,6 @@ from pytest_django.fixtures import Settings
 from rest_framework.test import APIClient
 
 from accounts.models import User
-from apikeys import throttling
 from billing.models import CheckoutSettings, Order
 from billing.stripe import client as stripe_client
 from conversations.models import Conversation
@@ -44,11 +42,8 @@ def local_stripe(running_stripe: RunningSandbox, settings: Settings) -> RunningS
 
 
 @pytest.fixture(autouse=True)
-def limits(settings: Settings) -> None:
-    """Low ones, and no minute ends within a test."""
+def limits(in_one_minute: None, settings: Settings) -> None:
     settings.LINKS_PER_MINUTE = settings.CONVERSATIONS_PER_MINUTE = 4
-    if throttling.rest_of_window() < 10:
-        time.sleep(throttling.rest_of_window() + 0.1)
 
 
 def link(api: APIClient, conversation: Conversation) -> Any:

@@ -143,6 +143,7 @@ def test_a_list_is_one_query_however_long(
 # --- Headers ------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("in_one_minute")
 def test_a_request_by_key_says_what_is_left_of_the_limit(
     stranger: User, settings: Settings
 ) -> None:
@@ -159,6 +160,7 @@ def test_a_request_by_key_says_what_is_left_of_the_limit(
     assert 1 <= int(refused.headers["Retry-After"]) <= 60
 
 
+@pytest.mark.usefixtures("in_one_minute")
 def test_a_failed_authentication_says_what_is_left_of_the_limit(settings: Settings) -> None:
     settings.FAILED_AUTHENTICATIONS_PER_MINUTE = 2
     client = bearer("sk_" + 64 * "0")
@@ -167,6 +169,7 @@ def test_a_failed_authentication_says_what_is_left_of_the_limit(settings: Settin
     assert [a.headers["RateLimit"].split(";")[1] for a in answers] == ["r=1", "r=0", "r=0"]
 
 
+@pytest.mark.usefixtures("in_one_minute")
 def test_a_request_by_token_says_what_is_left_to_the_account(
     stranger: User, api_of: ApiOf, settings: Settings
 ) -> None:

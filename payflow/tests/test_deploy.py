@@ -28,7 +28,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from devtools import debian
-from devtools.ports import LOOPBACK, free_port, is_free
+from devtools.ports import LOOPBACK, free_port, free_ports, is_free
 from devtools.service import ROOT, Service
 from payflow import metrics
 
@@ -232,7 +232,7 @@ class Echo(BaseHTTPRequestHandler):
 def test_the_reference_proxy_sets_what_payflow_trusts_and_drops_other_spellings(
     reference_proxy: Path,
 ) -> None:
-    port = free_port()
+    port, plain = free_ports(2)
     with ExitStack() as stack:
         node = ThreadingHTTPServer((LOOPBACK, 0), Echo)
         thread = threading.Thread(target=node.serve_forever)
@@ -241,7 +241,7 @@ def test_the_reference_proxy_sets_what_payflow_trusts_and_drops_other_spellings(
             stack.callback(end)
         text = reference_proxy.read_text().replace(":3000", f":{node.server_port}")
         text = text.replace("listen 443", f"listen {LOOPBACK}:{port}")
-        reference_proxy.write_text(text.replace("listen 80;", f"listen {LOOPBACK}:{free_port()};"))
+        reference_proxy.write_text(text.replace("listen 80;", f"listen {LOOPBACK}:{plain};"))
         log = str(reference_proxy.parent / "error.log")
         command = [program("nginx"), "-c", str(reference_proxy), "-e", log]
         server = subprocess.Popen(command, stderr=subprocess.DEVNULL)  # noqa: S603
@@ -266,7 +266,7 @@ def test_the_reference_proxy_sets_what_payflow_trusts_and_drops_other_spellings(
 @pytest.mark.http
 def test_the_reference_proxy_shows_its_own_page_during_maintenance(tmp_path: Path) -> None:
     """With nobody behind it, and with the file that says so."""
-    port, nobody = free_port(), free_port()
+    port, nobody = free_port(), 1  # nobody listens there
     (tmp_path / "payflow").mkdir()
     for name in ("maintenance.html", "maintenance.css"):
         shutil.copy(DEPLOY / "nginx" / name, tmp_path / "payflow")

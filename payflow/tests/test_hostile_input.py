@@ -251,6 +251,7 @@ def test_an_allowed_origin_can_read_every_refusal(
     assert "Access-Control-Allow-Origin" not in elsewhere.headers
 
 
+@pytest.mark.usefixtures("in_one_minute")
 @pytest.mark.django_db
 def test_a_browser_can_read_every_header_that_an_answer_has(
     settings: Settings, stranger: User

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import unicodedata
 from datetime import timedelta
 from typing import Any
@@ -18,7 +17,6 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from accounts.models import User
-from apikeys import throttling
 from payflow.tests.test_secrets import whole_database
 from testing.factories import PASSWORD, UserFactory
 from testing.secrets import API_KEY, JWT
@@ -154,10 +152,8 @@ DOORS = {
 
 
 @pytest.fixture
-def five_a_minute(settings: Settings) -> None:
+def five_a_minute(in_one_minute: None, settings: Settings) -> None:
     settings.FAILED_AUTHENTICATIONS_PER_MINUTE = 5
-    if throttling.rest_of_window() < 5:  # no minute ends within a test
-        time.sleep(throttling.rest_of_window() + 0.1)
 
 
 @pytest.mark.parametrize("door", DOORS)

@@ -390,6 +390,7 @@ def test_a_cached_key_of_an_erased_person_is_refused_within_a_second(
     for _ in range(2):
         assert client.get("/api/api-keys/verify").status_code == 204
     run("erase_user", conversation.user.email)
-    ended = time.monotonic()
+    ended = asked = time.monotonic()
     while client.get("/api/api-keys/verify").status_code != 401:
-        assert time.monotonic() - ended < 1
+        assert asked - ended < 1
+        asked = time.monotonic()

@@ -149,6 +149,7 @@ def test_a_process_opens_as_many_connections_as_it_has_slots_and_keeps_them(
         with psycopg.connect(database_url()) as other:
             rows = other.execute(
                 "SELECT pid FROM pg_stat_activity WHERE application_name = ''"
+                " AND backend_type = 'client backend'"
                 " AND datname = current_database() AND pid <> ALL (%s)",
                 [[other.info.backend_pid, connection.connection.info.backend_pid]],
             )

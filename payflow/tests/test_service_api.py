@@ -159,6 +159,7 @@ def test_every_use_is_in_the_access_log_by_name(
     assert token not in caplog.text
 
 
+@pytest.mark.usefixtures("in_one_minute")
 def test_requests_of_a_token_are_limited(backend: APIClient, settings: Settings) -> None:
     settings.API_KEY_REQUESTS_PER_MINUTE = 2
     statuses = [backend.get(path_of("1")).status_code for _ in range(3)]

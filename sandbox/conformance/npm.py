@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 import subprocess
@@ -24,10 +25,12 @@ def install(folder: Path, packages: Mapping[str, str] = PACKAGES) -> None:
             raise NotInstalledError(
                 f"{program} is not in PATH (Node 20 or newer; on Debian: apt-get install npm)"
             )
-    if _missing(folder, packages):
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "package.json").write_text('{"private": true}\n')
-        _install(folder, packages)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "install.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if _missing(folder, packages):
+            (folder / "package.json").write_text('{"private": true}\n')
+            _install(folder, packages)
 
 
 def _install(folder: Path, packages: Mapping[str, str]) -> None:

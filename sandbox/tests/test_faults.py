@@ -101,7 +101,7 @@ def test_a_fault_can_leave_the_first_requests_alone(shop: Shop, sandbox: Running
 
 
 def test_a_request_is_delayed(shop: Shop, sandbox: RunningSandbox) -> None:
-    sandbox.add_fault(path="/v1/products", times=1, delay=0.3)
+    sandbox.add_fault(path="/v1/products", times=1, delay=2)
 
     began = time.monotonic()
     create(shop)
@@ -109,8 +109,8 @@ def test_a_request_is_delayed(shop: Shop, sandbox: RunningSandbox) -> None:
     began = time.monotonic()
     create(shop)
 
-    assert late >= 0.3
-    assert time.monotonic() - began < 0.3
+    assert late >= 2
+    assert time.monotonic() - began < 2
 
 
 def test_a_lost_request_is_not_carried_out(shop: Shop, sandbox: RunningSandbox) -> None:

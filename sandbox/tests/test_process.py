@@ -55,7 +55,7 @@ def rest_of(started: subprocess.Popen[str]) -> tuple[str, str]:
     """What a process that is ending has left to say; read on, since `communicate` starts afresh."""
     assert started.stdout is not None
     assert started.stderr is not None
-    started.wait(5)
+    started.wait(30)
     return started.stdout.read(), started.stderr.read()
 
 
@@ -89,7 +89,7 @@ def test_a_taken_port_is_one_clear_line() -> None:
         taken.listen()
         port = str(taken.getsockname()[1])
         with process("--port", port) as started:
-            _, errors = started.communicate(timeout=5)
+            _, errors = started.communicate(timeout=30)
 
     assert started.returncode == 1
     assert errors == f"sandbox: cannot listen on port {port}: Address already in use\n"
@@ -99,7 +99,7 @@ def test_a_state_file_that_is_none_is_one_clear_line(tmp_path: Path) -> None:
     wrong = tmp_path / "notes.txt"
     wrong.write_text("not a database, but long enough to be taken for one" * 50)
     with process("--port", "0", "--state", str(wrong)) as started:
-        _, errors = started.communicate(timeout=5)
+        _, errors = started.communicate(timeout=30)
 
     assert started.returncode == 1
     assert errors.startswith("sandbox: cannot use")
@@ -112,7 +112,7 @@ def test_state_survives_even_a_kill(tmp_path: Path) -> None:
         client = stripe.StripeClient("sk_test_x", base_addresses={"api": ready_url(started)})
         made = client.v1.customers.create({"email": "kept@example.com"})
         started.kill()
-        started.wait(5)
+        started.wait(30)
 
     with process("--port", "0", "--state", state) as started:
         client = stripe.StripeClient("sk_test_x", base_addresses={"api": ready_url(started)})
@@ -123,12 +123,13 @@ def test_what_was_not_delivered_is_delivered_after_the_restart(
     tmp_path: Path, receiver: Receiver
 ) -> None:
     state = tmp_path / "state.sqlite3"
-    with running(webhook="http://127.0.0.1:1/x", state=state, retry_delays=(0.3,)) as sandbox:
+    with running(webhook="http://127.0.0.1:1/x", state=state, retry_delays=(3600,)) as sandbox:
         sandbox.set_options(ack_timeout=0.05)
         client = stripe.StripeClient("sk_test_x", base_addresses={"api": sandbox.url})
         sandbox.pay(Shop(sandbox, client).session().id)
 
     with running(webhook=receiver.url, state=state) as sandbox:
+        sandbox.advance_clock(3600)
         receiver.wait_for("checkout.session.completed")
         sandbox.wait_idle()
         assert len(sandbox.events("charge.updated")) == 1
@@ -141,7 +142,7 @@ def test_a_kill_in_the_middle_of_deliveries_loses_none(tmp_path: Path, receiver:
         client = stripe.StripeClient("sk_test_x", base_addresses={"api": ready_url(started)})
         made = {client.v1.customers.create({"name": f"{i}"}).id for i in range(8)}
         started.kill()
-        started.wait(5)
+        started.wait(30)
 
     assert "customer.created" not in receiver.types()
     receiver.answer = lambda event, attempt: 200
@@ -158,7 +159,7 @@ def test_it_starts_in_moments() -> None:
     with process("--port", "0") as started:
         ready_url(started)
         # A second is promised, and measured by the benchmark; machines that test are busy.
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 30
 
 
 def test_it_also_listens_on_a_unix_socket(tmp_path: Path) -> None:
@@ -178,7 +179,7 @@ def test_a_socket_that_is_served_stays_with_who_serves_it(tmp_path: Path) -> Non
     path = tmp_path / "s.sock"
     with running(webhook=None, socket=path):
         with process("--port", "0", "--socket", str(path)) as second:
-            _, errors = second.communicate(timeout=5)
+            _, errors = second.communicate(timeout=30)
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(str(path))
 
@@ -190,7 +191,7 @@ def test_a_file_in_the_place_of_the_socket_is_left_alone(tmp_path: Path) -> None
     path = tmp_path / "notes.txt"
     path.write_text("mine")
     with process("--port", "0", "--socket", str(path)) as started:
-        _, errors = started.communicate(timeout=5)
+        _, errors = started.communicate(timeout=30)
 
     assert started.returncode == 1
     assert errors == f"sandbox: cannot listen on {path}: Address already in use\n"

@@ -145,7 +145,7 @@ def test_a_decline_is_replayed_under_its_key_without_a_second_charge(shop: Shop)
 
 
 def test_a_key_in_flight_is_refused_with_409(shop: Shop) -> None:
-    shop.sandbox.set_switches(api_delay=0.4)
+    shop.sandbox.set_switches(api_delay=2)
     options: Any = {"idempotency_key": "order-1"}
     results: list[object] = []
 

@@ -77,7 +77,7 @@ def test_health_says_that_it_runs_and_which_version(sandbox: RunningSandbox) -> 
 
 def test_health_is_not_idle_while_a_delivery_waits(shop: Shop) -> None:
     url = f"{shop.sandbox.url}/sandbox/health"
-    shop.sandbox.set_switches(delay=0.3)
+    shop.sandbox.set_switches(delay=2)
     shop.client.v1.products.create({"name": "Book"})
 
     before = requests.get(url, params={"within": "5"}, timeout=5).json()["idle"]
