@@ -22,6 +22,7 @@ from devtools.management import manage
 from devtools.ports import LOOPBACK, free_port
 from devtools.postgres import Cluster
 from devtools.service import Service
+from payflow.postgresql.base import RETRY_AFTER
 from testing import stripe_events as stripe
 from testing.servers import children_of, is_serving
 
@@ -63,7 +64,8 @@ class RestartingCluster(Cluster):
         pid = (self._data / "postmaster.pid").read_text().splitlines()[0]
         os.kill(int(pid), signal.SIGQUIT)
         wait_until(lambda: not Path(f"/proc/{pid}").exists() and self._is_up())
-        self.outages.append(Span(started, time.monotonic()))
+        # A server that met the silence fails at once for a moment longer.
+        self.outages.append(Span(started, time.monotonic() + RETRY_AFTER))
 
     def _is_up(self) -> bool:
         try:
