@@ -1,8 +1,8 @@
 """The end of a worker that loses no request.
 
 hyper, which reads requests for granian, closes a connection that it has read nothing of when it is
-told to end (its issue 3792): also one whose request has just arrived. So a worker first accepts no
-more connections and serves those that it has for a second; then granian ends it.
+told to end (its issue 3792): also one whose request has just arrived. So for a second a worker
+accepts no more connections and serves those that it has; then granian ends it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Drain:
         self._has_begun = False
 
     def precede(self, end: Handler) -> None:
-        """At the first SIGTERM or SIGINT drain this process, then call `end`; ignore all others."""
+        """At the first SIGTERM or SIGINT drain this process, then call `end`. Ignore later ones."""
 
         def drain() -> None:
             number = signal.sigwait(ENDING)
@@ -73,7 +73,7 @@ class Drain:
 
 
 def stop_accepting(listener: socket.socket) -> None:
-    """Take this process's part in a listening socket that others share.
+    """Stop accepting from a listening socket that other processes share.
 
     Its descriptors become those of another socket, which nobody connects to. Closing them instead
     would free their numbers while granian uses them. Raises OSError.
@@ -91,7 +91,13 @@ def stop_accepting(listener: socket.socket) -> None:
 
 
 def _forget(listener: int, descriptors: Iterable[int]) -> None:
-    """Remove a listener from every epoll: it follows the socket, whatever its number becomes."""
+    """Remove a listener from every epoll: they watch the socket, whatever its number becomes.
+
+    No other descriptor is touched: closing a duplicate of a database file's would release the locks
+    that SQLite holds on the file.
+    """
     for number in descriptors:
-        with suppress(OSError), select.epoll.fromfd(os.dup(number)) as poll:
-            poll.unregister(listener)
+        with suppress(OSError):
+            if str(Path(f"/dev/fd/{number}").readlink()) == "anon_inode:[eventpoll]":
+                with select.epoll.fromfd(os.dup(number)) as poll:
+                    poll.unregister(listener)

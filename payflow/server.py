@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from multiprocessing.connection import wait
@@ -156,6 +157,8 @@ def _end_with_parent() -> None:
     if parent is not None:
         wait([parent.sentinel])
         os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(GRACEFUL_TIMEOUT)
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _log_level(name: str) -> LogLevels:

@@ -17,7 +17,7 @@ def plan_with_only(index: str, sql: str) -> str:
     """The plan if the index's table had no other one.
 
     In a small table PostgreSQL may take any index: which one depends on when it was analyzed last.
-    The role must be a superuser; the end of the transaction brings the other indexes back.
+    Needs a superuser, and a transaction, which brings the others back if the query fails.
     """
     with connection.cursor() as cursor:
         cursor.execute(

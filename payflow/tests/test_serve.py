@@ -24,6 +24,7 @@ from devtools.ports import LOOPBACK, is_free
 from devtools.pytest_postgres import database_url
 from devtools.service import ROOT
 from devtools.settings_for_tests import SETTINGS
+from payflow import drain
 from testing import stripe_events as stripe
 from testing.servers import App, is_serving, serving, until
 
@@ -158,7 +159,7 @@ def test_a_process_opens_as_many_connections_as_it_has_slots_and_keeps_them(
     with ThreadPoolExecutor(32) as pool:
         assert set(pool.map(app.get, ["/readyz"] * 200)) == {200}
     before = server_processes()
-    assert len(before) <= WORKERS * int(SETTINGS["WEB_THREADS"])
+    assert 0 < len(before) <= WORKERS * int(SETTINGS["WEB_THREADS"])
     for _ in range(20):
         assert app.deliver(stripe.completed(conversation)) == 200
     assert len(server_processes() | before) <= WORKERS * int(SETTINGS["WEB_THREADS"])
@@ -200,7 +201,7 @@ def test_a_running_request_ends_before_the_server(
             until(lambda: locks_waited_for() > 0)
             (worker,) = app.workers
             end(app)
-            until(lambda: "Shutting down" in app.service.output)
+            until(lambda: "Stopping worker-1" in app.service.output)
         assert answer.result() == 200
         until(lambda: not Path(f"/proc/{worker}").exists())
         assert is_free(app.port)
@@ -209,8 +210,11 @@ def test_a_running_request_ends_before_the_server(
     assert conversation.payment_status == "paid"
 
 
-def test_sigterm_serves_connections_that_were_accepted(django_db_setup: None) -> None:
-    """Also one whose first request, and one whose next request comes only then."""
+def answers_while_it_ends() -> list[tuple[int, str | None]]:
+    """The answers to a first and to a next request, both sent after SIGTERM.
+
+    Empty if they were sent too late: the machine is busy.
+    """
     with ExitStack() as stack:
         app = stack.enter_context(serving("--workers=1"))
         new, kept = (stack.enter_context(closing(app.connect())) for _ in range(2))
@@ -218,19 +222,27 @@ def test_sigterm_serves_connections_that_were_accepted(django_db_setup: None) ->
         kept.request("GET", "/healthz")  # connections are accepted in turn
         assert kept.getresponse().read()
         app.signal(signal.SIGTERM)
-        until(lambda: is_free(app.port))
+        began = time.monotonic()
+        while not is_free(app.port):
+            began = time.monotonic()
         for client in (new, kept):
             client.request("GET", "/healthz")
-        for client in (new, kept):
-            answer = client.getresponse()
-            assert (answer.status, answer.headers["Connection"]) == (200, "close")
+        if time.monotonic() - began > drain.SECONDS / 2:
+            return []
+        answers = [client.getresponse() for client in (new, kept)]
+        return [(answer.status, answer.headers["Connection"]) for answer in answers]
+
+
+def test_sigterm_serves_connections_that_were_accepted(django_db_setup: None) -> None:
+    answers = next(filter(None, (answers_while_it_ends() for _ in range(5))), None)
+    assert answers == [(200, "close")] * 2
 
 
 def test_workers_end_when_the_server_itself_was_killed(django_db_setup: None) -> None:
     with serving("--workers=1") as app:
         (worker,) = app.workers
         supervisor = app.service._process
-        supervisor.send_signal(signal.SIGSTOP)  # it would end them
+        supervisor.send_signal(signal.SIGSTOP)  # the supervisor would end the workers
         try:
             app.signal(signal.SIGKILL)
             until(lambda: not Path(f"/proc/{worker}").exists())
